@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The XSAVE state components: numbers, names, sizes and architectural places.
+
+Source: Intel SDM volume 1, chapter 13 (XSAVE-managed features), and `enum xfeature`
+in the kernel's arch/x86/include/asm/fpu/types.h. Where a kernel or a CPU tells its own
+offsets, they go before the standard ones given here (AMD's differ from Intel's).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+__all__ = ("COMPONENTS", "Component", "bits", "component_name", "describe", "names")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One state component.
+
+    `number` is its bit in XCR0 or IA32_XSS; `size` its bytes; `offset` its place in the
+    standard format in bytes (Intel's; None where CPUID gives none, as for supervisor
+    state); `align64` whether the compacted format aligns it to 64 bytes (CPUID.(0xD,i):ECX[1]);
+    `supervisor` whether IA32_XSS enables it rather than XCR0.
+    """
+
+    number: int
+    name: str
+    size: int
+    offset: Optional[int] = None
+    align64: bool = False
+    supervisor: bool = False
+
+
+COMPONENTS: tuple[Component, ...] = (
+    Component(0, "x87", 160, 0),
+    Component(1, "SSE", 256, 160),
+    Component(2, "AVX", 256, 576),
+    Component(3, "BNDREGS", 64, 960),
+    Component(4, "BNDCSR", 64, 1024),
+    Component(5, "opmask", 64, 1088),
+    Component(6, "ZMM_Hi256", 512, 1152),
+    Component(7, "Hi16_ZMM", 1024, 1664),
+    Component(8, "PT", 128, supervisor=True),
+    Component(9, "PKRU", 8, 2688),
+    Component(10, "PASID", 8, supervisor=True),
+    Component(11, "CET_U", 16, supervisor=True),
+    Component(12, "CET_S", 24, supervisor=True),
+    Component(13, "HDC", 8, supervisor=True),
+    Component(14, "UINTR", 48, supervisor=True),
+    Component(15, "LBR", 808, supervisor=True),
+    Component(16, "HWP", 8, supervisor=True),
+    Component(17, "TILECFG", 64, 2752, align64=True),
+    Component(18, "TILEDATA", 8192, 2816, align64=True),
+    Component(19, "APX", 128, 960),
+)
+
+_BY_NUMBER = {component.number: component for component in COMPONENTS}
+
+
+def bits(mask: int) -> tuple[int, ...]:
+    """Return the numbers of the bits set in `mask` (u64, as XSTATE_BV), lowest first."""
+    return tuple(number for number in range(64) if mask >> number & 1)
+
+
+def component_name(number: int) -> str:
+    """Return the name of state component `number`, or `bit N` for one without a name."""
+    component = _BY_NUMBER.get(number)
+    return component.name if component else f"bit {number}"
+
+
+def names(mask: int) -> tuple[str, ...]:
+    """Return the names of the components in `mask` (u64); unknown bits as `bit N`."""
+    return tuple(component_name(number) for number in bits(mask))
+
+
+def describe(mask: int) -> str:
+    """Return `mask` (u64) as `x87|SSE|bit 42`, or `-` when no bit is set."""
+    return "|".join(names(mask)) or "-"
