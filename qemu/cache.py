@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The cache outside the checkout: where it is, who may write to it, and never half of anything."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ("cache_root", "lock", "publish")
+
+
+def cache_root() -> Path:
+    """Return the directory of everything that is kept between runs, in XDG's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path is invalid and to be ignored.
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "gdbfpu"
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold the cache's lock `name`; say so in one line when another process has it.
+
+    The kernel drops the lock when its holder dies, however it dies.
+    """
+    path = cache_root() / "locks" / f"{name.replace('/', '-')}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that holds {path}", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def publish(build: Callable[[Path], None], final: Path) -> Path:
+    """Let `build` fill an empty directory, then name it `final` in one step; return `final`.
+
+    `final` is there whole or not at all: it is returned as it is when it exists, and what killed
+    builders left beside it is removed. Takes a lock of its own, so two builders build once.
+    """
+    if final.is_dir():
+        return final
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with lock(f"publish-{final.parent.name}-{final.name}"):
+        prefix = f".{final.name}.building."
+        for left in final.parent.glob(f"{prefix}*"):
+            shutil.rmtree(left)
+        if final.is_dir():
+            return final
+        building = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
+        try:
+            build(building)
+            building.chmod(0o755)
+            building.rename(final)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    return final

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The errors of the test machines: one line each, saying what to do."""
+
+from __future__ import annotations
+
+__all__ = ("HarnessError", "MachineLost", "SetupError")
+
+
+class HarnessError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class SetupError(HarnessError):
+    """Something that a machine needs could not be downloaded, verified or built."""
+
+
+class MachineLost(HarnessError):
+    """A machine panicked, ended or did not answer within its deadline.
+
+    `console` is the end of what the guest said on its console.
+    """
+
+    def __init__(self, how: str, console: str = "") -> None:
+        super().__init__(f"{how}\n{console}" if console else how)
+        self.how = how
+        self.console = console
