@@ -14,7 +14,7 @@ class SetupError(HarnessError):
     """Something that a machine needs could not be downloaded, verified or built."""
 
 
-class MachineLost(HarnessError):
+class MachineLost(HarnessError):  # noqa: N818
     """A machine panicked, ended or did not answer within its deadline.
 
     `console` is the end of what the guest said on its console.

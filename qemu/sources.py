@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernel sources: from Debian's packages or an upstream tarball, verified, then unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from qemu.cache import cache_root, publish
+from qemu.catalogue import Entry
+from qemu.debian import download, unpack
+from qemu.errors import SetupError
+from qemu.progress import Progress, run_long
+
+__all__ = ("TARBALL_VARIABLE", "fetch", "unpack_source")
+
+TARBALL_VARIABLE = "KERNEL_TARBALL"
+"""The environment variable that names a local copy of a tarball entry's file."""
+
+_BLOCK = 1 << 20
+_STALL = 60  # seconds without a byte after which a download is given up
+
+
+def fetch(entry: Entry, progress: Progress) -> Path:
+    """Return the entry's verified tarball on this machine, downloading it if need be.
+
+    Raises SetupError.
+    """
+    if entry.kind == "debian-source":
+        return _fetch_package(entry)
+    local = os.environ.get(TARBALL_VARIABLE) or f"{entry.directory.rstrip('/')}/{entry.file}"
+    if "://" in local:
+        return _fetch_url(entry, local, progress)
+    _verify(entry, Path(local))
+    return Path(local)
+
+
+def unpack_source(tarball: Path, tree: Path, progress: Progress) -> None:
+    """Unpack `tarball`, less its one top directory, into `tree`; raise SetupError."""
+    tree.mkdir()
+    argv = ["tar", "-xf", str(tarball), "-C", str(tree), "--strip-components=1", "--no-same-owner"]
+    run_long(argv, progress, f"unpacking {tarball.name}")
+
+
+def _fetch_package(entry: Entry) -> Path:
+    def build(into: Path) -> None:
+        debs = download(entry.suite, [f"{entry.package}={entry.version}"], into)
+        unpack(debs, into)
+        for deb in debs:
+            deb.unlink()
+
+    kept = publish(build, cache_root() / "sources" / f"{entry.package}_{entry.version}")
+    found = sorted((kept / "usr" / "src").glob("linux-source-*.tar.xz"))
+    if len(found) != 1:
+        raise SetupError(f"{entry.package} holds {len(found)} source tarballs instead of one")
+    return found[0]
+
+
+def _fetch_url(entry: Entry, url: str, progress: Progress) -> Path:
+    def build(into: Path) -> None:
+        try:
+            _receive(url, into / entry.file, progress)
+        except (OSError, HTTPException) as error:
+            raise SetupError(f"{entry.name}: cannot download {url}: {error}") from error
+        _verify(entry, into / entry.file)
+
+    return publish(build, cache_root() / "sources" / f"{entry.name}_{entry.sha256}") / entry.file
+
+
+def _receive(url: str, path: Path, progress: Progress) -> None:
+    with urllib.request.urlopen(url, timeout=_STALL) as answer, path.open("wb") as file:
+        size = int(answer.headers.get("Content-Length") or 0)
+        while block := answer.read(_BLOCK):
+            file.write(block)
+            progress(f"downloading {file.tell() >> 20} of {size >> 20 or '?'} MiB")
+        if file.tell() < size:
+            raise urllib.error.ContentTooShortError(
+                f"cut off after {file.tell()} of {size} bytes; run it again", ("", answer.headers)
+            )
+
+
+def _verify(entry: Entry, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SetupError(f"{entry.name}: cannot read {path}: {error.strerror}") from error
+    if found != entry.sha256:
+        raise SetupError(
+            f"{entry.name}: {path} has the SHA-256 {found}, the catalogue says {entry.sha256}"
+        )
