@@ -17,10 +17,11 @@ class SetupError(HarnessError):
 class MachineLost(HarnessError):  # noqa: N818
     """A machine panicked, ended or did not answer within its deadline.
 
-    `console` is the end of what the guest said on its console.
+    `console` is the end of what the guest said on its console; `ended` that QEMU is going, too.
     """
 
-    def __init__(self, how: str, console: str = "") -> None:
+    def __init__(self, how: str, console: str = "", *, ended: bool = False) -> None:
         super().__init__(f"{how}\n{console}" if console else how)
         self.how = how
         self.console = console
+        self.ended = ended

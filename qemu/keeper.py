@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The process that keeps one QEMU: it ends QEMU and removes its files however its parent ends.
+
+Run as a program: `keeper.py COMMAND ARGUMENT...`. It writes the private directory that it made,
+one line, then runs the command in it and passes on what that writes. It ends when the command does
+or when its own standard input reaches end of file, which also a killed parent brings about.
+Standard library only: it runs without the package around it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+__all__ = ("main",)
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> int:
+    """Run `argv` in a private directory until it ends or standard input does.
+
+    Returns its exit status, the negative number of the signal that ended it, or 127 if it cannot
+    be started.
+    """
+    directory = tempfile.mkdtemp(prefix="gdbfpu-")
+    try:
+        os.write(sys.stdout.fileno(), f"{directory}\n".encode())
+        return _keep(argv, directory)
+    except OSError as error:
+        os.write(sys.stdout.fileno(), f"{argv[0]}: {error.strerror}\n".encode())
+        return 127
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _keep(argv: list[str], directory: str) -> int:
+    with subprocess.Popen(
+        argv,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        preexec_fn=_die_with_keeper,
+    ) as process:
+        ended = os.pidfd_open(process.pid)
+        try:
+            # Nothing is ever sent: standard input is ready only when it ends.
+            select.select([sys.stdin.fileno(), ended], [], [])
+        finally:
+            os.close(ended)
+            process.kill()
+    return process.returncode
+
+
+def _die_with_keeper() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    # Its parent decides when it ends, by closing the pipe; not a ^C meant for GDB.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    sys.exit(main(sys.argv[1:]) & 0xFF)

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A virtual machine whose kernel can be debugged over KGDB and over QEMU's gdbstub."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from qemu.console import Console
+from qemu.errors import HarnessError, MachineLost, SetupError
+from qemu.kept import Kept
+from qemu.monitor import Monitor
+
+__all__ = ("QEMU", "Machine")
+
+QEMU = "qemu-system-x86_64"
+
+_KVM_BOOT = 20.0  # seconds for a boot with KVM: it takes two where KVM works
+_DYING = 2.0  # seconds for QEMU to end after it closed the console
+_SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
+_SOCKETS = ("console", "kgdb", "qmp", "gdb")
+
+_T = TypeVar("_T")
+
+
+class Machine:
+    """A guest: `kernel` (a bzImage) and `initrd` on `smp` CPUs of model `cpu`.
+
+    `memory` is QEMU's -m. `append` goes to the end of the kernel's command line, which has the
+    console on ttyS0 and KGDB on ttyS1, and no KASLR. `kvm` asks for KVM; where the guest does not
+    boot with it in time, it boots without. A context manager: leaves no process and no file,
+    also when this process is killed.
+    """
+
+    def __init__(
+        self,
+        kernel: Path,
+        initrd: Path,
+        *,
+        cpu: str = "max",
+        smp: int = 2,
+        memory: str = "512M",
+        append: str = "",
+        kvm: bool = False,
+    ) -> None:
+        line = f"console=ttyS0 kgdboc=ttyS1,115200 nokaslr panic=-1 {append}".rstrip()
+        # One CPU a socket: the firmware's MP table, all that a kernel without ACPI has, lists no
+        # further cores.
+        cpus = f"{smp},sockets={smp},cores=1,threads=1"
+        self._arguments = [
+            *("-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-S"),
+            *("-cpu", cpu, "-smp", cpus, "-m", memory),
+            *("-kernel", str(kernel.resolve()), "-initrd", str(initrd.resolve())),
+            *("-append", line),
+        ]
+        for name in _SOCKETS:
+            chardev = f"socket,id={name},path={name}.sock,server=on,wait=off"
+            self._arguments += ["-chardev", chardev]
+        self._arguments += ["-serial", "chardev:console", "-serial", "chardev:kgdb"]
+        self._arguments += ["-gdb", "chardev:gdb", "-mon", "chardev=qmp,mode=control"]
+        self.accelerator = "kvm" if kvm else "tcg"
+        self._kept: Kept | None = None
+        self._console: Console | None = None
+        self._monitor: Monitor | None = None
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def command_line(self) -> list[str]:
+        """Return the command that runs QEMU, in the directory of the sockets."""
+        return [QEMU, "-accel", self.accelerator, *self._arguments]
+
+    @property
+    def directory(self) -> Path:
+        """Return the private directory that holds the sockets."""
+        if self._kept is None:
+            raise HarnessError("the machine is not booted")
+        return self._kept.directory
+
+    @property
+    def kgdb(self) -> Path:
+        """Return the Unix socket that is the KGDB UART, ttyS1."""
+        return self.directory / "kgdb.sock"
+
+    @property
+    def gdbstub(self) -> Path:
+        """Return the Unix socket of QEMU's gdbstub."""
+        return self.directory / "gdb.sock"
+
+    @property
+    def console_log(self) -> str:
+        """Return all that was read from the console."""
+        return self.console.log
+
+    @property
+    def console(self) -> Console:
+        """Return the console, ttyS0."""
+        if self._console is None:
+            raise HarnessError("the machine is not booted")
+        return self._console
+
+    @property
+    def monitor(self) -> Monitor:
+        """Return the connection to QEMU's monitor."""
+        if self._monitor is None:
+            raise HarnessError("the machine is not booted")
+        return self._monitor
+
+    def boot(self, until: str, timeout: float) -> None:
+        """Boot until the console shows the regular expression `until`, for `timeout` seconds.
+
+        Raises MachineLost.
+        """
+        if self.accelerator == "kvm":
+            try:
+                self._boot(until, min(timeout, _KVM_BOOT))
+                return
+            except MachineLost as lost:
+                self.close()
+                print(f"KVM does not boot this guest ({lost.how}): using TCG", file=sys.stderr)
+                self.accelerator = "tcg"
+        self._boot(until, timeout)
+
+    def run(self, command: str, timeout: float) -> str:
+        """Run a command in the guest's shell and return its output; raise MachineLost."""
+        return self._explained(lambda: self.console.run(command, timeout))
+
+    def wait_console(self, pattern: str, timeout: float) -> str:
+        """Wait for a regular expression on the console; return what came before it.
+
+        Raises MachineLost at the deadline of `timeout` seconds, at once when the kernel is lost.
+        """
+        return self._explained(lambda: self.console.wait(pattern, timeout))
+
+    def check(self) -> None:
+        """Raise MachineLost if the kernel said that it is in trouble or QEMU has ended."""
+        self._explained(self.console.check)
+
+    def alive(self) -> bool:
+        """Return whether the kernel runs and has said nothing of being in trouble."""
+        try:
+            self.check()
+        except MachineLost:
+            return False
+        return self._kept is not None and not self._kept.ended(0)
+
+    def break_in(self) -> None:
+        """Make the running kernel enter KGDB, by SysRq-g on the console; raise MachineLost."""
+        self.monitor.execute("chardev-send-break", id="console")
+        self.console.send("g")
+        self.wait_console(r"(?i)sysrq ?: [^\r\n]*DEBUG", _SYSRQ)
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Return `length` bytes of guest memory at the virtual `address`, as CPU 0 maps it.
+
+        The guest is neither asked nor stopped. Raises HarnessError if it is not mapped.
+        """
+        file = self.directory / "memory"
+        signed = address - (1 << 64) if address >> 63 else address  # what QMP takes
+        self.monitor.execute("memsave", val=signed, size=length, filename=file.name)
+        data = file.read_bytes()
+        file.unlink()
+        return data
+
+    def close(self) -> None:
+        """End the machine and remove its files; harmless when there is none."""
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
+        if self._console is not None:
+            self._console.close()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def _boot(self, until: str, timeout: float) -> None:
+        if self._kept is not None:
+            raise HarnessError("the machine is booted already")
+        if shutil.which(QEMU) is None:
+            raise SetupError(f"{QEMU} is not installed: run make setup")
+        deadline = time.monotonic() + timeout
+        self._kept = Kept(self.command_line)
+        # QEMU waits for `cont`, so that not a line of the console is lost.
+        self._console = Console(self._kept.connect("console.sock", deadline))
+        self._monitor = Monitor(self._kept.connect("qmp.sock", deadline))
+        self._monitor.execute("cont")
+        self.wait_console(until, max(0.0, deadline - time.monotonic()))
+
+    def _explained(self, call: Callable[[], _T]) -> _T:
+        """Call, and add to a MachineLost how QEMU ended, if it did."""
+        try:
+            return call()
+        except MachineLost as lost:
+            ended = self._kept.ended(_DYING) if self._kept and lost.ended else ""
+            if not ended:
+                raise
+            raise MachineLost(f"{lost.how}; {ended}", lost.console) from lost
