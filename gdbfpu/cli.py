@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line of gdbfpu: `gdbfpu decode`, the decoder without a debugger."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.formats import FORMATS
+from gdbfpu.image import decode
+from gdbfpu.render import render_table, to_json
+
+__all__ = ("main",)
+
+_MAX_BYTES = 1 << 20  # far more than any XSAVE area; not a disk that was named by mistake
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command `arguments` (sys.argv's by default); return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(_decode(options), flush=True)
+    except GdbFpuError as error:
+        print(f"gdbfpu: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader has enough: `gdbfpu decode FILE | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gdbfpu", description="Decode x86 FPU state.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command = commands.add_parser("decode", help="show what an image of the FPU's state holds")
+    command.add_argument("file", metavar="FILE", help="the image's bytes; - for standard input")
+    command.add_argument(
+        "--image", choices=("auto", *FORMATS), default="auto", help="the format (default: auto)"
+    )
+    command.add_argument(
+        "--component",
+        metavar="NAME",
+        action="append",
+        help="show only this component (x87, SSE, AVX, ...); may be given again",
+    )
+    command.add_argument(
+        "--format", choices=("table", "json"), default="table", help="default: table"
+    )
+    return parser
+
+
+def _decode(options: argparse.Namespace) -> str:
+    image = decode(_read(options.file), format=options.image)
+    if options.format == "json":
+        return json.dumps(to_json(image, options.component))
+    return render_table(image, options.component)
+
+
+def _read(name: str) -> bytes:
+    """Return the bytes of file `name`, `-` for standard input; raise UsageError."""
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise UsageError(f"{name} has more than {_MAX_BYTES} bytes: no image of the FPU's state")
+    return data

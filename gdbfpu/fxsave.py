@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The legacy region: what FXSAVE64 and FNSAVE write, with tags and the stack put in order.
+
+Source: Intel SDM volume 1, 8.1 (x87 environment) and 10.5 (FXSAVE image); volume 2, FXSAVE
+(table "Layout of the 64-Bit Mode FXSAVE64 Map") and FNSAVE; `struct fxregs_state` and
+`struct fregs_state` in the kernel's arch/x86/include/asm/fpu/types.h.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdbfpu.errors import CorruptState
+
+__all__ = (
+    "CONTROL_SIZE",
+    "EMPTY",
+    "FSAVE_ENVIRONMENT_SIZE",
+    "FSAVE_SIZE",
+    "SPECIAL",
+    "VALID",
+    "X87",
+    "ZERO",
+    "Fxsave",
+    "parse_fsave",
+    "parse_fxsave",
+)
+
+FSAVE_SIZE = 108
+"""Bytes that FNSAVE writes in 32-bit protected (and 64-bit) mode."""
+FSAVE_ENVIRONMENT_SIZE = 28
+"""Bytes before ST(0) in an FSAVE image."""
+CONTROL_SIZE = 32
+"""Bytes before ST(0) in an FXSAVE image."""
+VALID, ZERO, SPECIAL, EMPTY = range(4)
+"""The two-bit tags of the full x87 tag word."""
+
+
+@dataclass(frozen=True)
+class X87:
+    """The x87 state.
+
+    `fcw`, `fsw` (u16); `ftw` (u16) is the full tag word, two bits by physical register;
+    `fop` (11 bits); `fip`, `fdp` (u64; u32 in an FSAVE image, with the selectors `fcs`, `fds`
+    (u16), which FXSAVE64 does not keep); `st` is ST(0) first, ten bytes each, fewer than eight
+    where the image is short.
+    """
+
+    fcw: int
+    fsw: int
+    ftw: int
+    fop: int
+    fip: int
+    fdp: int
+    fcs: int
+    fds: int
+    st: tuple[bytes, ...]
+
+    @property
+    def top(self) -> int:
+        """Return FSW.TOP: which physical register is ST(0)."""
+        return self.fsw >> 11 & 7
+
+    @property
+    def abridged_ftw(self) -> int:
+        """Return the tag word as FXSAVE keeps it: bit j set where physical register j is used."""
+        return sum(1 << j for j in range(8) if self.ftw >> 2 * j & 3 != EMPTY)
+
+    def tag(self, i: int) -> int:
+        """Return the two-bit tag of ST(`i`)."""
+        return self.ftw >> 2 * ((self.top + i) & 7) & 3
+
+    @property
+    def mm(self) -> tuple[tuple[int, bytes], ...]:
+        """Return (j, eight bytes) of each MMj, the low significand of physical register j."""
+        physical = {(self.top + i) & 7: value[:8] for i, value in enumerate(self.st)}
+        return tuple(sorted(physical.items()))
+
+
+@dataclass(frozen=True)
+class Fxsave:
+    """An FXSAVE64 image: `x87`, `mxcsr` and `mxcsr_mask` (u32), `xmm` (16 bytes each, 0 first).
+
+    `ftw_byte` is the abridged tag byte as it lies in memory.
+    """
+
+    x87: X87
+    ftw_byte: int
+    mxcsr: int
+    mxcsr_mask: int
+    xmm: tuple[bytes, ...]
+
+
+def parse_fxsave(image: bytes) -> Fxsave:
+    """Return the legacy region at the start of `image`; raise CorruptState below 32 bytes.
+
+    Registers that are not wholly inside a short image are left out.
+    """
+    if len(image) < CONTROL_SIZE:
+        raise CorruptState(f"an FXSAVE image has 512 bytes; this one has {len(image)}")
+    fsw, tags = _u16(image, 2), image[4]
+    st = tuple(value[:10] for value in _chunks(image[32:160], 16, 10))
+    return Fxsave(
+        x87=X87(
+            fcw=_u16(image, 0),
+            fsw=fsw,
+            ftw=_full_tag_word(tags, fsw >> 11 & 7, st),
+            fop=_u16(image, 6) & 0x7FF,
+            fip=int.from_bytes(image[8:16], "little"),
+            fdp=int.from_bytes(image[16:24], "little"),
+            fcs=0,
+            fds=0,
+            st=st,
+        ),
+        ftw_byte=tags,
+        mxcsr=int.from_bytes(image[24:28], "little"),
+        mxcsr_mask=int.from_bytes(image[28:32], "little"),
+        xmm=_chunks(image[160:416], 16, 16),
+    )
+
+
+def parse_fsave(image: bytes) -> X87:
+    """Return the 32-bit protected-mode FSAVE image; raise CorruptState below 28 bytes.
+
+    Registers that are not wholly inside a short image are left out.
+    """
+    if len(image) < FSAVE_ENVIRONMENT_SIZE:
+        raise CorruptState(f"an FSAVE image has {FSAVE_SIZE} bytes; this one has {len(image)}")
+    return X87(
+        fcw=_u16(image, 0),
+        fsw=_u16(image, 4),
+        ftw=_u16(image, 8),
+        fop=_u16(image, 18) & 0x7FF,
+        fip=int.from_bytes(image[12:16], "little"),
+        fdp=int.from_bytes(image[20:24], "little"),
+        fcs=_u16(image, 16),
+        fds=_u16(image, 24),
+        st=_chunks(image[FSAVE_ENVIRONMENT_SIZE:FSAVE_SIZE], 10, 10),
+    )
+
+
+def _u16(image: bytes, offset: int) -> int:
+    return int.from_bytes(image[offset : offset + 2], "little")
+
+
+def _chunks(data: bytes, step: int, needed: int) -> tuple[bytes, ...]:
+    """Return every `step` bytes of `data`, those without their `needed` first bytes left out."""
+    pieces = (bytes(data[start : start + step]) for start in range(0, len(data), step))
+    return tuple(piece for piece in pieces if len(piece) >= needed)
+
+
+def _full_tag_word(abridged: int, top: int, st: tuple[bytes, ...]) -> int:
+    """Return the two-bit tags by physical register (SDM volume 2, FXSAVE, table 3-44)."""
+    word = 0
+    for j in range(8):
+        i = (j - top) & 7
+        used = abridged >> j & 1
+        tag = EMPTY if not used else _classify(st[i]) if i < len(st) else SPECIAL
+        word |= tag << 2 * j
+    return word
+
+
+def _classify(value: bytes) -> int:
+    """Return the tag of a used register that holds the 80-bit `value`."""
+    significand = int.from_bytes(value[:8], "little")
+    exponent = int.from_bytes(value[8:10], "little") & 0x7FFF
+    if exponent == 0 and significand == 0:
+        return ZERO
+    normal = 0 < exponent < 0x7FFF and significand >> 63
+    return VALID if normal else SPECIAL

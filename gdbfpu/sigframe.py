@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The FPU part of a signal frame: what the kernel wrote to a user stack.
+
+Source: the kernel's arch/x86/include/uapi/asm/sigcontext.h (`struct _fpstate_32`,
+`_fpstate_64`, `_fpx_sw_bytes`) and arch/x86/kernel/fpu/signal.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ("FREGS_SIZE", "MAGIC1", "MAGIC2", "Frame", "frame_defects", "parse_frame")
+
+MAGIC1 = 0x46505853
+"""FP_XSTATE_MAGIC1, at byte 464 of the FXSAVE image: extended state follows."""
+MAGIC2 = 0x46505845
+"""FP_XSTATE_MAGIC2, after the extended state."""
+FREGS_SIZE = 112
+"""Bytes of `struct fregs_state`, which comes before the FXSAVE image in a 32-bit frame."""
+
+_SW_RESERVED = 464
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The software bytes of a frame.
+
+    `ia32`: the frame of a 32-bit task, which has an FSAVE image first. `magic1`,
+    `extended_size`, `xstate_size` (bytes) and `magic2` are u32, `xfeatures` u64; `magic2` is
+    None where the image ends before it or where there is no extended state.
+    """
+
+    ia32: bool
+    magic1: int
+    extended_size: int
+    xfeatures: int
+    xstate_size: int
+    magic2: int | None
+
+    @property
+    def base(self) -> int:
+        """Return where the FXSAVE image begins, in bytes from the start of the frame."""
+        return FREGS_SIZE if self.ia32 else 0
+
+    @property
+    def extended(self) -> bool:
+        """Return whether the frame says that it has an XSAVE header and extended state."""
+        return self.magic1 == MAGIC1
+
+
+def parse_frame(image: bytes) -> Frame:
+    """Return the software bytes of the frame `image`; missing ones read as zero."""
+    ia32 = _is_ia32(image)
+    start = _SW_RESERVED + (FREGS_SIZE if ia32 else 0)
+    xstate_size = _integer(image, start + 16, 4)
+    end = start - _SW_RESERVED + xstate_size
+    magic1 = _integer(image, start, 4)
+    told = magic1 == MAGIC1 and end + 4 <= len(image)
+    return Frame(
+        ia32=ia32,
+        magic1=magic1,
+        extended_size=_integer(image, start + 4, 4),
+        xfeatures=_integer(image, start + 8, 8),
+        xstate_size=xstate_size,
+        magic2=_integer(image, end, 4) if told else None,
+    )
+
+
+def frame_defects(frame: Frame, size: int) -> tuple[str, ...]:
+    """Return what is wrong with `frame` in an image of `size` bytes, one line each."""
+    if not frame.extended:
+        return ()
+    found = []
+    if frame.base + frame.xstate_size > size:
+        found.append(f"the frame promises {frame.xstate_size} bytes of state; the image is short")
+    elif frame.magic2 is None:
+        found.append("the image ends before FP_XSTATE_MAGIC2")
+    elif frame.magic2 != MAGIC2:
+        found.append(f"FP_XSTATE_MAGIC2 is missing: {frame.magic2:#x} at the end of the state")
+    expected = frame.base + frame.xstate_size + 4
+    if frame.extended_size != expected:
+        found.append(f"extended_size is {frame.extended_size}, not {expected}")
+    return tuple(found)
+
+
+def _is_ia32(image: bytes) -> bool:
+    """Return whether an FSAVE image comes first: its control word has 0xffff above it."""
+    if _integer(image, _SW_RESERVED, 4) == MAGIC1:
+        return False
+    extended = _integer(image, FREGS_SIZE + _SW_RESERVED, 4) == MAGIC1
+    return extended or _integer(image, 2, 2) == 0xFFFF
+
+
+def _integer(image: bytes, offset: int, size: int) -> int:
+    return int.from_bytes(image[offset : offset + size], "little")
