@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Everything a person does with this checkout; `make` alone lists it.
+
+CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)/gdbfpu
+# Python without its suffix, which ruff does not find by itself.
+SCRIPTS := scripts/setup scripts/install
+PY := $(CACHE)/venv/bin/python
+export KERNEL ?= kgdb-5.10
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm lint install uninstall clean
+
+help:
+	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
+	@echo 'make demo       boot a kernel, trace its FPU use over KGDB, print the report'
+	@echo 'make interact   boot the same machine and leave you in GDB, attached'
+	@echo 'make test       all tests; test-unit, test-gdb, test-vm: one tier of them'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make install    have GDB find `source gdbfpu` from any directory; uninstall undoes it'
+	@echo 'make clean      remove what tools left in the checkout'
+	@echo
+	@echo 'KERNEL=NAME chooses another kernel of qemu/catalogue.toml (now: $(KERNEL)).'
+	@echo 'Downloads and kernels are kept in $(CACHE).'
+
+setup:
+	@scripts/setup
+
+kernel: setup
+	@$(PY) -m qemu.kernels $(KERNEL)
+
+demo: setup
+	@$(PY) -m qemu.demo
+
+interact: setup
+	@$(PY) -m qemu.interact
+
+test: kernel
+	$(PY) -m pytest
+
+test-unit: setup
+	$(PY) -m pytest tests/unit
+
+test-gdb: setup
+	$(PY) -m pytest tests/gdb
+
+test-vm: kernel
+	$(PY) -m pytest tests/vm
+
+lint: setup
+	$(PY) -m ruff check . $(SCRIPTS)
+	$(PY) -m ruff format --check . $(SCRIPTS)
+	$(PY) -m mypy --strict gdbfpu
+
+install:
+	@scripts/install
+
+uninstall:
+	@scripts/install --remove
+
+clean:
+	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@echo 'kernels and downloads stay in $(CACHE): remove that directory to be rid of them'
