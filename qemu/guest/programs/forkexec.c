@@ -37,17 +37,25 @@ static int live_one_generation(void)
 	return count == 1 && same(pattern, held, sizeof(held)) ? SUCCESS : CORRUPT;
 }
 
+/* Execute this program by its own name, which becomes the task's. */
+static _Noreturn void become_generation(void)
+{
+	static char *arguments[] = { "forkexec", "generation", 0 }, *environment[] = { 0 };
+	static char path[256];	/* the last byte stays zero */
+
+	syscall4(NR_readlink, (long)"/proc/self/exe", (long)path, sizeof(path) - 1, 0);
+	syscall4(NR_execve, (long)path, (long)arguments, (long)environment, 0);
+	fail("forkexec", "execve");
+}
+
 /* Run one generation to its end; returns whether it took its signal and kept its registers. */
 static int raise_generation(void)
 {
-	static char *arguments[] = { "forkexec", "generation", 0 }, *environment[] = { 0 };
 	long child = syscall4(NR_fork, 0, 0, 0, 0);
 	int status;
 
-	if (!child) {
-		syscall4(NR_execve, (long)"/proc/self/exe", (long)arguments, (long)environment, 0);
-		fail("forkexec", "execve");
-	}
+	if (!child)
+		become_generation();
 	if (child < 0 || syscall4(NR_wait4, child, (long)&status, 0, 0) != child)
 		fail("forkexec", "fork");
 	return status == SUCCESS;
