@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import Protocol
 
-__all__ = ("MAX_READ", "Target", "Thread", "read_cstring", "read_u32", "read_u64")
+from gdbfpu.layout import Member
+
+__all__ = ("MAX_READ", "Target", "Thread", "read_fields", "read_u32", "read_u64")
 
 MAX_READ = 510
 """The most bytes one read may ask of a KGDB stub.
@@ -14,6 +17,8 @@ MAX_READ = 510
 The stub's reply buffer is 1,024 bytes and it does not check the length: more than 511 bytes
 overwrite kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
 """
+
+_GAP = 24  # bytes: reading this much too much costs about what another packet does
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,26 @@ class Target(Protocol):
     def read_memory(self, address: int, length: int) -> bytes:
         """Return exactly `length` bytes at `address`; raise MemoryFault otherwise."""
 
-    def symbol_address(self, name: str) -> Optional[int]:
+    def symbol_address(self, name: str) -> int | None:
         """Return the address of symbol `name`, or None if the kernel has none."""
 
-    def register(self, name: str) -> Optional[int]:
-        """Return general register `name` (`rip`, `gs_base`) of the stopped thread, if known."""
+    def symbol_size(self, name: str) -> int:
+        """Return the bytes of the object called `name`, 0 when not known."""
+
+    def register(self, name: str) -> int | None:
+        """Return general register `name` (`rdi`, `gs_base`) of the stopped thread, if known."""
+
+    def stopped_thread(self) -> Thread:
+        """Return the thread that stopped."""
 
     def threads(self) -> tuple[Thread, ...]:
-        """Return the debugger's threads."""
+        """Return all threads, as `info threads` would list them now."""
+
+    def backtrace(self, depth: int) -> tuple[str, ...]:
+        """Return the names of at most `depth` functions that led here, innermost first.
+
+        The stopped function itself is left out.
+        """
 
 
 def read_u32(target: Target, address: int) -> int:
@@ -54,6 +71,32 @@ def read_u64(target: Target, address: int) -> int:
     return int.from_bytes(target.read_memory(address, 8), "little")
 
 
-def read_cstring(data: bytes) -> bytes:
-    """Return `data` (a `char[]`) up to its first NUL, or all of it when it has none."""
-    return data.split(b"\0", 1)[0]
+def read_fields(target: Target, address: int, members: Mapping[str, Member]) -> dict[str, bytes]:
+    """Return the bytes of each of `members` of the struct at `address`, by the same keys.
+
+    Members that lie near each other share one read, since each read is a packet on the wire.
+    Raises MemoryFault.
+    """
+    fields: dict[str, bytes] = {}
+    run: list[tuple[str, Member]] = []
+    for key, member in sorted(members.items(), key=lambda item: item[1].offset):
+        if run and not _near(run, member):
+            fields.update(_read_run(target, address, run))
+            run = []
+        run.append((key, member))
+    if run:
+        fields.update(_read_run(target, address, run))
+    return fields
+
+
+def _near(run: list[tuple[str, Member]], member: Member) -> bool:
+    start = run[0][1].offset
+    end = max(other.offset + other.size for _, other in run)
+    return member.offset - end <= _GAP and member.offset + member.size - start <= MAX_READ
+
+
+def _read_run(target: Target, address: int, run: list[tuple[str, Member]]) -> dict[str, bytes]:
+    start = run[0][1].offset
+    length = max(member.offset + member.size for _, member in run) - start
+    data = target.read_memory(address + start, length)
+    return {key: data[m.offset - start : m.offset - start + m.size] for key, m in run}

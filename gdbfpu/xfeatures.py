@@ -9,7 +9,6 @@ offsets, they go before the standard ones given here (AMD's differ from Intel's)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 __all__ = ("COMPONENTS", "Component", "bits", "component_name", "describe", "names")
 
@@ -27,7 +26,7 @@ class Component:
     number: int
     name: str
     size: int
-    offset: Optional[int] = None
+    offset: int | None = None
     align64: bool = False
     supervisor: bool = False
 

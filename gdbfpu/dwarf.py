@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Read the layouts of kernel types from vmlinux's DWARF, without walking all of it.
+
+`.debug_aranges` leads from the address of a function to the one compile unit that holds it,
+and that unit describes every type the function's file includes. An executable's debugging
+sections need no relocation, which is what makes the plain way take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from elftools.common.exceptions import DWARFError, ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import NoteSection
+
+from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
+from gdbfpu.layout import Layouts, Member, StructLayout
+
+__all__ = ("build_id", "machine", "read_layouts")
+
+_STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
+_TRANSPARENT = (
+    "DW_TAG_typedef",
+    "DW_TAG_const_type",
+    "DW_TAG_volatile_type",
+    "DW_TAG_restrict_type",
+    "DW_TAG_atomic_type",
+)
+_POINTER_BYTES = 8
+
+
+def build_id(vmlinux: Path) -> str | None:
+    """Return the GNU build-id of the file `vmlinux` as hex, or None when it carries none."""
+    with vmlinux.open("rb") as stream:
+        for section in _elf(stream, vmlinux).iter_sections():
+            if isinstance(section, NoteSection):
+                for note in section.iter_notes():
+                    if note["n_type"] == "NT_GNU_BUILD_ID":
+                        return str(note["n_desc"])
+    return None
+
+
+def machine(vmlinux: Path) -> str:
+    """Return the ELF machine of the file `vmlinux`, `EM_X86_64` for what gdbfpu can read."""
+    with vmlinux.open("rb") as stream:
+        return str(_elf(stream, vmlinux)["e_machine"])
+
+
+def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -> Layouts:
+    """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
+
+    `anchors` are addresses of functions whose source files include those types; their compile
+    units are read in turn until nothing is missing. A type that none of them has is left out.
+    Raises MissingType when the file has no DWARF at all, CorruptState for damaged DWARF.
+    """
+    missing = set(wanted)
+    found: dict[str, StructLayout] = {}
+    with vmlinux.open("rb") as stream:
+        elf = _elf(stream, vmlinux)
+        if not elf.has_dwarf_info(strict=True):
+            raise GdbFpuError(
+                f"{vmlinux} has no DWARF: build the kernel with CONFIG_DEBUG_INFO "
+                "or install its debug package, and give GDB that vmlinux"
+            )
+        try:
+            for unit in _units(elf, anchors):
+                found.update(_structs_of(unit, missing))
+                missing -= set(found)
+                if not missing:
+                    break
+        except (DWARFError, ELFError, KeyError, ValueError) as error:
+            raise CorruptState(f"the DWARF of {vmlinux} is damaged: {error}") from error
+    if not found:
+        raise MissingType(sorted(missing)[0])
+    return Layouts(found.values())
+
+
+def _elf(stream: Any, path: Path) -> ELFFile:
+    try:
+        return ELFFile(stream)
+    except ELFError as error:
+        raise GdbFpuError(f"{path} is not an ELF file: {error}") from error
+
+
+def _units(elf: ELFFile, anchors: Iterable[int]) -> Iterator[Any]:
+    dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
+    ranges = dwarf.get_aranges()
+    if ranges is None:
+        raise CorruptState("vmlinux has DWARF but no .debug_aranges to find types with")
+    seen = set()
+    for address in anchors:
+        offset = ranges.cu_offset_at_addr(address)
+        if offset is not None and offset not in seen:
+            seen.add(offset)
+            yield dwarf.get_CU_at(offset)
+
+
+def _structs_of(unit: Any, wanted: set[str]) -> dict[str, StructLayout]:
+    found = {}
+    for die in unit.get_top_DIE().iter_children():
+        name = _name(die)
+        if name not in wanted or name in found:
+            continue
+        struct = _strip(die) if die.tag == "DW_TAG_typedef" else die
+        if (
+            struct is None
+            or struct.tag not in _STRUCTS
+            or "DW_AT_byte_size" not in struct.attributes
+        ):
+            continue
+        if die is struct or not _name(struct):
+            size = struct.attributes["DW_AT_byte_size"].value
+            found[name] = StructLayout(name, size, tuple(_members(struct, 0)))
+    return found
+
+
+def _members(struct: Any, base: int) -> Iterator[Member]:
+    for die in struct.iter_children():
+        if die.tag != "DW_TAG_member":
+            continue
+        kind = _strip(die.get_DIE_from_attribute("DW_AT_type"))
+        offset = base + _value(die, "DW_AT_data_member_location", 0)
+        if not _name(die):
+            if kind is not None and kind.tag in _STRUCTS:
+                yield from _members(kind, offset)
+            continue
+        yield _member(die, kind, offset)
+
+
+def _member(die: Any, kind: Any, offset: int) -> Member:
+    bit_size = _value(die, "DW_AT_bit_size", None)
+    bit_offset = None
+    if bit_size is not None:
+        bits = _value(die, "DW_AT_data_bit_offset", None)
+        if bits is None:  # DWARF 2 and 3 count from the most significant bit of the storage unit
+            unit = _value(die, "DW_AT_byte_size", _size(kind)) * 8
+            bits = unit - _value(die, "DW_AT_bit_offset", 0) - bit_size
+        offset, bit_offset = offset + bits // 8, bits % 8
+    element, count = _element(kind)
+    pointer = element is not None and element.tag == "DW_TAG_pointer_type"
+    tagged = _follow(element) if pointer else element
+    name = _name(tagged) if tagged is not None and tagged.tag in _STRUCTS else ""
+    return Member(_name(die), offset, _size(kind), name, pointer, count, bit_offset, bit_size)
+
+
+def _element(kind: Any) -> tuple[Any, int | None]:
+    if kind is None or kind.tag != "DW_TAG_array_type":
+        return kind, None
+    return _follow(kind), _array_count(kind)
+
+
+def _array_count(array: Any) -> int:
+    count = 1
+    for bound in array.iter_children():
+        if "DW_AT_count" in bound.attributes:
+            count *= _value(bound, "DW_AT_count", 0)
+        else:
+            count *= _value(bound, "DW_AT_upper_bound", -1) + 1
+    return count
+
+
+def _size(kind: Any) -> int:
+    if kind is None:
+        return 0
+    if kind.tag == "DW_TAG_array_type":
+        return _array_count(kind) * _size(_follow(kind))
+    default = _POINTER_BYTES if kind.tag == "DW_TAG_pointer_type" else 0
+    return int(_value(kind, "DW_AT_byte_size", default))
+
+
+def _follow(die: Any) -> Any:
+    """Return the type that `die` refers to, typedefs and qualifiers stripped; None for void."""
+    if "DW_AT_type" not in die.attributes:
+        return None
+    return _strip(die.get_DIE_from_attribute("DW_AT_type"))
+
+
+def _strip(die: Any) -> Any:
+    while die is not None and die.tag in _TRANSPARENT:
+        if "DW_AT_type" not in die.attributes:
+            return None
+        die = die.get_DIE_from_attribute("DW_AT_type")
+    return die
+
+
+def _name(die: Any) -> str:
+    if die is None or "DW_AT_name" not in die.attributes:
+        return ""
+    return str(die.attributes["DW_AT_name"].value.decode("utf-8", "replace"))
+
+
+def _value(die: Any, attribute: str, default: Any) -> Any:
+    if attribute not in die.attributes:
+        return default
+    value = die.attributes[attribute].value
+    return value if isinstance(value, int) else default

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's tasks and CPUs: which task runs where, who it is, and which others there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gdbfpu.errors import CorruptState, MissingSymbol
+from gdbfpu.layout import Layouts
+from gdbfpu.target import Target, read_fields, read_u32, read_u64
+
+__all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task", "printable")
+
+TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_struct")
+"""Types this module reads; `debuggerinfo_struct` is there with CONFIG_KGDB only."""
+
+ANCHORS = ("kgdb_handle_exception",)
+"""Functions whose source files describe those of TYPES that the FPU code does not include."""
+
+MAX_CPUS = 8192
+"""The most CPUs believed (CONFIG_NR_CPUS can be no more on x86)."""
+
+MAX_TASKS = 4 << 20
+"""The most tasks believed (PID_MAX_LIMIT on 64-bit kernels)."""
+
+_PF_KTHREAD = 0x00200000  # include/linux/sched.h; a macro, so not in DWARF
+_IDENTITY = ("pid", "tgid", "comm", "flags")
+_LINKS = (*_IDENTITY, "tasks", "thread_node", "signal")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: its task_struct's address, pid and tgid as the root namespace has them, its name.
+
+    `comm` is fit for a terminal (see `printable`); `kthread` tells a kernel thread.
+    """
+
+    address: int
+    pid: int
+    tgid: int
+    comm: str
+    kthread: bool
+
+
+def printable(comm: bytes) -> str:
+    r"""Return `comm` (`char[TASK_COMM_LEN]`) without anything that a terminal would obey.
+
+    Control bytes, invalid UTF-8 and unprintable characters appear as `\xNN` or `\uNNNN`,
+    a backslash as two, so that no two names look alike.
+    """
+    text = comm.split(b"\0", 1)[0].replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+class Kernel:
+    """A stopped kernel: the target, its layouts, and where its per-CPU areas are.
+
+    Probed once, at creation; it stays true until the target is another kernel.
+    Raises MissingSymbol, MissingType and MissingMember for a kernel that cannot be read.
+    """
+
+    def __init__(self, target: Target, layouts: Layouts) -> None:
+        self.target = target
+        self.layouts = layouts
+        self.cpu_offsets = _cpu_offsets(target)
+        self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
+        self._identity = {name: self._members[name] for name in _IDENTITY}
+        self._kgdb_task = layouts.find("debuggerinfo_struct", "task")
+
+    def symbol(self, name: str) -> int:
+        """Return the address of symbol `name`; raise MissingSymbol."""
+        address = self.target.symbol_address(name)
+        if address is None:
+            raise MissingSymbol(name)
+        return address
+
+    def banner(self) -> str:
+        """Return `linux_banner` as the running kernel has it, without its newline."""
+        data = self.target.read_memory(self.symbol("linux_banner"), 256)
+        return printable(data.split(b"\n", 1)[0])
+
+    def current(self) -> tuple[int, int]:
+        """Return the CPU that stopped and the address of its current task_struct.
+
+        Over KGDB these are `kgdb_active` and `kgdb_info[cpu].task` (3.10 and later); a stub
+        that shows gs_base leads to the per-CPU area. Raises CorruptState when neither holds.
+        """
+        gs_base = self.target.register("gs_base")
+        if gs_base is not None and gs_base in self.cpu_offsets:
+            cpu = self.cpu_offsets.index(gs_base)
+            return cpu, self.current_task(cpu)
+        if self._kgdb_task is None:
+            raise CorruptState("no way to tell the current task: no gs_base, and no KGDB")
+        cpu = read_u32(self.target, self.symbol("kgdb_active"))
+        if cpu >= len(self.cpu_offsets):
+            raise CorruptState(f"kgdb_active names CPU {cpu} of {len(self.cpu_offsets)}")
+        size = self.layouts.struct("debuggerinfo_struct").size
+        slot = self.symbol("kgdb_info") + cpu * size
+        return cpu, read_u64(self.target, slot + self._kgdb_task.offset)
+
+    def current_task(self, cpu: int) -> int:
+        """Return the address of the task_struct that CPU number `cpu` runs."""
+        hot = self.layouts.find("pcpu_hot", "current_task")  # 6.2 to 6.14, commit d7b6d709a76a
+        base = self.target.symbol_address("pcpu_hot") if hot else None
+        if hot is None or base is None:
+            return read_u64(self.target, self.per_cpu("current_task", cpu))
+        return read_u64(self.target, base + hot.offset + self.cpu_offsets[cpu])
+
+    def per_cpu(self, symbol: str, cpu: int) -> int:
+        """Return the address of the per-CPU variable `symbol` of CPU number `cpu`."""
+        return (self.symbol(symbol) + self.cpu_offsets[cpu]) & ((1 << 64) - 1)
+
+    def task(self, address: int) -> Task:
+        """Return the task whose task_struct is at `address`; raise MemoryFault."""
+        return _task(address, read_fields(self.target, address, self._identity))
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield every task: the first is init_task, then each process, then its threads.
+
+        Raises CorruptState for a list that loops or never ends, MemoryFault for a torn one.
+        """
+        seen: set[int] = set()
+        first = self.symbol("init_task")
+        address = first
+        while True:
+            leader, links = self._walk(address, seen)
+            yield leader
+            yield from self._threads(address, links, seen)
+            address = _u64(links["tasks"][:8]) - self._members["tasks"].offset
+            if address == first:
+                return
+
+    def _threads(self, leader: int, links: dict[str, bytes], seen: set[int]) -> Iterator[Task]:
+        signal = self.layouts.find("signal_struct", "thread_head")
+        head = _u64(links["signal"]) + (signal.offset if signal else 0)
+        node = _u64(links["thread_node"][:8])
+        while node != head:
+            address = node - self._members["thread_node"].offset
+            if address == leader:
+                return
+            task, fields = self._walk(address, seen)
+            yield task
+            node = _u64(fields["thread_node"][:8])
+
+    def _walk(self, address: int, seen: set[int]) -> tuple[Task, dict[str, bytes]]:
+        if address in seen or len(seen) >= MAX_TASKS:
+            raise CorruptState(f"the task list loops at {address:#x}")
+        seen.add(address)
+        fields = read_fields(self.target, address, self._members)
+        return _task(address, fields), fields
+
+
+def _cpu_offsets(target: Target) -> tuple[int, ...]:
+    table, ids = target.symbol_address("__per_cpu_offset"), target.symbol_address("nr_cpu_ids")
+    if table is None or ids is None:  # a uniprocessor kernel: per-CPU variables are ordinary
+        return (0,)
+    count = read_u32(target, ids)
+    if not 0 < count <= MAX_CPUS:
+        raise CorruptState(f"nr_cpu_ids is {count}: the kernel's memory cannot be what it should")
+    data = target.read_memory(table, 8 * count)
+    return tuple(_u64(data[at : at + 8]) for at in range(0, 8 * count, 8))
+
+
+def _task(address: int, fields: dict[str, bytes]) -> Task:
+    return Task(
+        address,
+        int.from_bytes(fields["pid"], "little", signed=True),
+        int.from_bytes(fields["tgid"], "little", signed=True),
+        printable(fields["comm"]),
+        bool(int.from_bytes(fields["flags"], "little") & _PF_KTHREAD),
+    )
+
+
+def _u64(data: bytes) -> int:
+    return int.from_bytes(data, "little")

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where in a function to break so that the kernel can be resumed without a single step.
+
+GDB leaves a breakpoint by stepping one thread over it. Over KGDB, with several CPUs, that
+kills GDB 13.1 and loses hits. So a probe stands on an instruction of the prologue whose whole
+effect is a function of the registers, and the debugger writes that effect instead of stepping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from capstone import CS_ARCH_X86, CS_MODE_64, Cs
+from capstone import x86_const as x86
+
+__all__ = ("Resume", "choose")
+
+_Value = Optional[dict[str, Any]]  # the fields of a Resume that tell its value
+_U64 = (1 << 64) - 1
+_WIDE = {  # every name of a general register's low parts, and the whole register's
+    low: whole
+    for whole, lows in {
+        "rax": "eax ax al ah",
+        "rbx": "ebx bx bl bh",
+        "rcx": "ecx cx cl ch",
+        "rdx": "edx dx dl dh",
+        "rsi": "esi si sil",
+        "rdi": "edi di dil",
+        "rbp": "ebp bp bpl",
+        "rsp": "esp sp spl",
+        **{f"r{n}": f"r{n}d r{n}w r{n}b" for n in range(8, 16)},
+    }.items()
+    for low in (whole, *lows.split())
+}
+
+
+@dataclass(frozen=True)
+class Resume:
+    """An instruction to break on, and its effect.
+
+    `address` is where it stands, `next_pc` where the CPU goes on; `register` is what it
+    writes (None: nothing but the program counter), from the registers that `inputs` weighs
+    (name to factor) plus `constant`, cut to `bits` and sign-extended if `signed`.
+    """
+
+    address: int
+    next_pc: int
+    text: str
+    register: str | None = None
+    inputs: tuple[tuple[str, int], ...] = ()
+    constant: int = 0
+    bits: int = 64
+    signed: bool = False
+
+    @property
+    def writes(self) -> int:
+        """Return how many registers a resume has to write; each is a packet on the wire."""
+        return 1 + (self.register is not None)
+
+    def effect(self, read: Callable[[str], int]) -> dict[str, int]:
+        """Return the registers to write (name to u64), the program counter last.
+
+        `read` gives a general register's value (u64) before the instruction.
+        """
+        if self.register is None:
+            return {"rip": self.next_pc}
+        total = self.constant + sum(read(name) * factor for name, factor in self.inputs)
+        value = total & ((1 << self.bits) - 1)
+        if self.signed and value >> (self.bits - 1):
+            value -= 1 << self.bits
+        return {self.register: value & _U64, "rip": self.next_pc}
+
+
+def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | None:
+    """Return the best place to break in the function whose `code` stands at `address`.
+
+    `code` is what memory holds now (the file on disk may differ: alternatives, ftrace), best
+    the whole function, so that loops back into the prologue are seen. The place is passed
+    once per call, before any of `arguments` (register names) is overwritten, and costs as few
+    register writes as can be had. None when no instruction qualifies.
+    """
+    disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
+    disassembler.detail = True
+    instructions = list(disassembler.disasm(code, address))
+    looped = _jump_targets(instructions)
+    places = [r for r in _candidates(instructions, arguments) if r.address not in looped]
+    return min(places, key=lambda r: r.writes, default=None)
+
+
+def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator[Resume]:
+    for instruction in instructions:
+        resume = _effect_of(instruction)
+        if resume is not None:
+            yield resume
+        if _leaves(instruction) or _written(instruction) & set(arguments):
+            return
+
+
+def _leaves(instruction: Any) -> bool:
+    groups = (x86.X86_GRP_JUMP, x86.X86_GRP_CALL, x86.X86_GRP_RET, x86.X86_GRP_INT)
+    return any(instruction.group(group) for group in groups)
+
+
+def _written(instruction: Any) -> set[str]:
+    _, written = instruction.regs_access()
+    return {_WIDE.get(instruction.reg_name(r), "") for r in written}
+
+
+def _jump_targets(instructions: list[Any]) -> set[int]:
+    return {
+        i.operands[0].imm & _U64
+        for i in instructions
+        if i.group(x86.X86_GRP_JUMP) and i.operands and i.operands[0].type == x86.X86_OP_IMM
+    }
+
+
+def _effect_of(instruction: Any) -> Resume | None:
+    after = instruction.address + instruction.size
+    text = f"{instruction.mnemonic} {instruction.op_str}".strip()
+    place = {"address": instruction.address, "next_pc": after, "text": text}
+    if instruction.id in (x86.X86_INS_NOP, x86.X86_INS_ENDBR64) or _is_exchange_nop(instruction):
+        return Resume(**place)
+    operands = instruction.operands
+    if instruction.id == x86.X86_INS_JMP and operands[0].type == x86.X86_OP_IMM:
+        return Resume(**{**place, "next_pc": operands[0].imm & _U64})
+    value = _value_of(instruction)
+    return Resume(**place, **value) if value else None
+
+
+def _is_exchange_nop(instruction: Any) -> bool:
+    """Tell `xchg %ax,%ax` (0x90 with prefixes), which clears no upper half, from a real one."""
+    exchange = instruction.id == x86.X86_INS_XCHG and instruction.bytes[-1] == 0x90
+    return bool(exchange and not instruction.rex & 1)
+
+
+def _value_of(instruction: Any) -> _Value:
+    if instruction.id not in (x86.X86_INS_MOV, x86.X86_INS_MOVSXD, x86.X86_INS_LEA):
+        return None
+    target, source = instruction.operands
+    register = _register(instruction, target)
+    if register is None or target.size not in (4, 8) or _WIDE[register] == "rsp":
+        return None
+    register = _WIDE[register]
+    bits = 8 * target.size
+    if instruction.id == x86.X86_INS_LEA:
+        return _address_value(instruction, source, register, bits)
+    if source.type == x86.X86_OP_IMM and instruction.id == x86.X86_INS_MOV:
+        return {"register": register, "constant": source.imm, "bits": bits}
+    name = _register(instruction, source)
+    if name is None:
+        return None
+    signed = instruction.id == x86.X86_INS_MOVSXD
+    bits = 32 if signed else bits
+    return {"register": register, "inputs": ((_WIDE[name], 1),), "bits": bits, "signed": signed}
+
+
+def _register(instruction: Any, operand: Any) -> str | None:
+    if operand.type != x86.X86_OP_REG:
+        return None
+    name = instruction.reg_name(operand.reg)
+    return name if name in _WIDE else None
+
+
+def _address_value(instruction: Any, source: Any, register: str, bits: int) -> _Value:
+    memory = source.mem
+    inputs: list[tuple[str, int]] = []
+    constant = memory.disp
+    for number, factor in ((memory.base, 1), (memory.index, memory.scale)):
+        name = instruction.reg_name(number) if number else None
+        if name == "rip":
+            constant += instruction.address + instruction.size
+        elif name in _WIDE and _WIDE[name] == name:
+            inputs.append((name, factor))
+        elif name:
+            return None  # 32-bit addressing
+    return {"register": register, "inputs": tuple(inputs), "constant": constant, "bits": bits}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who uses the FPU: the trace's totals joined with a walk over the kernel's tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from gdbfpu import xfeatures
+from gdbfpu.errors import GdbFpuError, MemoryFault
+from gdbfpu.fpu import FpuModel
+from gdbfpu.kernel import Task
+from gdbfpu.totals import TaskTotals, Totals
+
+__all__ = ("SORTS", "Report", "collect")
+
+_Key = Callable[[TaskTotals], Any]
+
+SORTS: dict[str, _Key] = {
+    "hits": lambda row: -row.count,
+    "pid": lambda row: row.pid,
+    "name": lambda row: row.comm.lower(),
+    "thread": lambda row: (row.thread is None, row.thread),
+    "cpu": lambda row: row.cpu,
+    "first": lambda row: row.first_ns,
+    "last": lambda row: row.last_ns,
+}
+"""The orders a report can have, by the name that `--sort` takes."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `fpu-report` shows.
+
+    `rows` are all tasks seen, those that have ended too, users first, most hits first;
+    `kthreads` how many of the living are kernel threads; `paths` counts hits by function and
+    callers, innermost first; `defects` are what could not be read, a line each.
+    """
+
+    kernel: str
+    switching: str
+    rows: tuple[TaskTotals, ...]
+    tasks: int
+    kthreads: int
+    using: int
+    hits: int
+    paths: tuple[tuple[tuple[str, ...], int], ...]
+    defects: tuple[str, ...]
+
+    def sorted(self, order: str) -> tuple[TaskTotals, ...]:
+        """Return the rows in the order called `order`, one of SORTS."""
+        return tuple(sorted(self.rows, key=SORTS[order]))
+
+    def functions(self) -> tuple[str, ...]:
+        """Return the functions that were hit, by name."""
+        return tuple(sorted({name for row in self.rows for name in row.hits}))
+
+    def to_json(self, order: str = "") -> dict[str, Any]:
+        """Return the report as what `json.dumps` takes; keys as docs/data.md has them."""
+        return {
+            "kernel": self.kernel,
+            "switching": self.switching,
+            "tasks": [_row_json(row) for row in (self.sorted(order) if order else self.rows)],
+            "totals": {"tasks": self.tasks, "using_fpu": self.using, "hits": self.hits},
+            "defects": list(self.defects),
+        }
+
+
+def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) -> Report:
+    """Return the report of the kernel as it stands, with the hits of `totals`.
+
+    `progress` is called with the number of tasks read so far. What cannot be read ends up
+    among the report's defects.
+    """
+    hit = dict(totals.tasks)
+    defects = [f"{count} hits not recorded: {why}" for why, count in totals.errors.items()]
+    threads = _thread_numbers(model)
+    rows, counted = [], Counter[str]()
+    try:
+        for task in model.kernel.tasks():
+            known = hit.pop((task.address, task.pid), None)
+            row = _living(model, task, known, threads, defects)
+            counted.update(tasks=1, kthreads=task.kthread, using=bool(row.uses_fpu))
+            progress(counted["tasks"])
+            if not task.kthread or row.hits:
+                rows.append(row)
+    except GdbFpuError as error:
+        defects.append(f"the walk over the tasks ended early: {error}")
+    rows += hit.values()
+    rows.sort(key=lambda row: (not row.uses_fpu, -row.count, row.pid))
+    return Report(
+        kernel=model.kernel.banner(),
+        switching=model.switching,
+        rows=tuple(rows),
+        tasks=counted["tasks"],
+        kthreads=counted["kthreads"],
+        using=counted["using"],
+        hits=sum(row.count for row in rows),
+        paths=tuple(totals.paths.most_common()),
+        defects=tuple(defects),
+    )
+
+
+def _thread_numbers(model: FpuModel) -> dict[int, int]:
+    """Return GDB's thread numbers by pid; only over KGDB is a GDB thread a task."""
+    target = model.kernel.target
+    return {t.lwp: t.num for t in target.threads()} if target.stub == "kgdb" else {}
+
+
+def _living(
+    model: FpuModel,
+    task: Task,
+    known: TaskTotals | None,
+    threads: dict[int, int],
+    defects: list[str],
+) -> TaskTotals:
+    """Return the row of a task that exists now: its totals, or an empty row, brought up to date."""
+    row = known or TaskTotals(task.pid, task.tgid, task.comm, task.address)
+    thread = threads.get(task.pid, row.thread)
+    uses: bool | None = row.uses_fpu
+    try:
+        uses = uses or model.uses_fpu(task)
+    except MemoryFault as error:
+        defects.append(f"FPU state of {task.comm} (pid {task.pid}): {error}")
+    return replace(row, comm=task.comm, thread=thread, uses_fpu=uses)
+
+
+def _row_json(row: TaskTotals) -> dict[str, Any]:
+    return {
+        "thread": row.thread,
+        "pid": row.pid,
+        "tgid": row.tgid,
+        "comm": row.comm,
+        "hits": dict(row.hits),
+        "cpu": row.cpu if row.cpu >= 0 else None,
+        "components": list(xfeatures.names(row.components)),
+        "live_hits": row.live_hits,
+        "memory_hits": row.memory_hits,
+        "first_ns": row.first_ns or None,
+        "last_ns": row.last_ns or None,
+        "uses_fpu": row.uses_fpu,
+    }

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Records and reports as text: one line a hit, tables, CSV. Returned, never printed.
+
+tabulate and pygments are imported when they are first needed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gdbfpu import xfeatures
+from gdbfpu.report import Report
+from gdbfpu.totals import TaskTotals
+from gdbfpu.trace import Hit
+
+__all__ = ("HIT_HEADING", "csv_report", "hit_line", "paint", "table", "table_report")
+
+_HIT = "{:>6} {:>6} {:<16} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
+
+HIT_HEADING = _HIT.format(
+    "hit", "thread", "task", "pid", "CPU", "function", "components", "where", "caller"
+)
+"""The heading over lines made by `hit_line`."""
+
+_TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
+_HIT_COLUMNS = ("CPU", "components", "live", "memory", "first", "last")
+_CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
+_CSV_HITS = ("cpu", "components", "live_hits", "memory_hits", "first_ns", "last_ns")
+
+
+def hit_line(hit: Hit) -> str:
+    """Return `hit` as one line, its columns as HIT_HEADING names them."""
+    components = "|".join(hit.components) if hit.xfeatures is not None else "?"
+    line = _HIT.format(
+        hit.seq,
+        "-" if hit.thread is None else hit.thread,
+        hit.comm,
+        hit.pid,
+        hit.cpu,
+        hit.function,
+        components or "-",
+        "CPU" if hit.live else "memory",
+        " < ".join(hit.backtrace),
+    )
+    if hit.caller_pid != hit.pid:
+        line += f" (by {hit.caller_comm}, pid {hit.caller_pid})"
+    return line.rstrip()
+
+
+def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
+    """Return `rows` as a plain table under `headers`; values stay as they are."""
+    from tabulate import tabulate
+
+    return tabulate(
+        rows, headers, tablefmt="simple", disable_numparse=True, colalign=tuple(align) or None
+    )
+
+
+def paint(text: str, colour: str, on: bool) -> str:
+    """Return `text` in `colour` (a name that pygments knows) when `on`, else as it is."""
+    if not on:
+        return text
+    from pygments.console import colorize
+
+    return str(colorize(colour, text))
+
+
+def table_report(report: Report, by: str, order: str, colour: bool) -> str:
+    """Return `report` as tables for people: `by` is `task`, `probe` or `path`."""
+    rows = report.sorted(order) if order else report.rows
+    if by == "task":
+        body = _tasks(report, rows, colour)
+    else:
+        headers, lines = _grouped(report, by)
+        body = table(lines, headers, ("right",) * (len(headers) - 1) + ("left",))
+    return "\n".join([body, "", *_summary(report, colour)])
+
+
+def csv_report(report: Report, by: str, order: str) -> str:
+    """Return `report` as CSV with a heading, one row a task, function or path."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    if by == "task":
+        functions = report.functions()
+        writer.writerow([*_CSV_TASK, *functions, *_CSV_HITS])
+        for row in report.sorted(order) if order else report.rows:
+            writer.writerow(_csv_task(row, functions))
+    else:
+        headers, lines = _grouped(report, by)
+        writer.writerow(headers)
+        writer.writerows(lines)
+    return out.getvalue()
+
+
+def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
+    uses = {True: "yes", False: "no", None: ""}[row.uses_fpu]
+    return [row.thread, row.pid, row.tgid, row.comm, uses,
+            *(row.hits[name] for name in functions), row.cpu if row.cpu >= 0 else "",
+            xfeatures.describe(row.components), row.live_hits, row.memory_hits,
+            row.first_ns or "", row.last_ns or ""]  # fmt: skip
+
+
+def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool) -> str:
+    functions = report.functions()
+    headers = [*_TASK_COLUMNS, *(functions or ("hits",)), *_HIT_COLUMNS]
+    align = ["right", "right", "right", "left", "left"]
+    align += ["right"] * (len(functions) or 1) + ["right", "left", "right", "right", "left", "left"]
+    lines = [_task_line(row, functions, colour) for row in rows]
+    return table(lines, [paint(h, "bold", colour) for h in headers], align)
+
+
+def _task_line(row: TaskTotals, functions: tuple[str, ...], colour: bool) -> list[str]:
+    uses = {True: paint("yes", "green", colour), False: "no", None: "?"}[row.uses_fpu]
+    counts = [str(row.hits[name] or "-") for name in functions] or ["-"]
+    hit = bool(row.hits)
+    return [
+        "-" if row.thread is None else str(row.thread),
+        str(row.pid),
+        str(row.tgid),
+        row.comm,
+        uses,
+        *counts,
+        str(row.cpu) if hit else "-",
+        xfeatures.describe(row.components),
+        str(row.live_hits) if hit else "-",
+        str(row.memory_hits) if hit else "-",
+        _clock(row.first_ns),
+        _clock(row.last_ns),
+    ]
+
+
+def _clock(time_ns: int) -> str:
+    if not time_ns:
+        return "-"
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{rest // 1_000_000:03d}"
+
+
+def _grouped(report: Report, by: str) -> tuple[tuple[str, ...], list[list[Any]]]:
+    if by == "path":
+        paths = [[count, " < ".join(path)] for path, count in report.paths]
+        return ("hits", "path"), paths
+    counts: Counter[str] = Counter()
+    tasks: defaultdict[str, int] = defaultdict(int)
+    for row in report.rows:
+        counts.update(row.hits)
+        for name in row.hits:
+            tasks[name] += 1
+    return ("hits", "tasks", "function"), [[n, tasks[f], f] for f, n in counts.most_common()]
+
+
+def _summary(report: Report, colour: bool) -> list[str]:
+    using = paint(f"{report.using} of {report.tasks} tasks use the FPU", "bold", colour)
+    lines = [
+        f"{using} ({report.kthreads} are kernel threads, which never do); "
+        f"{report.hits} hits; {report.switching} switching"
+    ]
+    return lines + [paint(f"not read: {defect}", "red", colour) for defect in report.defects]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The totals of a trace, per task and per path, in memory that does not grow with hits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gdbfpu.kernel import Task
+
+__all__ = ("MAX_PATHS", "TaskTotals", "Totals")
+
+MAX_PATHS = 10_000
+"""The most different backtraces counted; hits on others are counted together."""
+
+
+@dataclass
+class TaskTotals:
+    """What all hits of one task add up to; times are CLOCK_REALTIME in ns, 0 before a hit.
+
+    `thread` is GDB's number of the task's thread, `cpu` the last CPU (-1: never hit),
+    `components` a mask; `uses_fpu` is None while nothing has shown whether it does.
+    """
+
+    pid: int
+    tgid: int
+    comm: str
+    task: int
+    thread: int | None = None
+    cpu: int = -1
+    hits: Counter[str] = field(default_factory=Counter)
+    components: int = 0
+    live_hits: int = 0
+    memory_hits: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    uses_fpu: bool | None = None
+
+    @property
+    def count(self) -> int:
+        """Return the number of hits on all functions."""
+        return self.live_hits + self.memory_hits
+
+
+class Totals:
+    """What a session's hits add up to: by task, by path, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[tuple[int, int], TaskTotals] = {}
+        self.paths: Counter[tuple[str, ...]] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.filtered = 0
+
+    @property
+    def hits(self) -> int:
+        """Return the number of hits recorded."""
+        return sum(self.paths.values())
+
+    def of(self, task: Task) -> TaskTotals:
+        """Return the totals of `task`, new ones if it was never seen.
+
+        A task_struct's memory and a pid are both used again, the pair of them hardly ever.
+        """
+        key = (task.address, task.pid)
+        if key not in self.tasks:
+            self.tasks[key] = TaskTotals(task.pid, task.tgid, task.comm, task.address)
+        return self.tasks[key]
+
+    def add_path(self, path: tuple[str, ...]) -> None:
+        """Count a hit of function `path[0]`, called by `path[1]`, and so on."""
+        if path not in self.paths and len(self.paths) >= MAX_PATHS:
+            path = (path[0], "(other paths)")
+        self.paths[path] += 1

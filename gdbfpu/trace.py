@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a hit to its record, in one direction: stopped CPU, task, state, event line, totals."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gdbfpu import xfeatures
+from gdbfpu.events import EventWriter
+from gdbfpu.fpu import FpuModel
+from gdbfpu.kernel import Task
+from gdbfpu.probes import Probe
+from gdbfpu.totals import Totals
+
+__all__ = ("Hit", "Options", "Tracer")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `fpu-trace on` was asked for.
+
+    `state` is how much of a state a hit reads (`none`, `header`, `full`); `backtrace` how many
+    callers; `limit` after how many hits to stop (0: never); `pids` and `comms` (globs) which
+    tasks count (empty: all).
+    """
+
+    state: str = "header"
+    backtrace: int = 1
+    limit: int = 0
+    pids: tuple[int, ...] = ()
+    comms: tuple[str, ...] = ()
+    quiet: bool = False
+
+    def wants(self, task: Task) -> bool:
+        """Return whether the filters let `task` through."""
+        if self.pids and task.pid not in self.pids:
+            return False
+        return not self.comms or any(fnmatchcase(task.comm, glob) for glob in self.comms)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One pass through a probed function; the fields are the keys of the event file.
+
+    `task`, `pid`, `tgid`, `comm`, `fpu` tell whose FPU state it was, `thread` that task's GDB
+    thread (the vCPU under QEMU's gdbstub); `caller_pid` and `caller_comm` the task that ran,
+    another one when a tracer reads its child. `xfeatures` and `xcomp_bv` are None with
+    `--state none`, `raw` is the image as hex with `--state full`.
+    """
+
+    seq: int
+    time_ns: int
+    function: str
+    thread: int | None
+    pid: int
+    tgid: int
+    comm: str
+    cpu: int
+    task: str
+    fpu: str
+    xfeatures: str | None
+    xcomp_bv: str | None
+    components: tuple[str, ...]
+    live: bool
+    backtrace: tuple[str, ...]
+    caller_pid: int
+    caller_comm: str
+    raw: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hit as the object of its line in the event file."""
+        data = asdict(self)
+        if self.raw is None:
+            del data["raw"]
+        return data
+
+
+class Tracer:
+    """Turns hits into records and totals; knows the kernel only through its FpuModel."""
+
+    def __init__(
+        self, model: FpuModel, options: Options, totals: Totals, writer: EventWriter | None
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.totals = totals
+        self.writer = writer
+        self.seq = 0
+        self._threads: dict[int, int] = {}
+
+    @property
+    def full(self) -> bool:
+        """Return whether the limit of hits is reached."""
+        return 0 < self.options.limit <= self.seq
+
+    def hit(self, probe: Probe) -> Hit | None:
+        """Record that the stopped CPU is at `probe`; None when the filters want no such task.
+
+        Raises MemoryFault or CorruptState when the kernel's memory cannot be read or believed.
+        """
+        kernel = self.model.kernel
+        cpu, running = kernel.current()
+        caller = kernel.task(running)
+        task = self._subject(probe, caller)
+        if not self.options.wants(task):
+            self.totals.filtered += 1
+            return None
+        record, mask = self._record(probe, task, caller, cpu)
+        self.seq = record.seq
+        self._count(record, task, mask)
+        if self.writer is not None:
+            self.writer.write(record.to_json())
+        return record
+
+    def close(self) -> None:
+        """End the event file, if there is one."""
+        if self.writer is not None:
+            self.writer.close()
+
+    def _subject(self, probe: Probe, caller: Task) -> Task:
+        if probe.subject == "current":
+            return caller
+        argument = self.model.kernel.target.register("rdi") or 0
+        address = self.model.task_of(argument) if probe.subject == "fpu" else argument
+        return caller if address == caller.address else self.model.kernel.task(address)
+
+    def _record(self, probe: Probe, task: Task, caller: Task, cpu: int) -> tuple[Hit, int]:
+        model, state = self.model, self.options.state
+        target = model.kernel.target
+        fpu = model.fpu_of(task.address)
+        image = model.image(fpu) if state == "full" else b""
+        header = None if state == "none" else model.header(fpu, image)
+        mask = header[0] if header else 0
+        hit = Hit(
+            seq=self.seq + 1,
+            time_ns=time.time_ns(),
+            function=probe.function,
+            thread=self._thread(task, caller),
+            pid=task.pid,
+            tgid=task.tgid,
+            comm=task.comm,
+            cpu=cpu,
+            task=f"{task.address:#x}",
+            fpu=f"{fpu:#x}",
+            xfeatures=f"{header[0]:#x}" if header else None,
+            xcomp_bv=f"{header[1]:#x}" if header else None,
+            components=xfeatures.names(mask),
+            live=model.live(task.address),
+            backtrace=target.backtrace(self.options.backtrace) if self.options.backtrace else (),
+            caller_pid=caller.pid,
+            caller_comm=caller.comm,
+            raw=image.hex() if image else None,
+        )
+        return hit, mask
+
+    def _thread(self, task: Task, caller: Task) -> int | None:
+        stopped = self.model.kernel.target.stopped_thread()
+        if self.model.kernel.target.stub != "kgdb" or task is caller:
+            return stopped.num
+        if task.pid not in self._threads:
+            self._threads = {t.lwp: t.num for t in self.model.kernel.target.threads()}
+        return self._threads.get(task.pid)
+
+    def _count(self, hit: Hit, task: Task, mask: int) -> None:
+        row = self.totals.of(task)
+        row.comm, row.thread, row.cpu = hit.comm, hit.thread, hit.cpu
+        row.hits[hit.function] += 1
+        row.components |= mask
+        row.live_hits += hit.live
+        row.memory_hits += not hit.live
+        row.first_ns = row.first_ns or hit.time_ns
+        row.last_ns = hit.time_ns
+        self.totals.add_path((hit.function, *hit.backtrace))
+        # A task may end before anybody asks, and its state with it; a look at each hit would
+        # cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use.
+        if self.options.state != "none" and not row.uses_fpu and not row.count & (row.count - 1):
+            row.uses_fpu = self.model.uses_fpu(task)
