@@ -10,6 +10,8 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#define ENOSYS 38
+
 #define SIGABRT 6
 #define SIGUSR1 10
 #define SIGALRM 14
@@ -28,7 +30,7 @@ enum {
 enum {
 	NR_write = 4, NR_rt_sigreturn = 173, NR_rt_sigaction = 174, NR_rt_sigprocmask = 175,
 	NR_rt_sigsuspend = 179, NR_gettid = 224, NR_exit_group = 252, NR_timer_create = 259,
-	NR_timer_settime = 260,
+	NR_timer_settime = 260, NR_timer_settime64 = 409,
 };
 #endif
 
@@ -166,8 +168,8 @@ static inline struct request parse(int argc, char **argv)
 /* --- signals --- */
 
 struct timespec {
-	long seconds;
-	long nanoseconds;
+	long long seconds;
+	long long nanoseconds;
 };
 
 static inline struct timespec milliseconds(unsigned long count)
@@ -234,6 +236,20 @@ static inline void install_handler(const char *name, int signo, void *handler)
 		fail(name, "rt_sigaction");
 }
 
+static inline long set_timer(int timer, const struct timespec periods[2])
+{
+#ifdef __x86_64__
+	return syscall4(NR_timer_settime, timer, 0, (long)periods, 0);
+#else
+	/* Which of the two a kernel has: up to 5.0 the old one, later the old one as an option. */
+	int narrow[4] = { periods[0].seconds, periods[0].nanoseconds,
+			  periods[1].seconds, periods[1].nanoseconds };
+	long result = syscall4(NR_timer_settime64, timer, 0, (long)periods, 0);
+
+	return result != -ENOSYS ? result : syscall4(NR_timer_settime, timer, 0, (long)narrow, 0);
+#endif
+}
+
 /* Block SIGALRM in this thread, then let a timer raise it every interval_ms, counted in *count. */
 static inline void start_timer(const char *name, volatile unsigned long *count,
 			       unsigned long interval_ms)
@@ -251,7 +267,7 @@ static inline void start_timer(const char *name, volatile unsigned long *count,
 	install_handler(name, SIGALRM, count_signal);
 	if (syscall4(NR_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer, 0))
 		fail(name, "timer_create");
-	if (syscall4(NR_timer_settime, timer, 0, (long)periods, 0))
+	if (set_timer(timer, periods))
 		fail(name, "timer_settime");
 }
 
