@@ -19,7 +19,7 @@ from elftools.elf.sections import NoteSection
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
 from gdbfpu.layout import Layouts, Member, StructLayout
 
-__all__ = ("build_id", "machine", "read_layouts")
+__all__ = ("build_id", "machine", "read_layouts", "static_string")
 
 _STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
 _TRANSPARENT = (
@@ -47,6 +47,22 @@ def machine(vmlinux: Path) -> str:
     """Return the ELF machine of the file `vmlinux`, `EM_X86_64` for what gdbfpu can read."""
     with vmlinux.open("rb") as stream:
         return str(_elf(stream, vmlinux)["e_machine"])
+
+
+def static_string(vmlinux: Path, address: int) -> bytes:
+    """Return the NUL-terminated string that the file `vmlinux` has for `address`, without NUL.
+
+    Raises CorruptState when no section holds that address.
+    """
+    with vmlinux.open("rb") as stream:
+        for section in _elf(stream, vmlinux).iter_sections():
+            start = section["sh_addr"]
+            if (
+                section["sh_type"] == "SHT_PROGBITS"
+                and start <= address < start + section.data_size
+            ):
+                return bytes(section.data()[address - start :].split(b"\0", 1)[0])
+    raise CorruptState(f"{vmlinux} has nothing at {address:#x}")
 
 
 def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -> Layouts:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from gdbfpu.errors import MissingSymbol, UsageError
 from gdbfpu.target import Target
 
-__all__ = ("ARGUMENTS", "CATALOGUE", "Probe", "select")
+__all__ = ("CATALOGUE", "Probe", "select")
 
-ARGUMENTS = ("rdi", "rsi", "rdx")
-"""The registers of the first three integer arguments (System V AMD64 ABI), kept at a hit."""
+_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 
 
 @dataclass(frozen=True)
@@ -25,23 +24,30 @@ class Probe:
     `purpose` says when the kernel calls it; `since` and `until` name the releases that have it
     (for people: only the symbol decides); `subject` says whose FPU state a call is about:
     `current` for the running task's, `fpu` when the first argument is a `struct fpu *`,
-    `task` when it is a `struct task_struct *`.
+    `task` when it is a `struct task_struct *`; `parameters` is how many arguments it takes.
     """
 
     function: str
     purpose: str
     subject: str
+    parameters: int
     since: str
     until: str | None = None
 
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """Return the registers that hold the arguments when the function begins."""
+        return _ARGUMENTS[: self.parameters]
+
 
 CATALOGUE: tuple[Probe, ...] = (
-    Probe("copy_fpstate_to_sigframe", "saves the state to a signal frame", "current", "4.2"),
-    Probe("save_xstate_sig", "saves the state to a signal frame", "current", "3.7", "4.1"),
+    Probe("copy_fpstate_to_sigframe", "saves the state to a signal frame", "current", 3, "4.2"),
+    Probe("save_xstate_sig", "saves the state to a signal frame", "current", 3, "3.7", "4.1"),
     Probe(
         "fpstate_sanitize_xstate",
         "makes components in their initial state clean in memory (signal, ptrace, core dump)",
         "fpu",
+        1,
         "4.2",
         "5.13",
     ),
@@ -49,6 +55,7 @@ CATALOGUE: tuple[Probe, ...] = (
         "__sanitize_i387_state",
         "makes components in their initial state clean in memory (signal, ptrace, core dump)",
         "task",
+        1,
         "2.6.35",
         "4.1",
     ),

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands: each parses, calls, prints. invoke() is the boundary to GDB's errors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Callable
+
+import gdb
+
+from gdbfpu import probes
+from gdbfpu.dbg.session import Session
+from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.options import HelpShown, Parser, complete, report_parser, trace_parser
+from gdbfpu.report import Report, collect
+from gdbfpu.tables import HIT_HEADING, csv_report, table, table_report
+from gdbfpu.trace import Options
+
+__all__ = ("register",)
+
+_PROGRESS_AFTER = 2.0  # seconds
+
+
+class _Command(gdb.Command):  # type: ignore[misc]
+    """A GDB command whose usage, help and completion come from its parser."""
+
+    def __init__(self, parser: Parser, run: Callable[[argparse.Namespace], None]) -> None:
+        self.__doc__ = parser.format_help()
+        self._parser = parser
+        self._run = run
+        super().__init__(parser.prog, gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, _from_tty: bool) -> None:
+        """Run the command; every error becomes one line."""
+        self.dont_repeat()
+        try:
+            self._run(self._parser.parse_args(gdb.string_to_argv(argument)))
+        except HelpShown as shown:
+            gdb.write(f"{shown}\n")
+        except (gdb.GdbError, KeyboardInterrupt):
+            raise
+        except GdbFpuError as error:
+            raise gdb.GdbError(f"{self._parser.prog}: {error}") from error
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise gdb.GdbError(f"{self._parser.prog}: {text}") from error
+
+    def complete(self, text: str, word: str) -> list[str]:
+        """Return what `word`, the end of `text` by GDB's idea of words, can become."""
+        typed = text.split(" ")[-1]
+        return [c[len(typed) - len(word) :] for c in complete(self._parser, text)]
+
+
+class _Progress:
+    """Says how far a walk got, once it takes long."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _PROGRESS_AFTER
+
+    def __call__(self, count: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PROGRESS_AFTER
+            gdb.write(f"reading tasks: {count} so far ...\n")
+            gdb.flush()
+
+
+def register() -> Session:
+    """Create the commands in GDB; return the session they work on."""
+    session = Session()
+    verbs = {"on": _on, "off": _off, "status": _status, "clear": _clear, "probes": _probes}
+    _Command(trace_parser(), lambda arguments: verbs[arguments.verb](session, arguments))
+    _Command(report_parser(), lambda arguments: _report(session, arguments))
+    return session
+
+
+def _on(session: Session, arguments: argparse.Namespace) -> None:
+    options = Options(
+        state=arguments.state,
+        backtrace=arguments.backtrace,
+        limit=arguments.limit,
+        pids=tuple(arguments.pids),
+        comms=tuple(arguments.comms),
+        quiet=arguments.quiet,
+    )
+    out = Path(arguments.out).expanduser() if arguments.out else None
+    for line in session.on(options, arguments.probes, out):
+        gdb.write(f"fpu-trace: {line}\n")
+    if not options.quiet:
+        gdb.write(HIT_HEADING + "\n")
+
+
+def _off(session: Session, _: argparse.Namespace) -> None:
+    if session.off():
+        gdb.write(f"fpu-trace: off; {session.totals.hits} hits so far\n")
+    else:
+        gdb.write("fpu-trace: tracing is off; no probe is in the kernel\n")
+
+
+def _status(session: Session, _: argparse.Namespace) -> None:
+    totals, tracer = session.totals, session.tracer
+    on = bool(session.breakpoints)
+    gdb.write(
+        f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {len(totals.tasks)} tasks, "
+        f"{totals.filtered} filtered out\n"
+    )
+    for point in session.breakpoints:
+        gdb.write(f"  {session.describe(point)}: passed {point.passes} times\n")
+    if on and tracer is not None and tracer.writer is not None:
+        gdb.write(f"  hits are written to {tracer.writer.path}\n")
+    for reason, count in totals.errors.items():
+        gdb.write(f"  not recorded: {count} times {reason}\n")
+
+
+def _clear(session: Session, _: argparse.Namespace) -> None:
+    session.clear()
+    gdb.write("fpu-trace: totals cleared\n")
+
+
+def _probes(session: Session, _: argparse.Namespace) -> None:
+    target = session.target
+    rows = []
+    for probe in probes.CATALOGUE:
+        address = target.symbol_address(probe.function)
+        era = f"{probe.since} to {probe.until}" if probe.until else f"since {probe.since}"
+        where = f"{address:#x}" if address is not None else "not in this kernel"
+        rows.append((probe.function, where, era, probe.purpose))
+    gdb.write(table(rows, ("function", "address", "kernels", "what it does")) + "\n")
+
+
+def _report(session: Session, arguments: argparse.Namespace) -> None:
+    report = collect(session.model, session.totals, _Progress())
+    text = _render(report, arguments)
+    if not arguments.out:
+        gdb.write(text + "\n")
+        return
+    path = Path(arguments.out).expanduser()
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text + "\n")
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already: name a new file or remove it") from error
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _render(report: Report, arguments: argparse.Namespace) -> str:
+    if arguments.format == "json":
+        return json.dumps(report.to_json(arguments.sort), indent=1)
+    if arguments.format == "csv":
+        return csv_report(report, arguments.by, arguments.sort).rstrip("\n")
+    colour = not arguments.out and os.isatty(1) and "NO_COLOR" not in os.environ
+    return table_report(report, arguments.by, arguments.sort, colour)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state of gdbfpu in this GDB: the kernel it knows, the probes it has planted, the totals.
+
+What is known of a kernel ends with the connection to it; the totals end with `fpu-trace clear`
+or with another kernel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gdb
+
+import gdbfpu
+from gdbfpu import dwarf, fpu, identity, kernel, probes
+from gdbfpu.dbg.breakpoints import ProbeBreakpoint
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.events import EventWriter
+from gdbfpu.fpu import FpuModel
+from gdbfpu.kernel import Kernel
+from gdbfpu.probes import Probe
+from gdbfpu.tables import hit_line
+from gdbfpu.totals import Totals
+from gdbfpu.trace import Options, Tracer
+
+__all__ = ("Session",)
+
+
+class Session:
+    """What the commands work on. There is one, made when gdbfpu is loaded."""
+
+    def __init__(self) -> None:
+        self.totals = Totals()
+        self.tracer: Tracer | None = None
+        self.breakpoints: list[ProbeBreakpoint] = []
+        self.build_id = ""
+        self._target: GdbTarget | None = None
+        self._model: FpuModel | None = None
+        self._pagination = False
+        for name in ("connection_removed", "exited", "new_objfile"):
+            if hasattr(gdb.events, name):  # connection_removed is there since GDB 11
+                getattr(gdb.events, name).connect(self._connection_ended)
+
+    @property
+    def target(self) -> GdbTarget:
+        """Return the stopped kernel's target; raise GdbFpuError when there is none."""
+        thread = gdb.selected_thread()
+        if thread is None or not thread.is_valid():
+            raise GdbFpuError("no kernel to look at: attach first (`target remote SOCKET`)")
+        if thread.is_running():
+            raise GdbFpuError("the kernel is running: interrupt it first (^C)")
+        architecture = gdb.newest_frame().architecture().name()
+        if architecture != "i386:x86-64":
+            raise GdbFpuError(
+                f"GDB takes this for {architecture}: say `set architecture i386:x86-64`, "
+                "or attach when the CPU is in 64-bit mode"
+            )
+        if self._target is None:
+            self._target = GdbTarget()
+        return self._target
+
+    @property
+    def model(self) -> FpuModel:
+        """Return the FPU model of the kernel that GDB is attached to, probed when first needed."""
+        target = self.target
+        if self._model is None:
+            vmlinux = self._vmlinux()
+            build_id = identity.verify(target, vmlinux)
+            anchors = [target.symbol_address(n) for n in (*fpu.ANCHORS, *kernel.ANCHORS)]
+            layouts = dwarf.read_layouts(
+                vmlinux, (*fpu.TYPES, *kernel.TYPES), [a for a in anchors if a is not None]
+            )
+            self._model = fpu.probe(Kernel(target, layouts))
+            if build_id != self.build_id:
+                self.build_id, self.totals = build_id, Totals()
+        return self._model
+
+    @staticmethod
+    def _vmlinux() -> Path:
+        name = gdb.current_progspace().filename
+        if not name:
+            raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
+        return Path(name)
+
+    def on(self, options: Options, names: Sequence[str], out: Path | None) -> tuple[str, ...]:
+        """Plant the probes called `names` (all for none); return a line about each.
+
+        Nothing is planted unless everything needed is there.
+        """
+        if self.breakpoints:
+            raise UsageError("tracing is on already: say `fpu-trace off` first")
+        model, target = self.model, self.target
+        chosen = probes.select(target, names)
+        model.kernel.current()
+        writer = EventWriter(out, self._header(model)) if out else None
+        self.tracer = Tracer(model, options, self.totals, writer)
+        try:
+            for probe, address in chosen:
+                self.breakpoints.append(
+                    ProbeBreakpoint(target, probe, address, self._hit, self._failed)
+                )
+        except (gdb.error, GdbFpuError):
+            self.off()
+            raise
+        gdb.events.stop.connect(self._stopped)
+        self._pagination = bool(gdb.parameter("pagination"))
+        gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
+        return tuple(self.describe(point) for point in self.breakpoints)
+
+    def _header(self, model: FpuModel) -> dict[str, Any]:
+        return {
+            "gdbfpu": gdbfpu.__version__,
+            "kernel": model.kernel.banner(),
+            "build_id": self.build_id,
+            "stub": model.kernel.target.stub,
+            "switching": model.switching,
+            "xsave_format": model.format,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+
+    @staticmethod
+    def describe(point: ProbeBreakpoint) -> str:
+        """Return a line about a planted probe: where it stands and how the kernel resumes."""
+        way = (
+            f"on `{point.resume.text}`, resumed without a step"
+            if point.resume
+            else ("at its entry, where GDB has to step: hits can be lost on several CPUs")
+        )
+        return f"{point.probe.function} at {point.address:#x}, {way}"
+
+    def off(self) -> bool:
+        """Take every probe out of the kernel and end the event file; return whether it was on."""
+        was_on = bool(self.breakpoints)
+        while self.breakpoints:
+            point = self.breakpoints.pop()
+            if point.is_valid():
+                point.delete()
+        if self.tracer is not None:
+            self.tracer.close()
+        if was_on:
+            gdb.events.stop.disconnect(self._stopped)
+            gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
+        return was_on
+
+    def clear(self) -> None:
+        """Forget all totals; a trace that is on goes on from nothing."""
+        self.totals = Totals()
+        if self.tracer is not None:
+            self.tracer.totals = self.totals
+
+    def _hit(self, probe: Probe) -> bool:
+        if self.tracer is None or self.tracer.full:
+            return False
+        hit = self.tracer.hit(probe)
+        if hit is not None and not self.tracer.options.quiet:
+            gdb.write(hit_line(hit) + "\n")
+            gdb.flush()
+        return self.tracer.full
+
+    def _failed(self, reason: str) -> None:
+        self.totals.errors[reason] += 1
+
+    def _stopped(self, _event: Any) -> None:
+        if self.breakpoints and self.tracer is not None and self.tracer.full:
+            limit = self.tracer.options.limit
+            self.off()
+            gdb.write(f"fpu-trace: limit of {limit} hits reached; tracing is off\n")
+
+    def _connection_ended(self, event: Any) -> None:
+        if not hasattr(event, "new_objfile") and self.off():
+            gdb.write("fpu-trace: the kernel is gone; tracing is off\n")
+        self._target = self._model = None

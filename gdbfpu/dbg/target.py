@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""GdbTarget: the Target protocol on top of GDB's Python API."""
+
+from __future__ import annotations
+
+import gdb
+
+from gdbfpu.errors import MemoryFault
+from gdbfpu.target import MAX_READ, Thread
+
+__all__ = ("GdbTarget",)
+
+_U64 = (1 << 64) - 1
+_MAX_CODE = 4096  # bytes of a function worth looking at
+
+
+class GdbTarget:
+    """The kernel that GDB is attached to, as long as that connection lasts."""
+
+    def __init__(self) -> None:
+        self._inferior = gdb.selected_inferior()
+        self._addresses: dict[str, int | None] = {}
+        self.stub = self._find_stub()
+
+    def _find_stub(self) -> str:
+        """Tell the stubs apart: QEMU's shows gs_base, KGDB's shows general registers only."""
+        connection = getattr(self._inferior, "connection", None)
+        if connection is not None and connection.type == "core":
+            return "core"
+        return "kgdb" if self.register("gs_base") is None else "qemu"
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Return exactly `length` bytes at `address`, asking for MAX_READ at most at a time."""
+        data = bytearray()
+        try:
+            while len(data) < length:
+                step = min(MAX_READ, length - len(data))
+                data += self._inferior.read_memory(address + len(data), step)
+        except (gdb.error, OverflowError) as error:
+            raise MemoryFault(address, length) from error
+        return bytes(data)
+
+    def symbol_address(self, name: str) -> int | None:
+        """Return the address of symbol `name`, or None if the kernel has none."""
+        if name not in self._addresses:
+            try:
+                value = gdb.parse_and_eval(f"(unsigned long)&{name}")
+                self._addresses[name] = int(value) & _U64
+            except gdb.error:
+                self._addresses[name] = None
+        return self._addresses[name]
+
+    def symbol_size(self, name: str) -> int:
+        """Return the bytes of the object called `name`, 0 when not known."""
+        try:
+            return int(gdb.parse_and_eval(f"sizeof({name})"))
+        except gdb.error:
+            return 0
+
+    def register(self, name: str) -> int | None:
+        """Return register `name` of the stopped thread as u64, None where the stub hides it."""
+        try:
+            return int(gdb.newest_frame().read_register(name)) & _U64
+        except (gdb.error, ValueError):
+            return None
+
+    def write_register(self, name: str, value: int) -> None:
+        """Set register `name` of the stopped thread to `value` (u64); raise gdb.error."""
+        gdb.parse_and_eval(f"${name} = {value:#x}")
+
+    def stopped_thread(self) -> Thread:
+        """Return the thread that stopped."""
+        thread = gdb.selected_thread()
+        return Thread(thread.num, thread.ptid[1])
+
+    def threads(self) -> tuple[Thread, ...]:
+        """Return all threads, as `info threads` would list them now."""
+        return tuple(Thread(t.num, t.ptid[1]) for t in self._inferior.threads())
+
+    def backtrace(self, depth: int) -> tuple[str, ...]:
+        """Return the names of at most `depth` callers, innermost first, inlined ones too."""
+        names: list[str] = []
+        try:
+            frame = gdb.newest_frame()
+            while frame.type() == gdb.INLINE_FRAME:  # the probed function's own inlined parts
+                frame = frame.older()
+            frame = frame.older()
+            while frame is not None and len(names) < depth:
+                names.append(frame.name() or f"{frame.pc():#x}")
+                frame = frame.older()
+        except gdb.error:
+            names.append("(unreadable)")
+        return tuple(names)
+
+    def function_code(self, address: int) -> bytes:
+        """Return the code in memory of the function that begins at `address`.
+
+        Without debugging information for it, as many bytes as a prologue may take.
+        """
+        block = gdb.block_for_pc(address)
+        while block is not None and block.function is None:
+            block = block.superblock
+        length = block.end - address if block is not None else 64
+        return self.read_memory(address, min(length, _MAX_CODE))

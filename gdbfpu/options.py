@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands' parsers: usage, help and completion of each come from one argparse parser.
+
+Nothing here knows GDB. A parser never exits: wrong input is a UsageError of one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from gdbfpu.errors import UsageError
+from gdbfpu.probes import CATALOGUE
+from gdbfpu.report import SORTS
+
+__all__ = ("HelpShown", "Parser", "complete", "report_parser", "trace_parser")
+
+
+class HelpShown(Exception):
+    """Raised by `--help`: the text is its message."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that raises instead of printing and exiting."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(add_help=False, allow_abbrev=False, **options)
+        self.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError saying `message` and how to get help."""
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+class _Help(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        raise HelpShown(parser.format_help().rstrip())
+
+
+def _count(text: str) -> int:
+    value = int(text, 0) if text else -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+    return value
+
+
+_count.__name__ = "number"
+
+
+def trace_parser() -> Parser:
+    """Return the parser of `fpu-trace`."""
+    parser = Parser(
+        prog="fpu-trace",
+        description="Record each pass through the kernel's FPU functions and the task behind it.\n"
+        "Turn it on, `continue`, interrupt, then see `fpu-report`.",
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="on|off|status|clear|probes", required=True)
+    _add_on(verbs.add_parser("on", help="plant the probes", description="Plant the probes."))
+    for verb, text in (
+        ("off", "take the probes out of the kernel, end the event file, keep the totals"),
+        ("status", "show what is traced, how each probe resumes, and how many hits there were"),
+        ("clear", "forget all totals"),
+        ("probes", "list the functions that can be probed, and which this kernel has"),
+    ):
+        verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+    return parser
+
+
+def _add_on(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    functions = tuple(probe.function for probe in CATALOGUE)
+    add("--probe", action="append", default=[], metavar="FUNCTION", dest="probes",
+        help="trace this function; may be given again (default: all that the kernel has)"
+        ).completions = functions  # type: ignore[attr-defined]  # fmt: skip
+    add("--pid", action="append", default=[], type=_count, metavar="PID", dest="pids",
+        help="record only this task; may be given again")  # fmt: skip
+    add("--comm", action="append", default=[], metavar="GLOB", dest="comms",
+        help="record only tasks of such a name; may be given again")  # fmt: skip
+    add("--state", choices=("none", "header", "full"), default="header",
+        help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
+    add("--backtrace", type=_count, default=1, metavar="N",
+        help="how many callers to record (default: %(default)s)")  # fmt: skip
+    add("--limit", type=_count, default=0, metavar="N",
+        help="stop the kernel and turn the trace off after N hits (default: never)")  # fmt: skip
+    add("--quiet", action="store_true", help="print no line per hit")
+    add("--out", metavar="FILE", help="write every hit to this new file, as JSON Lines")
+
+
+def report_parser() -> Parser:
+    """Return the parser of `fpu-report`."""
+    parser = Parser(
+        prog="fpu-report",
+        description="List the tasks that use the FPU and those that never did, with the hits of\n"
+        "the trace. It works with tracing off too, from the kernel's tasks alone.",
+    )
+    add = parser.add_argument
+    add("--by", choices=("task", "probe", "path"), default="task",
+        help="what a row is (default: %(default)s)")  # fmt: skip
+    add("--sort", choices=tuple(SORTS), default="", metavar="COLUMN",
+        help=f"order of tasks: {', '.join(SORTS)} (default: users, then hits)")  # fmt: skip
+    add("--format", choices=("table", "json", "csv"), default="table",
+        help="default: %(default)s")  # fmt: skip
+    add("--out", metavar="FILE", help="write the report to this new file")
+    return parser
+
+
+def complete(parser: argparse.ArgumentParser, text: str) -> tuple[str, ...]:
+    """Return what the last word of `text`, a command's arguments so far, can become."""
+    words = text.split()
+    last = "" if not words or text[-1].isspace() else words.pop()
+    for word in words:
+        verbs = _verbs(parser)
+        parser = verbs.get(word, parser)
+    return tuple(sorted(c for c in _candidates(parser, words) if c.startswith(last)))
+
+
+def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def _candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterable[str]:
+    option = parser._option_string_actions.get(words[-1]) if words else None
+    if option is not None and option.nargs != 0:
+        return tuple(option.choices or vars(option).get("completions", ()))
+    return (*_verbs(parser), *(o for o in parser._option_string_actions if o.startswith("--")))
