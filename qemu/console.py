@@ -28,7 +28,6 @@ _TROUBLE = (
 )
 _AFTERMATH = 0.5  # seconds for which a kernel in trouble is listened to
 _TAIL = 12  # lines of the console that an error shows
-_WRITE = 64  # bytes written at once: a UART's FIFO and the kernel's buffer are small
 
 
 class Console:
@@ -75,8 +74,11 @@ class Console:
     def send(self, text: str) -> None:
         """Type `text` on the console."""
         data = text.encode()
-        for start in range(0, len(data), _WRITE):
-            os.write(self._spawn.child_fd, data[start : start + _WRITE])
+        while data:
+            try:
+                data = data[os.write(self._spawn.child_fd, data) :]
+            except BrokenPipeError:
+                return  # QEMU has ended, which the next wait tells with all that is known
 
     def check(self) -> None:
         """Read what the console holds; raise MachineLost if the kernel is in trouble."""
@@ -88,8 +90,10 @@ class Console:
 
     def _expect(self, patterns: list[str], timeout: float) -> object:
         wanted: list[Any] = [*patterns, _TROUBLE, pexpect.EOF, pexpect.TIMEOUT]
-        index = self._spawn.expect(wanted, timeout=timeout)
-        found = wanted[index]
+        try:
+            found = wanted[self._spawn.expect(wanted, timeout=timeout)]
+        except ConnectionResetError:
+            found = pexpect.EOF  # a QEMU that was killed leaves unread what was typed
         if found is _TROUBLE:
             how = f"{self._spawn.after}".strip()
             self._spawn.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=_AFTERMATH)

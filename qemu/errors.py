@@ -14,7 +14,7 @@ class SetupError(HarnessError):
     """Something that a machine needs could not be downloaded, verified or built."""
 
 
-class MachineLost(HarnessError):  # noqa: N818
+class MachineLost(HarnessError):
     """A machine panicked, ended or did not answer within its deadline.
 
     `console` is the end of what the guest said on its console; `ended` that QEMU is going, too.

@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 def main(argv: list[str]) -> int:
     """Run `argv` in a private directory until it ends or standard input does.
 
-    Returns its exit status, the negative number of the signal that ended it, or 127 if it cannot
+    Returns its exit status, 128 and the number of the signal that ended it, or 127 if it cannot
     be started.
     """
     directory = tempfile.mkdtemp(prefix="gdbfpu-")
@@ -55,7 +55,8 @@ def _keep(argv: list[str], directory: str) -> int:
         finally:
             os.close(ended)
             process.kill()
-    return process.returncode
+    status = process.returncode
+    return 128 - status if status < 0 else status
 
 
 def _die_with_keeper() -> None:
@@ -67,4 +68,4 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    sys.exit(main(sys.argv[1:]) & 0xFF)
+    sys.exit(main(sys.argv[1:]))

@@ -20,9 +20,16 @@ __all__ = ("QEMU", "Machine")
 
 QEMU = "qemu-system-x86_64"
 
-_KVM_BOOT = 20.0  # seconds for a boot with KVM: it takes two where KVM works
+_KVM_BOOT = 10.0  # seconds for a boot with KVM: it takes two where KVM works
 _DYING = 2.0  # seconds for QEMU to end after it closed the console
 _SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
+# KGDB says that it could not remove a breakpoint at the level of mere information, so every level
+# has to reach the console (ignore_loglevel); the mouse and the random number generator, which
+# would announce themselves in the midst of a command's output, are told not to.
+_COMMAND_LINE = (
+    "console=ttyS0 kgdboc=ttyS1,115200 nokaslr panic=-1"
+    " ignore_loglevel i8042.noaux random.trust_cpu=on"
+)
 _SOCKETS = ("console", "kgdb", "qmp", "gdb")
 
 _T = TypeVar("_T")
@@ -32,9 +39,9 @@ class Machine:
     """A guest: `kernel` (a bzImage) and `initrd` on `smp` CPUs of model `cpu`.
 
     `memory` is QEMU's -m. `append` goes to the end of the kernel's command line, which has the
-    console on ttyS0 and KGDB on ttyS1, and no KASLR. `kvm` asks for KVM; where the guest does not
-    boot with it in time, it boots without. A context manager: leaves no process and no file,
-    also when this process is killed.
+    console on ttyS0, KGDB on ttyS1, no KASLR and no waiting after a panic. `kvm` asks for KVM;
+    where the guest does not boot with it in time, it boots without. A context manager: leaves no
+    process and no file, also when this process is killed.
     """
 
     def __init__(
@@ -48,7 +55,6 @@ class Machine:
         append: str = "",
         kvm: bool = False,
     ) -> None:
-        line = f"console=ttyS0 kgdboc=ttyS1,115200 nokaslr panic=-1 {append}".rstrip()
         # One CPU a socket: the firmware's MP table, all that a kernel without ACPI has, lists no
         # further cores.
         cpus = f"{smp},sockets={smp},cores=1,threads=1"
@@ -56,7 +62,7 @@ class Machine:
             *("-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-S"),
             *("-cpu", cpu, "-smp", cpus, "-m", memory),
             *("-kernel", str(kernel.resolve()), "-initrd", str(initrd.resolve())),
-            *("-append", line),
+            *("-append", f"{_COMMAND_LINE} {append}".rstrip()),
         ]
         for name in _SOCKETS:
             chardev = f"socket,id={name},path={name}.sock,server=on,wait=off"
@@ -152,11 +158,13 @@ class Machine:
 
     def alive(self) -> bool:
         """Return whether the kernel runs and has said nothing of being in trouble."""
+        if self._kept is None:
+            return False
         try:
             self.check()
         except MachineLost:
             return False
-        return self._kept is not None and not self._kept.ended(0)
+        return not self._kept.ended(0)
 
     def break_in(self) -> None:
         """Make the running kernel enter KGDB, by SysRq-g on the console; raise MachineLost."""
@@ -196,8 +204,11 @@ class Machine:
         self._kept = Kept(self.command_line)
         # QEMU waits for `cont`, so that not a line of the console is lost.
         self._console = Console(self._kept.connect("console.sock", deadline))
-        self._monitor = Monitor(self._kept.connect("qmp.sock", deadline))
-        self._monitor.execute("cont")
+        try:
+            self._monitor = Monitor(self._kept.connect("qmp.sock", deadline))
+            self._monitor.execute("cont")
+        except HarnessError as error:
+            raise MachineLost(self._kept.ended(_DYING) or str(error)) from error
         self.wait_console(until, max(0.0, deadline - time.monotonic()))
 
     def _explained(self, call: Callable[[], _T]) -> _T:
