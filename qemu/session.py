@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""GDB on a test machine: the command line of a session, and the machine it is shown on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from qemu.console import PROMPT
+from qemu.guest.image import demo_image
+from qemu.kernels import Kernel, obtain
+from qemu.vm import Machine
+
+__all__ = ("DEFAULT_KERNEL", "demo_machine", "gdb_command", "kernel_name")
+
+DEFAULT_KERNEL = "kgdb-5.10"
+"""The kernel of the catalogue that is used where the environment variable KERNEL names none."""
+
+_SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+_BOOT = 120.0  # seconds; it takes a few
+_DESKTOP = 120.0  # seconds; Xorg is up and x11perf draws in about ten
+
+
+def kernel_name() -> str:
+    """Return the name in the catalogue of the kernel to use."""
+    return os.environ.get("KERNEL") or DEFAULT_KERNEL
+
+
+def gdb_command(
+    vmlinux: Path, socket: Path, commands: Sequence[str], *, batch: bool, echo: bool = False
+) -> list[str]:
+    """Return the command line of a GDB on `vmlinux`, attached to `socket`, that runs `commands`.
+
+    It reads no init file; the line that `make install` would put there is among its arguments.
+    `echo` shows each command after a prompt, as if it were typed.
+    """
+    argv = ["gdb", "-nx", "-q", *(["-batch"] if batch else []), str(vmlinux)]
+    argv += ["-ex", "set pagination off", "-ex", f"directory {_SCRIPTS}"]
+    for command in (f"target remote {socket}", *commands):
+        if echo:
+            argv += ["-ex", f"echo (gdb) {command}\\n"]
+        argv += ["-ex", command]
+    return argv
+
+
+@contextmanager
+def demo_machine() -> Iterator[tuple[Machine, Kernel]]:
+    """Boot the kernel with the demonstration running in it, stopped in KGDB."""
+    kernel = obtain(kernel_name())
+    initrd = demo_image()
+    with Machine(kernel.bzimage, initrd, memory="1G") as machine:
+        started = time.monotonic()
+        _say(f"booting {kernel.name} (Linux {kernel.version}) on 2 CPUs ...")
+        machine.boot(PROMPT, _BOOT)
+        _say("starting Xorg and x11perf, Debian's own, among ordinary tasks ...")
+        machine.run("start-demo", _DESKTOP)
+        machine.break_in()
+        _say(f"stopped in KGDB after {time.monotonic() - started:.0f} s")
+        yield machine, kernel
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
