@@ -38,6 +38,7 @@ def _image(name: str, fill: Callable[[Path], None]) -> Path:
         root = target / "root"
         root.mkdir()
         fill(root)
+        print(f"guest: packing the {name} image", flush=True)
         write_initramfs(root, target / "initramfs.cpio.gz")
         shutil.rmtree(root)
 

@@ -68,7 +68,9 @@ def _obtain(
 
     def build(target: Path) -> None:
         debs, root = target / ".debs", target / ".root"
-        unpack(download(_SUITE, packages, debs, closure=closure), root)
+        found = download(_SUITE, packages, debs, closure=closure)
+        print(f"Debian {_SUITE}: unpacking {len(found)} packages for the guest", flush=True)
+        unpack(found, root)
         select(root, target)
         shutil.rmtree(debs)
         shutil.rmtree(root)
