@@ -3,7 +3,7 @@
  * audiod: MXCSR 0xffc0 (flush to zero, denormals are zero, round toward zero);
  * xmm7 is the doubles 3.14159265358979, -1e300; xmm12 the floats 1, -2.5, 1e-40, 6.02e23.
  */
-#include "guest.h"
+#include "signals.h"
 
 static const struct {
 	double low[2];

@@ -4,7 +4,7 @@
  * pattern of its own: in thread k byte j of ymm[i] is 64 * k + 33 * i + 5 * j modulo 256.
  * One line each, in which pid is the thread's: guest: avxthreads pid= tgid= thread=k signals= ok
  */
-#include "guest.h"
+#include "signals.h"
 #include "ymm.h"
 
 #define THREADS 4

@@ -4,7 +4,7 @@
  * has no handler: the kernel writes a core file.  Byte j of ymm[i] is
  * 0x5a ^ (i << 4) ^ (j & 15), in the upper half (j >= 16) XOR 0xff.
  */
-#include "guest.h"
+#include "signals.h"
 #include "ymm.h"
 
 static unsigned char pattern[YMM_COUNT][YMM_SIZE], held[YMM_COUNT][YMM_SIZE];

@@ -3,7 +3,7 @@
  * evilname: its task name is "evil", ESC "[31m", BEL, newline, 0xff, 0xfe: control bytes, an ANSI
  * escape, invalid UTF-8.  Every byte of xmm[i], i < 8, is 0xe0 | i.
  */
-#include "guest.h"
+#include "signals.h"
 #include "xmm.h"
 
 #define PR_SET_NAME 15

@@ -5,7 +5,7 @@
  * process takes no signal.  Its line counts the generations, and their signals, that went well:
  * guest: forkexec pid= generations= signals= ok.  Every byte of xmm[i], i < 8, is 0xf0 | i.
  */
-#include "guest.h"
+#include "signals.h"
 #include "xmm.h"
 
 #define SUCCESS 0

@@ -4,7 +4,7 @@
  * 0x80 + (i << 4) + j modulo 256; MXCSR 0x9f80 (flush to zero); FCW 0x027f (double precision);
  * st(0) is -1.0, st(1) log2(10); TOP 6, FSW 0x3000.  FOP, FIP and FDP: not defined.
  */
-#include "guest.h"
+#include "signals.h"
 #include "xmm.h"
 
 struct image {

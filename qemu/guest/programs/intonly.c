@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* intonly: takes signals and never executes an instruction of the x87, SSE or AVX units. */
-#include "guest.h"
+#include "signals.h"
 
 int run(int argc, char **argv)
 {

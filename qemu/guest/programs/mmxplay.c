@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* mmxplay: mm[i] is the byte (0x11 * i + 3) & 0xff eight times; never executes EMMS. */
-#include "guest.h"
+#include "signals.h"
 
 #define MMX_COUNT 8
 

@@ -3,7 +3,7 @@
  * x87calc: FCW 0x0b7f (round up); from st(0): +inf, -0.0, -2.25, 1.5, pi; TOP 3.
  * The infinity is 1/0, so FSW has the zero-divide flag: 0x1804.  FOP, FIP and FDP: not defined.
  */
-#include "guest.h"
+#include "signals.h"
 
 #define SAVED_CONTROL_WORD 0
 #define SAVED_STATUS_WORD 4

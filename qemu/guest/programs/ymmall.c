@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ymmall: byte j of ymm[i] is (i << 4) | (j & 15), in the upper half (j >= 16) XOR 0xff. */
-#include "guest.h"
+#include "signals.h"
 #include "ymm.h"
 
 static unsigned char pattern[YMM_COUNT][YMM_SIZE], held[YMM_COUNT][YMM_SIZE];
