@@ -187,7 +187,7 @@ def _decode_sigframe(image: bytes, reason: str, tables: Tables) -> FpuImage:
     The latter is what sigreturn loads (`convert_to_fxsr` in the kernel).
     """
     frame = parse_frame(image)
-    end = frame.base + (frame.xstate_size if frame.extended else LEGACY_SIZE)
+    end = frame.base + max(LEGACY_SIZE, frame.xstate_size if frame.extended else 0)
     inner = image[frame.base : end]
     if frame.extended:
         decoded = _decode_xsave(inner, "standard", reason, replace(tables, mask=frame.xfeatures))

@@ -10,6 +10,7 @@ from typing import Any
 
 from gdbfpu.errors import UsageError
 from gdbfpu.image import ComponentState, FpuImage
+from gdbfpu.sigframe import Frame
 from gdbfpu.views import Register, View
 from gdbfpu.xfeatures import describe
 
@@ -35,7 +36,7 @@ def to_json(image: FpuImage, components: Iterable[str] | None = None) -> dict[st
         "xfeatures": _hex(image.xfeatures),
         "xcomp_bv": _hex(image.xcomp_bv),
         "defects": list(image.defects),
-        "frame": asdict(image.frame) if image.frame else None,
+        "frame": _frame_json(image.frame) if image.frame else None,
         "components": [_component_json(component) for component in chosen],
         "registers": {
             register.name: {
@@ -98,6 +99,10 @@ def _registers(image: FpuImage, chosen: tuple[ComponentState, ...]) -> tuple[Reg
 
 def _hex(value: int | None) -> str | None:
     return None if value is None else f"{value:#x}"
+
+
+def _frame_json(frame: Frame) -> dict[str, Any]:
+    return {**asdict(frame), "xfeatures": _hex(frame.xfeatures)}
 
 
 def _component_json(component: ComponentState) -> dict[str, Any]:
