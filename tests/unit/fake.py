@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel without a kernel: the Target protocol over memory that a test writes."""
+
+from __future__ import annotations
+
+from gdbfpu.errors import MemoryFault
+from gdbfpu.target import Thread
+
+
+class FakeTarget:
+    """Memory as ranges by their start, symbols, object sizes and registers as dicts."""
+
+    def __init__(self, stub="kgdb"):
+        self.stub = stub
+        self.ranges: dict[int, bytearray] = {}
+        self.symbols: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}
+        self.registers: dict[str, int] = {}
+        self.stopped = Thread(1, 1)
+        self.all_threads: tuple[Thread, ...] = (self.stopped,)
+        self.frames: tuple[str, ...] = ()
+        self.reads: list[tuple[int, int]] = []
+
+    def put(self, address: int, data: bytes) -> None:
+        """Write `data` at `address`: into the range that holds it, or as a range of its own."""
+        for start, memory in self.ranges.items():
+            if start <= address and address + len(data) <= start + len(memory):
+                memory[address - start : address - start + len(data)] = data
+                return
+        self.ranges[address] = bytearray(data)
+
+    def put_int(self, address: int, value: int, size: int = 8) -> None:
+        self.put(address, (value % (1 << 8 * size)).to_bytes(size, "little"))
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        self.reads.append((address, length))
+        for start, memory in self.ranges.items():
+            if start <= address and address + length <= start + len(memory):
+                return bytes(memory[address - start : address - start + length])
+        raise MemoryFault(address, length)
+
+    def symbol_address(self, name: str) -> int | None:
+        return self.symbols.get(name)
+
+    def symbol_size(self, name: str) -> int:
+        return self.sizes.get(name, 0)
+
+    def register(self, name: str) -> int | None:
+        return self.registers.get(name)
+
+    def stopped_thread(self) -> Thread:
+        return self.stopped
+
+    def threads(self) -> tuple[Thread, ...]:
+        return self.all_threads
+
+    def backtrace(self, depth: int) -> tuple[str, ...]:
+        return self.frames[:depth]
