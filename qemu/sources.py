@@ -65,6 +65,8 @@ def _fetch_url(entry: Entry, url: str, progress: Progress) -> Path:
         try:
             _receive(url, into / entry.file, progress)
         except (OSError, HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             raise SetupError(f"{entry.name}: cannot download {url}: {error}") from error
         _verify(entry, into / entry.file)
 
@@ -78,9 +80,7 @@ def _receive(url: str, path: Path, progress: Progress) -> None:
             file.write(block)
             progress(f"downloading {file.tell() >> 20} of {size >> 20 or '?'} MiB")
         if file.tell() < size:
-            raise urllib.error.ContentTooShortError(
-                f"cut off after {file.tell()} of {size} bytes; run it again", ("", answer.headers)
-            )
+            raise SetupError(f"{url} was cut off after {file.tell()} of {size} bytes: run it again")
 
 
 def _verify(entry: Entry, path: Path) -> None:

@@ -4,28 +4,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from qemu.console import PROMPT
+from qemu.guest.image import test_image
 from qemu.kernels import Kernel, obtain
 from qemu.vm import Machine
 
 BOOT_TIMEOUT = 120.0  # seconds; it takes about three
-
-_INIT = f"""#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sysfs /sys
-/bin/busybox mount -t devtmpfs devtmpfs /dev
-/bin/busybox --install -s /bin
-export PATH=/bin PS1='{PROMPT}'
-exec setsid sh -c 'exec sh -i </dev/ttyS0 >/dev/ttyS0 2>&1'
-"""
 
 
 @pytest.fixture(scope="session")
@@ -35,19 +24,9 @@ def kernel() -> Kernel:
 
 
 @pytest.fixture(scope="session")
-def shell_initrd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A guest that is busybox and nothing else."""
-    root = tmp_path_factory.mktemp("root")
-    (root / "bin").mkdir()
-    shutil.copy("/bin/busybox", root / "bin" / "busybox")
-    (root / "init").write_text(_INIT)
-    (root / "init").chmod(0o755)
-    initrd = tmp_path_factory.mktemp("initrd") / "initrd"
-    names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-    with initrd.open("wb") as file:
-        argv = ["cpio", "--quiet", "-o", "-H", "newc"]
-        subprocess.run(argv, cwd=root, input=names.encode(), stdout=file, check=True)
-    return initrd
+def initrd() -> Path:
+    """The guest of the tests: busybox and the programs of qemu/guest/programs."""
+    return test_image()
 
 
 @pytest.fixture
