@@ -95,7 +95,7 @@ class Console:
         except ConnectionResetError:
             found = pexpect.EOF  # a QEMU that was killed leaves unread what was typed
         if found is _TROUBLE:
-            how = f"{self._spawn.after}".strip()
+            how = f"{self._spawn.after}".strip().removeprefix(PROMPT)
             self._spawn.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=_AFTERMATH)
             raise MachineLost(f"the kernel says: {how}", self._tail(), ended=self._spawn.flag_eof)
         if found is pexpect.EOF:
