@@ -26,6 +26,7 @@ _TROUBLE = (
     r"[^\r\n]*(?:Kernel panic - not syncing|\bBUG: |WARNING: CPU: |\[#\d+\] |\bOops: "
     r"|KGDB: BP (?:remove|install) failed)[^\r\n]*[\r\n]"
 )
+_GLANCE = 0.05  # seconds in which the console is read without waiting for anything
 _AFTERMATH = 0.5  # seconds for which a kernel in trouble is listened to
 _TAIL = 12  # lines of the console that an error shows
 
@@ -38,6 +39,7 @@ class Console:
         self._spawn = fdspawn(
             connection.detach(),
             timeout=None,
+            maxread=1 << 16,
             encoding="utf-8",
             codec_errors="replace",
             use_poll=True,
@@ -82,7 +84,7 @@ class Console:
 
     def check(self) -> None:
         """Read what the console holds; raise MachineLost if the kernel is in trouble."""
-        self._expect([], 0)
+        self._expect([], _GLANCE)
 
     def close(self) -> None:
         """Close the console; what was read from it stays."""
@@ -90,17 +92,20 @@ class Console:
 
     def _expect(self, patterns: list[str], timeout: float) -> object:
         wanted: list[Any] = [*patterns, _TROUBLE, pexpect.EOF, pexpect.TIMEOUT]
-        try:
-            found = wanted[self._spawn.expect(wanted, timeout=timeout)]
-        except ConnectionResetError:
-            found = pexpect.EOF  # a QEMU that was killed leaves unread what was typed
+        found = self._match(wanted, timeout)
         if found is _TROUBLE:
             how = f"{self._spawn.after}".strip().removeprefix(PROMPT)
-            self._spawn.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=_AFTERMATH)
-            raise MachineLost(f"the kernel says: {how}", self._tail(), ended=self._spawn.flag_eof)
+            ended = self._match([pexpect.EOF, pexpect.TIMEOUT], _AFTERMATH) is pexpect.EOF
+            raise MachineLost(f"the kernel says: {how}", self._tail(), ended=ended)
         if found is pexpect.EOF:
             raise MachineLost("QEMU closed the console", self._tail(), ended=True)
         return found
+
+    def _match(self, wanted: list[Any], timeout: float) -> object:
+        try:
+            return wanted[self._spawn.expect(wanted, timeout=timeout)]
+        except ConnectionResetError:
+            return pexpect.EOF  # a QEMU that was killed leaves unread what was typed
 
     def _tail(self) -> str:
         lines = self.log.replace("\r", "").rstrip().split("\n")
