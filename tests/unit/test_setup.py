@@ -23,7 +23,8 @@ _FAKES = {
 done""",
     "apt-get": """if [ "$1" = indextargets ]; then cat "$STATE/mirror"; exit; fi
 if [ "$1" = update ]; then echo mirror > "$STATE/mirror"; fi
-if [ "$1" = install ] && [ ! -s "$STATE/mirror" ]; then echo no lists >&2; exit 100; fi
+if [ "$1" = update ]; then rm -f "$STATE/old"; fi
+if [ "$1" = install ] && [ -e "$STATE/old" ]; then exit 100; fi
 if [ "$1" = install ]; then rm "$STATE/missing"; fi""",
     "dpkg": ":",
     "sudo": 'exec "$@"',
@@ -88,20 +89,21 @@ def test_missing_packages_alone_are_installed(machine):
     machine.run()
     (machine.state / "missing").write_text("flex\nqemu-system-x86\n")
     assert machine.run().returncode == 0
-    repair, install = machine.calls
+    ask, repair, install = machine.calls
+    assert ask.startswith("apt-get indextargets")
     assert repair == "dpkg --configure -a"
     assert install.split()[:2] == ["apt-get", "install"]
     assert install.split()[-2:] == ["qemu-system-x86", "flex"]
     assert "--no-install-recommends" in install
 
 
-def test_lists_are_fetched_only_where_the_packages_are_not_to_be_had(machine):
+def test_lists_that_are_old_are_fetched_again(machine):
     machine.run()
     (machine.state / "missing").write_text("flex\n")
-    (machine.state / "mirror").write_text("")
+    (machine.state / "old").touch()
     assert machine.run().returncode == 0
     verbs = [call.split()[1] for call in machine.calls]
-    assert verbs == ["--configure", "install", "update", "install"]
+    assert verbs == ["indextargets", "--configure", "install", "update", "install"]
 
 
 def test_lists_are_fetched_where_apt_knows_no_debian(machine):
