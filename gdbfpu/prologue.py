@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Callable, Optional
 
 from capstone import CS_ARCH_X86, CS_MODE_64, Cs
@@ -17,6 +18,17 @@ from capstone import x86_const as x86
 
 __all__ = ("Resume", "choose")
 
+_ELSEWHERE = (
+    x86.X86_GRP_JUMP,
+    x86.X86_GRP_BRANCH_RELATIVE,  # LOOP is no jump to capstone
+    x86.X86_GRP_CALL,
+    x86.X86_GRP_RET,
+    x86.X86_GRP_INT,
+    x86.X86_GRP_IRET,
+)
+_PREFIXES = bytes.fromhex("26 2e 36 3e 64 65 66 67 f0 f2 f3") + bytes(range(0x40, 0x50))
+_LOCK = 0xF0
+_JUMPS = (0xE9, 0xEB)  # JMP rel32 and rel8
 _Value = Optional[dict[str, Any]]  # the fields of a Resume that tell its value
 _U64 = (1 << 64) - 1
 _WIDE = {  # every name of a general register's low parts, and the whole register's
@@ -84,8 +96,9 @@ def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | No
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
     disassembler.detail = True
     instructions = list(disassembler.disasm(code, address))
-    looped = _jump_targets(instructions)
-    places = [r for r in _candidates(instructions, arguments) if r.address not in looped]
+    end = min((t for t in _jump_targets(instructions) if t >= address), default=_U64)
+    # From a jump's target on, an instruction may be passed more than once a call.
+    places = [r for r in _candidates(instructions, arguments) if r.address < end]
     return min(places, key=lambda r: r.writes, default=None)
 
 
@@ -99,8 +112,9 @@ def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator
 
 
 def _leaves(instruction: Any) -> bool:
-    groups = (x86.X86_GRP_JUMP, x86.X86_GRP_CALL, x86.X86_GRP_RET, x86.X86_GRP_INT)
-    return any(instruction.group(group) for group in groups)
+    return instruction.id == x86.X86_INS_UD2 or any(
+        instruction.group(group) for group in _ELSEWHERE
+    )
 
 
 def _written(instruction: Any) -> set[str]:
@@ -112,26 +126,27 @@ def _jump_targets(instructions: list[Any]) -> set[int]:
     return {
         i.operands[0].imm & _U64
         for i in instructions
-        if i.group(x86.X86_GRP_JUMP) and i.operands and i.operands[0].type == x86.X86_OP_IMM
+        if i.group(x86.X86_GRP_BRANCH_RELATIVE) and not i.group(x86.X86_GRP_CALL)
     }
 
 
 def _effect_of(instruction: Any) -> Resume | None:
+    if _LOCK in takewhile(_PREFIXES.__contains__, instruction.bytes):
+        return None  # raises #UD with all that is below
     after = instruction.address + instruction.size
     text = f"{instruction.mnemonic} {instruction.op_str}".strip()
     place = {"address": instruction.address, "next_pc": after, "text": text}
     if instruction.id in (x86.X86_INS_NOP, x86.X86_INS_ENDBR64) or _is_exchange_nop(instruction):
         return Resume(**place)
-    operands = instruction.operands
-    if instruction.id == x86.X86_INS_JMP and operands[0].type == x86.X86_OP_IMM:
-        return Resume(**{**place, "next_pc": operands[0].imm & _U64})
+    if instruction.bytes[0] in _JUMPS:  # behind a prefix 0x66, CPUs differ in what they do
+        return Resume(**{**place, "next_pc": instruction.operands[0].imm & _U64})
     value = _value_of(instruction)
     return Resume(**place, **value) if value else None
 
 
 def _is_exchange_nop(instruction: Any) -> bool:
     """Tell `xchg %ax,%ax` (0x90 with prefixes), which clears no upper half, from a real one."""
-    exchange = instruction.id == x86.X86_INS_XCHG and instruction.bytes[-1] == 0x90
+    exchange = instruction.id == x86.X86_INS_XCHG and instruction.opcode[0] == 0x90
     return bool(exchange and not instruction.rex & 1)
 
 
@@ -151,7 +166,7 @@ def _value_of(instruction: Any) -> _Value:
     name = _register(instruction, source)
     if name is None:
         return None
-    signed = instruction.id == x86.X86_INS_MOVSXD
+    signed = instruction.id == x86.X86_INS_MOVSXD and bits == 64
     bits = 32 if signed else bits
     return {"register": register, "inputs": ((_WIDE[name], 1),), "bits": bits, "signed": signed}
 
@@ -164,6 +179,8 @@ def _register(instruction: Any, operand: Any) -> str | None:
 
 
 def _address_value(instruction: Any, source: Any, register: str, bits: int) -> _Value:
+    if instruction.addr_size != 8:  # the sum would be cut to 32 bits before it is used
+        return None
     memory = source.mem
     inputs: list[tuple[str, int]] = []
     constant = memory.disp
@@ -171,8 +188,8 @@ def _address_value(instruction: Any, source: Any, register: str, bits: int) -> _
         name = instruction.reg_name(number) if number else None
         if name == "rip":
             constant += instruction.address + instruction.size
-        elif name in _WIDE and _WIDE[name] == name:
+        elif name in _WIDE:
             inputs.append((name, factor))
         elif name:
-            return None  # 32-bit addressing
+            return None
     return {"register": register, "inputs": tuple(inputs), "constant": constant, "bits": bits}
