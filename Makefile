@@ -38,7 +38,7 @@ test: kernel
 	$(PY) -m pytest
 
 test-unit: setup
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest tests/unit tests/golden
 
 test-gdb: setup
 	$(PY) -m pytest tests/gdb

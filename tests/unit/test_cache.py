@@ -78,6 +78,27 @@ def test_publish_builds_once(tmp_path):
     assert [path.name for path in final.parent.iterdir()] == ["thing"]
 
 
+def test_two_builders_at_once_build_once(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from qemu.cache import publish
+def build(into):
+    print("building", flush=True)
+    input()
+    (into / "file").touch()
+publish(build, Path(sys.argv[1]))
+print("there" if Path(sys.argv[1], "file").exists() else "missing")
+"""
+    final = str(tmp_path / "things" / "thing")
+    with _python(code, final) as first:
+        assert first.stdout.readline() == "building\n"
+        with _python(code, final) as second:
+            assert "waiting for another process" in second.stderr.readline()
+            assert first.communicate("\n", timeout=10)[0] == "there\n"
+            assert second.communicate("\n", timeout=10)[0] == "there\n"
+
+
 def test_failed_build_publishes_nothing(tmp_path):
     def build(into: Path) -> None:
         (into / "file").write_text("half")

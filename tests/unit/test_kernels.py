@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,13 @@ def server(entry) -> Iterator[http.server.ThreadingHTTPServer]:
         thread.join(10)
 
 
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def _url(server: http.server.ThreadingHTTPServer, path: str) -> str:
     return f"http://127.0.0.1:{server.server_port}/{path}"
 
@@ -130,10 +138,10 @@ def test_local_tarball_is_built_and_only_the_result_kept(entry, cache):
 
 
 def test_build_is_told_flags_and_a_fixed_time_and_place(entry):
-    compiler, flags, time, host = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
+    compiler, flags, when, host = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
     assert compiler == "gcc -fno-pie -fcommon"
     assert flags.endswith("=/usr/src/linux")
-    assert (time, host) == ("Thu Jan  1 00:00:00 UTC 1970", "gdbfpu\n")
+    assert (when, host) == ("Thu Jan  1 00:00:00 UTC 1970", "gdbfpu\n")
 
 
 def test_second_time_comes_from_the_cache(entry):
@@ -173,6 +181,24 @@ def test_failed_build_shows_what_make_said(entry, tmp_path):
     broken = replace(entry, directory=str(tarball.parent), sha256=digest)
     with pytest.raises(SetupError, match=r"building failed (?s:.*)x\.c:1: error: no"):
         kernels.obtain_entry(broken)
+
+
+def test_killed_builder_takes_make_with_it(entry, tmp_path):
+    started = tmp_path / "started"
+    tree = Path(entry.directory, "linux-9.8.7")
+    slow = f"\t@echo $$PPID > {started}.new; mv {started}.new {started}; sleep 60\n"
+    (tree / "Makefile").write_text(_MAKEFILE.replace("bzImage:\n", "bzImage:\n" + slow))
+    with tarfile.open(Path(entry.directory, entry.file), "w:xz") as archive:
+        archive.add(tree, tree.name)
+    digest = hashlib.sha256(Path(entry.directory, entry.file).read_bytes()).hexdigest()
+    code = "import sys\nfrom qemu.kernels import *\nfrom qemu.catalogue import *\n"
+    code += "from pathlib import *\n" + f"obtain_entry({replace(entry, sha256=digest)!r})"
+    code = code.replace("PosixPath", "Path")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=_ROOT) as builder:
+        _wait_for(started.exists)
+        builder.kill()
+    make = Path("/proc", started.read_text().strip())
+    _wait_for(lambda: not make.exists())
 
 
 def test_other_version_is_refused(entry):
