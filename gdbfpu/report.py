@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from gdbfpu import xfeatures
-from gdbfpu.errors import GdbFpuError, MemoryFault
+from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Task
 from gdbfpu.totals import TaskTotals, Totals
@@ -85,7 +85,7 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
             progress(counted["tasks"])
             if not task.kthread or row.hits:
                 rows.append(row)
-    except GdbFpuError as error:
+    except (CorruptState, MemoryFault) as error:
         defects.append(f"the walk over the tasks ended early: {error}")
     rows += hit.values()
     rows.sort(key=lambda row: (not row.uses_fpu, -row.count, row.pid))

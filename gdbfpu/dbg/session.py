@@ -18,7 +18,7 @@ import gdbfpu
 from gdbfpu import dwarf, fpu, identity, kernel, probes
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.errors import GdbFpuError, MissingSymbol, UsageError
 from gdbfpu.events import EventWriter
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Kernel
@@ -38,6 +38,7 @@ class Session:
         self.tracer: Tracer | None = None
         self.breakpoints: list[ProbeBreakpoint] = []
         self.build_id = ""
+        self._known = ""  # the kernel whose totals these are: its build-id, or its banner
         self._target: GdbTarget | None = None
         self._model: FpuModel | None = None
         self._pagination = False
@@ -68,16 +69,23 @@ class Session:
         """Return the FPU model of the kernel that GDB is attached to, probed when first needed."""
         target = self.target
         if self._model is None:
-            vmlinux = self._vmlinux()
-            build_id = identity.verify(target, vmlinux)
-            anchors = [target.symbol_address(n) for n in (*fpu.ANCHORS, *kernel.ANCHORS)]
-            layouts = dwarf.read_layouts(
-                vmlinux, (*fpu.TYPES, *kernel.TYPES), [a for a in anchors if a is not None]
-            )
-            self._model = fpu.probe(Kernel(target, layouts))
-            if build_id != self.build_id:
-                self.build_id, self.totals = build_id, Totals()
+            self._model = self._probe(target)
         return self._model
+
+    def _probe(self, target: GdbTarget) -> FpuModel:
+        """Return the model of `target`, and begin new totals if it is another kernel."""
+        vmlinux = self._vmlinux()
+        build_id = identity.verify(target, vmlinux)
+        found = [target.symbol_address(n) for n in (*fpu.ANCHORS, *kernel.ANCHORS)]
+        anchors = [address for address in found if address is not None]
+        if not anchors:
+            raise MissingSymbol(fpu.ANCHORS[0])
+        layouts = dwarf.read_layouts(vmlinux, (*fpu.TYPES, *kernel.TYPES), anchors)
+        model = fpu.probe(Kernel(target, layouts))
+        known = build_id or model.kernel.banner()
+        if known != self._known:
+            self._known, self.build_id, self.totals = known, build_id, Totals()
+        return model
 
     @staticmethod
     def _vmlinux() -> Path:
