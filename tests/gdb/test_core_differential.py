@@ -20,8 +20,9 @@ from gdbfpu.image import decode
 CPU = Path(__file__).parents[1] / "data" / "cpu"
 TIMEOUT = 120
 NT_PRSTATUS, NT_X86_XSTATE = 1, 0x202
+INTEL = {2: 576, 3: 960, 4: 1024, 5: 1088, 6: 1152, 7: 1664, 9: 2688}
 CONTROL = {"fctrl": "fcw", "fstat": "fsw", "fop": "fop"}
-NAMES = re.compile(r"st\d|f(ctrl|stat|tag|iseg|ioff|oseg|ooff|op)|mxcsr|k\d|pkru|[xyz]mm\d+")
+NAMES = re.compile(r"st\d|f(ctrl|stat|tag|iseg|ioff|oseg|ooff|op)|mxcsr|k\d|pkru|bnd\d|[xyz]mm\d+")
 UNIONS = re.compile(r"(?:uint128 = (\w+)|v[24]_int128 = \{(.*?)\})")
 
 
@@ -138,6 +139,10 @@ def compare(registers, image):
         elif name.startswith(("k", "pkru")):
             raw = image.register(name).raw
             assert int(text.split()[0], 16) == int.from_bytes(raw, "little"), name
+        elif name.startswith("bnd"):
+            bounds = re.match(r"\{lbound = (\w+), ubound = (\w+)\}", text).groups()
+            views = image.register(name).views
+            assert [int(b, 16) for b in bounds] == [int(v, 16) for v in views.values()], name
         elif name.startswith("f"):
             check_control(name, text, image)
         else:
@@ -165,25 +170,32 @@ def test_core_of_a_process(tmp_path):
 
 
 def intel_note(cpu):
-    """Return the image of directory `cpu` as NT_X86_XSTATE with AVX-512 in Intel's places."""
+    """Return the image of directory `cpu` as NT_X86_XSTATE, its components in Intel's places."""
     old = (cpu / "full-xsave.bin").read_bytes()
-    leaves = json.loads((cpu / "golden.json").read_text())["cpuid_0xd"]
-    note = bytearray(old[:832].ljust(2688, b"\0"))
+    facts = json.loads((cpu / "golden.json").read_text())
+    note = bytearray(old[:576].ljust(2696, b"\0"))
     note[416:512] = bytes(96)
-    struct.pack_into("<Q", note, 464, 0xE7)
-    for number, offset in (("5", 1088), ("6", 1152), ("7", 1664)):
-        start, size = leaves[number]["offset"], leaves[number]["size"]
-        note[offset : offset + size] = old[start : start + size]
+    struct.pack_into("<Q", note, 464, facts["xcr0"])
+    for number, leaf in facts["cpuid_0xd"].items():
+        offset, start = INTEL[int(number)], leaf["offset"]
+        note[offset : offset + leaf["size"]] = old[start : start + leaf["size"]]
     return bytes(note)
 
 
-@pytest.mark.parametrize("cpu", [CPU / "amd-epyc"], ids=lambda path: path.name)
-def test_core_with_avx512(tmp_path, cpu):
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("amd-epyc", {"k7", "xmm31", "ymm16", "zmm31"}),
+        ("qemu-tcg", {"bnd0", "bnd3", "ymm15", "pkru"}),
+    ],
+)
+def test_core_of_a_cpus_image(tmp_path, name, needed):
+    cpu = CPU / name
     core = tmp_path / "core"
     write_core(core, intel_note(cpu))
     image = decode(notes(core)[NT_X86_XSTATE])
     registers = gdbs_registers(core, image)
-    assert {"st0", "fctrl", "mxcsr", "k7", "xmm31", "ymm16", "zmm31"} <= registers.keys()
+    assert {"st0", "fctrl", "mxcsr", *needed} <= registers.keys()
     compare(registers, image)
     loaded = json.loads((cpu / "golden.json").read_text())["loaded"]
     for name, value in loaded.items():

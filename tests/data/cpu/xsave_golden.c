@@ -51,8 +51,10 @@ static uint64_t opmask[8];
 static uint8_t tilecfg[64] __attribute__((aligned(64)));
 static uint8_t tile[2][16][64] __attribute__((aligned(64)));
 
+static uint64_t bounds[4][2];	/* as they lie in memory: lower, one's complement of upper */
+
 static uint64_t xcr0;
-static int have_xsaveopt, have_xsavec, have_avx, have_avx512, have_pkru, have_amx;
+static int have_xsaveopt, have_xsavec, have_avx, have_mpx, have_avx512, have_pkru, have_amx;
 
 static void probe(void)
 {
@@ -69,6 +71,7 @@ static void probe(void)
 	have_xsaveopt = a & 1;
 	have_xsavec = a >> 1 & 1;
 	have_avx = xcr0 >> 2 & 1;
+	have_mpx = (xcr0 >> 3 & 3) == 3;
 	have_avx512 = (xcr0 >> 5 & 7) == 7;
 	have_pkru = xcr0 >> 9 & 1;
 	have_amx = (xcr0 >> 17 & 3) == 3 &&
@@ -82,6 +85,10 @@ static void make_values(void)
 			zmm[i][j] = (uint8_t)(i * 8 + j * 3 + 1);
 	for (int i = 0; i < 8; i++)
 		opmask[i] = 0x0123456789abcdefULL * (uint64_t)(i + 1);
+	for (uint64_t i = 0; i < 4; i++) {
+		bounds[i][0] = 0x1000 * (i + 1);
+		bounds[i][1] = ~(0x1000 * (i + 1) + 0xfff + i);
+	}
 	tilecfg[0] = 1;
 	tilecfg[16] = 64;	/* tmm0: 16 rows of 64 bytes */
 	tilecfg[48] = 16;
@@ -103,6 +110,25 @@ static void make_values(void)
 #define SIXTEEN_HIGH(m) m(16); m(17); m(18); m(19); m(20); m(21); m(22); m(23); \
 	m(24); m(25); m(26); m(27); m(28); m(29); m(30); m(31)
 
+/*
+ * BNDMK takes base and size minus 1. It is a no-op until BNDCFGU.EN is set, which XRSTOR does;
+ * BNDPRESERVE beside it, or the next return would make the bounds initial.
+ */
+static BARE void load_bounds(void)
+{
+	static uint8_t enable[AREA] __attribute__((aligned(64)));
+	uint32_t size, offset, flags, ignored;
+
+	__cpuid_count(0xd, 4, size, offset, flags, ignored);
+	enable[512] = 1 << 4;
+	enable[offset] = 3;
+	__asm__ volatile("xrstor64 %0" : : "m"(enable), "a"(1 << 4), "d"(0));
+	__asm__ volatile("bndmk 0xfff(%0), %%bnd0" : : "r"(0x1000L));
+	__asm__ volatile("bndmk 0x1000(%0), %%bnd1" : : "r"(0x2000L));
+	__asm__ volatile("bndmk 0x1001(%0), %%bnd2" : : "r"(0x3000L));
+	__asm__ volatile("bndmk 0x1002(%0), %%bnd3" : : "r"(0x4000L));
+}
+
 /* Nothing between load and save may be C that uses the FPU: hence BARE. */
 static BARE void load_full(void)
 {
@@ -116,6 +142,8 @@ static BARE void load_full(void)
 		EIGHT(LOAD_YMM);
 		EIGHT_MORE(LOAD_YMM);
 	}
+	if (have_mpx)
+		load_bounds();
 	if (have_avx512) {
 		EIGHT(LOAD_ZMM);
 		EIGHT_MORE(LOAD_ZMM);
@@ -246,6 +274,8 @@ static void print_loaded(FILE *file)
 		print_bytes(file, have_avx512 ? "zmm" : have_avx ? "ymm" : "xmm", i, zmm[i], wide);
 	for (int i = 0; have_avx512 && i < 8; i++)
 		print_bytes(file, "k", i, &opmask[i], 8);
+	for (int i = 0; have_mpx && i < 4; i++)
+		print_bytes(file, "bnd", i, bounds[i], 16);
 	if (have_pkru)
 		print_bytes(file, "pkru", -1, &pkru, 4);
 	if (have_amx) {
