@@ -48,7 +48,6 @@ ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate")
 MAX_IMAGE = 64 << 10
 """The most bytes believed of a register image (all that is defined needs under 12 KiB)."""
 
-_HEADER_BYTES = EXTENDED_OFFSET - HEADER_OFFSET
 _TIF_NEED_FPU_LOAD = 14  # arch/x86/include/asm/thread_info.h, 5.2 to 6.17; a macro
 _EAGER_WORD, _EAGER_BIT = 3, 29  # X86_FEATURE_EAGER_FPU, 3.7 to 4.8; a macro
 _FLAGS = ("fpstate_active", "fpregs_active", "initialized")
@@ -101,7 +100,8 @@ class FpuModel:
             return 0b11, 0
         if not image:
             address = self.image_address(fpu) + HEADER_OFFSET
-            image = bytes(HEADER_OFFSET) + self.kernel.target.read_memory(address, _HEADER_BYTES)
+            words = self.kernel.target.read_memory(address, 16)
+            return int.from_bytes(words[:8], "little"), int.from_bytes(words[8:], "little")
         header = parse_header(image)
         return header.xfeatures, header.xcomp_bv
 

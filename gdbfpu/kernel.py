@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gdbfpu.errors import CorruptState, MissingSymbol
 from gdbfpu.layout import Layouts
@@ -74,8 +74,8 @@ class Kernel:
         self.layouts = layouts
         self.cpu_offsets = _cpu_offsets(target)
         self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
-        self._identity = {name: self._members[name] for name in _IDENTITY}
-        self._kgdb_task = layouts.find("debuggerinfo_struct", "task")
+        self._known: dict[int, Task] = {}
+        self._last_cpu: dict[int, int] = {}
 
     def symbol(self, name: str) -> int:
         """Return the address of symbol `name`; raise MissingSymbol."""
@@ -89,24 +89,47 @@ class Kernel:
         data = self.target.read_memory(self.symbol("linux_banner"), 256)
         return printable(data.split(b"\n", 1)[0])
 
-    def current(self) -> tuple[int, int]:
-        """Return the CPU that stopped and the address of its current task_struct.
+    def current(self) -> tuple[int, Task]:
+        """Return the CPU that stopped and its current task.
 
-        Over KGDB these are `kgdb_active` and `kgdb_info[cpu].task` (3.10 and later); a stub
-        that shows gs_base leads to the per-CPU area. Raises CorruptState when neither holds.
+        A stub that shows gs_base leads to the per-CPU area; over KGDB `kgdb_active` and
+        `kgdb_info[cpu].task` tell (3.10 and later), and the stopped thread's id is the pid.
+        Raises CorruptState when neither holds.
         """
-        gs_base = self.target.register("gs_base")
-        if gs_base is not None and gs_base in self.cpu_offsets:
-            cpu = self.cpu_offsets.index(gs_base)
-            return cpu, self.current_task(cpu)
-        if self._kgdb_task is None:
-            raise CorruptState("no way to tell the current task: no gs_base, and no KGDB")
+        if self.target.stub != "kgdb":
+            cpu = self._cpu_of(self.target.register("gs_base"))
+            return cpu, self.task(self.current_task(cpu))
+        pid = self.target.stopped_thread().lwp
+        cpu, address = self._kgdb_current(pid)
+        task = self.task(address, pid if pid > 0 else None)
+        self._last_cpu[pid] = cpu
+        return cpu, task
+
+    def _cpu_of(self, gs_base: int | None) -> int:
+        if gs_base not in self.cpu_offsets:
+            raise CorruptState("gs_base is no CPU's: is this the kernel that runs?")
+        return self.cpu_offsets.index(gs_base)
+
+    def _kgdb_current(self, pid: int) -> tuple[int, int]:
+        """Return the stopped CPU and its task, trying first where task `pid` was last seen.
+
+        If that CPU's current task is the one known by this pid, then it is that CPU: a task
+        runs on one only.
+        """
+        guess = self._last_cpu.get(pid)
+        if guess is not None:
+            address = self._kgdb_task(guess)
+            if address in self._known and self._known[address].pid == pid:
+                return guess, address
         cpu = read_u32(self.target, self.symbol("kgdb_active"))
         if cpu >= len(self.cpu_offsets):
             raise CorruptState(f"kgdb_active names CPU {cpu} of {len(self.cpu_offsets)}")
+        return cpu, self._kgdb_task(cpu)
+
+    def _kgdb_task(self, cpu: int) -> int:
         size = self.layouts.struct("debuggerinfo_struct").size
-        slot = self.symbol("kgdb_info") + cpu * size
-        return cpu, read_u64(self.target, slot + self._kgdb_task.offset)
+        task = self.layouts.offset("debuggerinfo_struct", "task")
+        return read_u64(self.target, self.symbol("kgdb_info") + cpu * size + task)
 
     def current_task(self, cpu: int) -> int:
         """Return the address of the task_struct that CPU number `cpu` runs."""
@@ -120,9 +143,23 @@ class Kernel:
         """Return the address of the per-CPU variable `symbol` of CPU number `cpu`."""
         return (self.symbol(symbol) + self.cpu_offsets[cpu]) & ((1 << 64) - 1)
 
-    def task(self, address: int) -> Task:
-        """Return the task whose task_struct is at `address`; raise MemoryFault."""
-        return _task(address, read_fields(self.target, address, self._identity))
+    def task(self, address: int, pid: int | None = None) -> Task:
+        """Return the task whose task_struct is at `address`; raise MemoryFault.
+
+        `pid` spares a read where it is known already. Whom the address stood for before is
+        believed again when the pid is the same; only the name is then read anew, since exec
+        and prctl change it.
+        """
+        known = self._known.get(address)
+        if known is not None:
+            names = ("comm",) if pid is not None else ("pid", "comm")
+            fields = read_fields(self.target, address, {n: self._members[n] for n in names})
+            if (_int(fields["pid"]) if pid is None else pid) == known.pid:
+                self._known[address] = replace(known, comm=printable(fields["comm"]))
+                return self._known[address]
+        fields = read_fields(self.target, address, {n: self._members[n] for n in _IDENTITY})
+        self._known[address] = _task(address, fields)
+        return self._known[address]
 
     def tasks(self) -> Iterator[Task]:
         """Yield every task: the first is init_task, then each process, then its threads.
@@ -174,11 +211,15 @@ def _cpu_offsets(target: Target) -> tuple[int, ...]:
 def _task(address: int, fields: dict[str, bytes]) -> Task:
     return Task(
         address,
-        int.from_bytes(fields["pid"], "little", signed=True),
-        int.from_bytes(fields["tgid"], "little", signed=True),
+        _int(fields["pid"]),
+        _int(fields["tgid"]),
         printable(fields["comm"]),
         bool(int.from_bytes(fields["flags"], "little") & _PF_KTHREAD),
     )
+
+
+def _int(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)
 
 
 def _u64(data: bytes) -> int:

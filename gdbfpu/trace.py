@@ -102,8 +102,7 @@ class Tracer:
         Raises MemoryFault or CorruptState when the kernel's memory cannot be read or believed.
         """
         kernel = self.model.kernel
-        cpu, running = kernel.current()
-        caller = kernel.task(running)
+        cpu, caller = kernel.current()
         task = self._subject(probe, caller)
         if not self.options.wants(task):
             self.totals.filtered += 1

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tracing a booted kernel over both stubs: no hit lost, none invented, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qemu.console import PROMPT
+from qemu.guest import image
+from qemu.kernels import Kernel
+from qemu.vm import Machine
+from tests.vm.gdbrun import GdbRun, events
+
+BOOT = 120.0
+GUEST = 400.0  # seconds for the guest programs to end while every signal of theirs stops the kernel
+SAVE, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
+EVIL = r"evil\x1b[31m\x07\x0a\xff\xfe"
+
+# Programs and how many signals each takes; they add up to more than 1,000.
+SIGNALS = {
+    "ymmall": 150,
+    "x87calc": 120,
+    "mmxplay": 120,
+    "audiod": 120,
+    "avxthreads": 60,
+    "intonly": 120,
+    "ia32sig": 100,
+    "evilname": 80,
+    "forkexec": 40,
+    "coredump": 20,
+}
+ROUNDS = 6  # of ptracer
+# What reaches the sanitizer on 5.10 (arch/x86/kernel/fpu/regset.c): in a round of ptracer
+# GETFPREGS, SETFPREGS, GETREGSET of both notes and SETREGSET of NT_PRFPREG; in a core dump
+# the notes NT_PRFPREG and NT_X86_XSTATE.
+SANITIZED = {"ptracer": 5 * ROUNDS, "coredump": 2}
+
+
+@pytest.fixture
+def guest(kernel: Kernel) -> Iterator[Machine]:
+    with Machine(kernel.bzimage, image.test_image()) as machine:
+        machine.boot(PROMPT, BOOT)
+        yield machine
+
+
+def run_programs(machine: Machine) -> dict[str, list[str]]:
+    """Run every program at once; return the announced lines by program."""
+    starts = " ".join(f"{name} {count} 4 &" for name, count in SIGNALS.items())
+    output = machine.run(f"{starts} ptracer {ROUNDS} 1 & wait", GUEST)
+    lines = [line for line in output.splitlines() if line.startswith("guest: ")]
+    assert all(line.endswith(" ok") for line in lines), lines
+    announced: dict[str, list[str]] = {}
+    for line in lines:
+        announced.setdefault(line.split()[1], []).append(line)
+    assert announced.keys() == {*SIGNALS, "ptracer"}
+    return announced
+
+
+def announced_signals(announced: dict[str, list[str]]) -> dict[int, int]:
+    """Return the signals by pid, for the programs that are one task or several threads."""
+    counts = {}
+    for name, lines in announced.items():
+        if name not in ("ptracer", "forkexec"):
+            for line in lines:
+                pid, count = re.findall(r"(?:pid|signals)=(\d+)", line)
+                counts[int(pid)] = int(count)
+    return counts
+
+
+def check_counts(hits: list[dict[str, Any]], announced: dict[str, list[str]]) -> None:
+    saves = [hit for hit in hits if hit["function"] == SAVE]
+    by_pid = Counter(hit["pid"] for hit in saves)
+    wanted = announced_signals(announced)
+    assert {pid: by_pid[pid] for pid in wanted} == wanted
+    generations = Counter(hit["comm"] for hit in saves if hit["pid"] not in wanted)
+    assert generations["forkexec"] == SIGNALS["forkexec"]
+    for name, count in SANITIZED.items():
+        (subject,) = re.findall(r"child=(\d+)", announced[name][0]) or re.findall(
+            r"pid=(\d+)", announced[name][0]
+        )
+        found = [hit for hit in hits if hit["function"] == SANITIZE]
+        assert sum(hit["pid"] == int(subject) for hit in found) == count, name
+    assert len(saves) >= 1000
+
+
+def check_form(header: dict[str, Any], hits: list[dict[str, Any]], stub: str) -> None:
+    assert header["schema"] == 1
+    assert header["stub"] == stub
+    assert header["switching"] == "eager"
+    assert header["xsave_format"] == "standard"
+    assert header["kernel"].startswith("Linux version 5.10")
+    assert [hit["seq"] for hit in hits] == list(range(1, len(hits) + 1))
+    assert {hit["cpu"] for hit in hits} == {0, 1}
+    assert EVIL in {hit["comm"] for hit in hits}
+
+
+def report_of(output: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(output.read_text())
+    return report
+
+
+def trace_commands(tmp_path: Path) -> list[str]:
+    return [
+        "source gdbfpu",
+        f"fpu-trace on --quiet --out {tmp_path}/events",
+        "echo READY\\n",
+        "continue",
+        f"fpu-report --format json --out {tmp_path}/report",
+        "fpu-trace status",
+        "fpu-trace off",
+        "detach",
+    ]
+
+
+def check_trace(
+    gdb: GdbRun, announced: dict[str, list[str]], tmp_path: Path, stub: str
+) -> list[dict[str, Any]]:
+    output = gdb.finish()
+    assert "not recorded" not in output
+    assert output.count("resumed without a step") == 4
+    header, hits = events(tmp_path / "events")
+    check_form(header, hits, stub)
+    check_counts(hits, announced)
+    report = report_of(tmp_path / "report")
+    assert report["totals"]["hits"] == len(hits)
+    users = {task["comm"]: task["uses_fpu"] for task in report["tasks"]}
+    for name in ("ymmall", "x87calc", "mmxplay", "audiod", "avxthreads", "ia32sig", EVIL):
+        assert users[name] is True, name
+    assert users["intonly"] is False
+    return hits
+
+
+def test_kgdb_trace_has_every_hit(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+    guest.break_in()
+    commands = trace_commands(tmp_path)
+    log = tmp_path / "wire"
+    with GdbRun(kernel, guest.kgdb, commands, tmp_path, [f"set remotelogfile {log}"]) as gdb:
+        gdb.wait_for("READY")
+        announced = run_programs(guest)
+        guest.break_in()
+        hits = check_trace(gdb, announced, tmp_path, "kgdb")
+    threads = {(hit["thread"], hit["pid"]) for hit in hits if hit["thread"] is not None}
+    assert len(dict(threads)) == len(threads) == len({pid for _, pid in threads})
+    assert longest_read(log) <= 510
+    assert guest.run("echo alive", 10.0).split() == ["alive"]
+    guest.check()
+
+
+def longest_read(log: Path) -> int:
+    """Return the bytes that the longest memory read on the wire asked for."""
+    text = log.read_text(errors="replace")
+    reads = [int(size, 16) for size in re.findall(r"\$m[0-9a-f]+,([0-9a-f]+)#", text)]
+    assert len(reads) > 1000
+    return max(reads)
+
+
+def test_gdbstub_trace_has_every_hit(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+    with GdbRun(kernel, guest.gdbstub, trace_commands(tmp_path), tmp_path) as gdb:
+        gdb.wait_for("READY")
+        announced = run_programs(guest)
+        gdb.interrupt()
+        hits = check_trace(gdb, announced, tmp_path, "qemu")
+    assert {hit["thread"] - 1 for hit in hits} == {0, 1}
+    assert all(hit["thread"] - 1 == hit["cpu"] for hit in hits)
+    assert guest.run("echo alive", 10.0).split() == ["alive"]
+
+
+# GDB's own words on what is current, at the same stop and before gdbfpu reads anything.
+ORACLE = """python
+import json
+from gdbfpu.dbg.breakpoints import ProbeBreakpoint
+_task = "kgdb_info[kgdb_active.counter].task"
+_ask = {
+    "pid": "->pid", "tgid": "->tgid", "xfeatures": "->thread.fpu.state.xsave.header.xfeatures",
+    "xcomp_bv": "->thread.fpu.state.xsave.header.xcomp_bv",
+    "cwd": "->thread.fpu.state.fxsave.cwd", "swd": "->thread.fpu.state.fxsave.swd",
+    "twd": "->thread.fpu.state.fxsave.twd", "mxcsr": "->thread.fpu.state.fxsave.mxcsr",
+    "flags": "->thread_info.flags",
+}
+_stop = ProbeBreakpoint.stop
+def stop(self):
+    said = {}
+    for key, path in _ask.items():
+        said[key] = gdb.execute("print/x " + _task + path, to_string=True).split("= ")[1].strip()
+    said["comm"] = gdb.execute("output " + _task + "->comm", to_string=True)
+    said["task"] = gdb.execute("print/x " + _task, to_string=True).split("= ")[1].strip()
+    said["fpu"] = gdb.execute("print/x &" + _task + "->thread.fpu", to_string=True)
+    said["thread"] = gdb.execute("print $_thread", to_string=True).split("= ")[1].strip()
+    said["lwp"] = gdb.selected_thread().ptid[1]
+    gdb.write("ORACLE " + json.dumps(said) + "\\n")
+    return _stop(self)
+ProbeBreakpoint.stop = stop
+end
+"""
+
+
+def test_hits_are_what_gdb_prints(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "oracle.gdb").write_text(ORACLE)
+    offsets = {"cwd": (0, 2), "swd": (2, 4), "twd": (4, 6), "mxcsr": (24, 28)}
+    guest.run("ymmall 0 20 & x87calc 0 20 & audiod 0 20 & mmxplay 0 20 &", 10.0)
+    guest.break_in()
+    commands = [
+        "source gdbfpu",
+        f"source {tmp_path}/oracle.gdb",
+        f"fpu-trace on --quiet --state full --limit 50 --out {tmp_path}/events",
+        "continue",
+        "detach",
+    ]
+    with GdbRun(kernel, guest.kgdb, commands, tmp_path) as gdb:
+        output = gdb.finish()
+    said = [json.loads(line[7:]) for line in output.splitlines() if line.startswith("ORACLE ")]
+    _, hits = events(tmp_path / "events")
+    assert len(hits) == len(said) == 50
+    for hit, gdb_says in zip(hits, said, strict=True):
+        for key in ("pid", "tgid"):
+            assert hit[key] == int(gdb_says[key], 16)
+        assert hit["pid"] == gdb_says["lwp"]
+        assert hit["thread"] == int(gdb_says["thread"])
+        for key in ("xfeatures", "xcomp_bv", "task"):
+            assert hit[key] == gdb_says[key]
+        assert hit["fpu"] in gdb_says["fpu"]
+        assert gdb_says["comm"].startswith(f'"{hit["comm"]}\\000')
+        assert hit["live"] is not bool(int(gdb_says["flags"], 16) >> 14 & 1)
+        raw = bytes.fromhex(hit["raw"])
+        for key, (start, end) in offsets.items():
+            assert int.from_bytes(raw[start:end], "little") == int(gdb_says[key], 16), key
+    assert {hit["comm"] for hit in hits} == {"ymmall", "x87calc", "audiod", "mmxplay"}
+
+
+class Text:
+    """The bytes at the beginning of both probed functions, as the guest's memory has them."""
+
+    def __init__(self, machine: Machine, kernel: Kernel) -> None:
+        self._machine = machine
+        symbols = (kernel.vmlinux.parent / "System.map").read_text().splitlines()
+        by_name = {line.split()[2]: int(line.split()[0], 16) for line in symbols}
+        self._addresses = [by_name[name] for name in (SAVE, SANITIZE)]
+        self._clean = self.read()
+
+    def read(self) -> list[bytes]:
+        return [self._machine.read_memory(address, 48) for address in self._addresses]
+
+    def planted(self) -> int:
+        """Return how many bytes differ from what they were; each has to be an int3."""
+        changed = [
+            new
+            for before, after in zip(self._clean, self.read(), strict=True)
+            for old, new in zip(before, after, strict=True)
+            if old != new
+        ]
+        assert set(changed) <= {0xCC}
+        return len(changed)
+
+
+@pytest.mark.parametrize("end", ["off", "detach", "quit", "limit"])
+def test_no_breakpoint_stays(guest: Machine, kernel: Kernel, tmp_path: Path, end: str) -> None:
+    text = Text(guest, kernel)
+    guest.break_in()
+    limit = "--limit 5" if end == "limit" else ""
+    commands = ["source gdbfpu", f"fpu-trace on {limit}", "echo READY\\n", "continue"]
+    commands += {"off": ["fpu-trace off", "detach"], "detach": ["detach"]}.get(end, [])
+    with GdbRun(kernel, guest.kgdb, commands, tmp_path) as gdb:
+        gdb.wait_for("READY")
+        guest.run("echo running", 20.0)
+        assert text.planted() == 2
+        if end == "limit":
+            guest.console.send("ymmall 20 5\n")
+        else:
+            guest.break_in()
+        gdb.finish()
+    assert text.planted() == 0
+    if end == "limit":
+        guest.wait_console("guest: ymmall .* ok", 20.0)
+    else:
+        assert "signals=10 ok" in guest.run("ymmall 10 5", 20.0)
+    guest.check()
+
+
+def test_killed_gdb_leaves_nothing_to_the_next(
+    guest: Machine, kernel: Kernel, tmp_path: Path
+) -> None:
+    text = Text(guest, kernel)
+    guest.break_in()
+    commands = ["source gdbfpu", f"fpu-trace on --out {tmp_path}/events", "continue"]
+    with GdbRun(kernel, guest.kgdb, commands, tmp_path) as gdb:
+        gdb.wait_for("CPU function")
+        guest.run("ymmall 10 5", 30.0)
+        gdb.process.kill()
+        gdb.process.wait(10.0)
+    assert text.planted() == 2
+    header, hits = events(tmp_path / "events")
+    assert header["stub"] == "kgdb"
+    assert [hit["seq"] for hit in hits] == list(range(1, len(hits) + 1))
+    guest.break_in()
+    with GdbRun(kernel, guest.kgdb, ["source gdbfpu", "fpu-trace off"], tmp_path) as second:
+        assert "no probe is in the kernel" in second.finish()
+    assert text.planted() == 0
+    assert "signals=10 ok" in guest.run("ymmall 10 5", 20.0)
+    guest.check()
+
+
+def test_dead_machine_ends_the_trace(
+    kernel: Kernel, machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    booted = machine(image.test_image())
+    booted.break_in()
+    commands = ["source gdbfpu", f"fpu-trace on --out {tmp_path}/events", "continue"]
+    with GdbRun(kernel, booted.kgdb, commands, tmp_path) as gdb:
+        gdb.wait_for("CPU function")
+        booted.run("ymmall 10 5", 30.0)
+        booted.close()
+        gdb.process.wait(20.0)
+        assert "the kernel is gone; tracing is off" in gdb.output
+        assert "Traceback" not in gdb.output
+    _, hits = events(tmp_path / "events")
+    assert sum(hit["comm"] == "ymmall" for hit in hits) == 10
