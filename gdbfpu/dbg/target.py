@@ -32,6 +32,7 @@ class GdbTarget:
     def read_memory(self, address: int, length: int) -> bytes:
         """Return exactly `length` bytes at `address`, asking for MAX_READ at most at a time."""
         data = bytearray()
+        address &= _U64  # a member's offset taken from a NULL pointer wraps, as in C
         try:
             while len(data) < length:
                 step = min(MAX_READ, length - len(data))
