@@ -90,7 +90,7 @@ class Output:
 
     @cached_property
     def parts(self) -> list[str]:
-        """Return what each command wrote, in the commands' order."""
+        """Return what each command wrote, in the commands' order, and at last GDB's end."""
         return [part.strip("\n") for part in self.text.split(f"{_MARK}\n")][1:]
 
 
@@ -110,6 +110,7 @@ def gdb(
     argv += ["-iex", "set startup-with-shell off", "-iex", "set confirm off"]
     for command in commands:
         argv += ["-ex", f"echo {_MARK}\\n", "-ex", command]
+    argv += ["-ex", f"echo {_MARK}\\n"]  # what GDB says when it ends stands apart
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
