@@ -95,7 +95,7 @@ def reference_offset(number, mask, sizes, align):
     return -(-start // 64) * 64 if align[number] else start
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.integers(0, 2**62 - 1),
     st.lists(st.integers(1, 9000), min_size=63, max_size=63),
