@@ -9,10 +9,13 @@ sections need no relocation, which is what makes the plain way take minutes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from elftools.common.exceptions import DWARFError, ELFError
+from elftools.construct import ConstructError
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import NoteSection
 
@@ -30,12 +33,26 @@ _TRANSPARENT = (
     "DW_TAG_atomic_type",
 )
 _POINTER_BYTES = 8
+_PLUS_UCONST = 0x23  # DW_OP_plus_uconst: how DWARF 2 says where a member is
+_DAMAGE = (  # what pyelftools raises on a damaged file
+    DWARFError,
+    ELFError,
+    ConstructError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def build_id(vmlinux: Path) -> str | None:
     """Return the GNU build-id of the file `vmlinux` as hex, or None when it carries none."""
-    with vmlinux.open("rb") as stream:
-        for section in _elf(stream, vmlinux).iter_sections():
+    with _opened(vmlinux) as elf:
+        for section in elf.iter_sections():
             if isinstance(section, NoteSection):
                 for note in section.iter_notes():
                     if note["n_type"] == "NT_GNU_BUILD_ID":
@@ -45,8 +62,8 @@ def build_id(vmlinux: Path) -> str | None:
 
 def machine(vmlinux: Path) -> str:
     """Return the ELF machine of the file `vmlinux`, `EM_X86_64` for what gdbfpu can read."""
-    with vmlinux.open("rb") as stream:
-        return str(_elf(stream, vmlinux)["e_machine"])
+    with _opened(vmlinux) as elf:
+        return str(elf["e_machine"])
 
 
 def static_string(vmlinux: Path, address: int) -> bytes:
@@ -54,11 +71,12 @@ def static_string(vmlinux: Path, address: int) -> bytes:
 
     Raises CorruptState when no section holds that address.
     """
-    with vmlinux.open("rb") as stream:
-        for section in _elf(stream, vmlinux).iter_sections():
+    with _opened(vmlinux) as elf:
+        for section in elf.iter_sections():
             start = section["sh_addr"]
             if (
                 section["sh_type"] == "SHT_PROGBITS"
+                and section["sh_flags"] & SH_FLAGS.SHF_ALLOC
                 and start <= address < start + section.data_size
             ):
                 return bytes(section.data()[address - start :].split(b"\0", 1)[0])
@@ -70,35 +88,39 @@ def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -
 
     `anchors` are addresses of functions whose source files include those types; their compile
     units are read in turn until nothing is missing. A type that none of them has is left out.
-    Raises MissingType when the file has no DWARF at all, CorruptState for damaged DWARF.
+    Raises GdbFpuError when the file has no DWARF at all, MissingType when it has none of the
+    types, CorruptState for damaged DWARF.
     """
     missing = set(wanted)
     found: dict[str, StructLayout] = {}
-    with vmlinux.open("rb") as stream:
-        elf = _elf(stream, vmlinux)
+    with _opened(vmlinux) as elf:
         if not elf.has_dwarf_info(strict=True):
             raise GdbFpuError(
                 f"{vmlinux} has no DWARF: build the kernel with CONFIG_DEBUG_INFO "
                 "or install its debug package, and give GDB that vmlinux"
             )
-        try:
-            for unit in _units(elf, anchors):
-                found.update(_structs_of(unit, missing))
-                missing -= set(found)
-                if not missing:
-                    break
-        except (DWARFError, ELFError, KeyError, ValueError) as error:
-            raise CorruptState(f"the DWARF of {vmlinux} is damaged: {error}") from error
-    if not found:
-        raise MissingType(sorted(missing)[0])
+        for unit in _units(elf, anchors):
+            found.update(_structs_of(unit, missing))
+            missing -= set(found)
+            if not missing:
+                break
+    if missing and not found:
+        raise MissingType(min(missing))
     return Layouts(found.values())
 
 
-def _elf(stream: Any, path: Path) -> ELFFile:
+@contextmanager
+def _opened(vmlinux: Path) -> Iterator[ELFFile]:
+    """Open an ELF file for a block of code; what the block finds damaged is a GdbFpuError."""
     try:
-        return ELFFile(stream)
-    except ELFError as error:
-        raise GdbFpuError(f"{path} is not an ELF file: {error}") from error
+        with vmlinux.open("rb") as stream:
+            if stream.read(4) != b"\x7fELF":
+                raise GdbFpuError(f"{vmlinux} is not an ELF file")
+            yield ELFFile(stream)
+    except OSError as error:
+        raise GdbFpuError(f"cannot read {vmlinux}: {error.strerror}") from error
+    except _DAMAGE as error:
+        raise CorruptState(f"{vmlinux} is damaged: {error}") from error
 
 
 def _units(elf: ELFFile, anchors: Iterable[int]) -> Iterator[Any]:
@@ -138,12 +160,24 @@ def _members(struct: Any, base: int) -> Iterator[Member]:
         if die.tag != "DW_TAG_member":
             continue
         kind = _strip(die.get_DIE_from_attribute("DW_AT_type"))
-        offset = base + _value(die, "DW_AT_data_member_location", 0)
+        offset = base + _location(die)
         if not _name(die):
             if kind is not None and kind.tag in _STRUCTS:
                 yield from _members(kind, offset)
             continue
         yield _member(die, kind, offset)
+
+
+def _location(member: Any) -> int:
+    """Return the offset of a member: a number, or in DWARF 2 an expression that adds one."""
+    if "DW_AT_data_member_location" not in member.attributes:
+        return 0
+    value = member.attributes["DW_AT_data_member_location"].value
+    if isinstance(value, int):
+        return value
+    if not value or value[0] != _PLUS_UCONST:
+        raise CorruptState(f"member {_name(member)!r} is at no fixed offset")
+    return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(value[1:]))  # ULEB128
 
 
 def _member(die: Any, kind: Any, offset: int) -> Member:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Paths through layouts, and layouts as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdbfpu.errors import CorruptState, MissingMember, MissingType
+from gdbfpu.layout import Layouts, Member, StructLayout
+
+LAYOUTS = Layouts(
+    [
+        StructLayout(
+            "task",
+            100,
+            (
+                Member("pid", 4, 4),
+                Member("thread", 40, 60, "thread"),
+                Member("parent", 8, 8, "task", pointer=True),
+                Member("lost", 16, 8, "nowhere"),
+            ),
+        ),
+        StructLayout(
+            "thread",
+            60,
+            (
+                Member("sp", 0, 8),
+                Member("fpu", 20, 40, "fpu"),
+                Member("bit", 9, 4, bit_offset=3, bit_size=2),
+                Member("array", 10, 6, count=3),
+            ),
+        ),
+        StructLayout("fpu", 40, (Member("state", 7, 33, "task"),)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("pid", Member("pid", 4, 4)),
+        ("thread", Member("thread", 40, 60, "thread")),
+        ("thread.sp", Member("sp", 40, 8)),
+        ("thread.fpu", Member("fpu", 60, 40, "fpu")),
+        ("thread.fpu.state.pid", Member("pid", 71, 4)),
+        ("thread.bit", Member("bit", 49, 4, bit_offset=3, bit_size=2)),
+        ("thread.array", Member("array", 50, 6, count=3)),
+        ("parent", Member("parent", 8, 8, "task", pointer=True)),
+    ],
+)
+def test_member_at_a_path(path, expected):
+    assert LAYOUTS.member("task", path) == expected
+    assert LAYOUTS.find("task", path) == expected
+    assert LAYOUTS.offset("task", path) == expected.offset
+
+
+@pytest.mark.parametrize(
+    ("path", "type_name", "member"),
+    [
+        ("tgid", "task", "tgid"),
+        ("thread.nothing", "thread", "nothing"),
+        ("thread.fpu.nothing", "fpu", "nothing"),
+        ("pid.low", "task", "pid.low"),  # a scalar has no members
+        ("parent.pid", "task", "parent.pid"),  # a pointer is not followed
+        ("", "task", ""),
+        ("thread.", "thread", ""),
+    ],
+)
+def test_missing_member_is_named(path, type_name, member):
+    with pytest.raises(MissingMember) as caught:
+        LAYOUTS.member("task", path)
+    assert (caught.value.type_name, caught.value.member) == (type_name, member)
+    assert LAYOUTS.find("task", path) is None
+
+
+def test_missing_type_is_named():
+    for name, path in (("nowhere", "x"), ("task", "lost.x")):
+        with pytest.raises(MissingType) as caught:
+            LAYOUTS.offset(name, path)
+        assert caught.value.name == "nowhere"
+        assert LAYOUTS.find(name, path) is None
+    with pytest.raises(MissingType, match="'nowhere'"):
+        LAYOUTS.struct("nowhere")
+
+
+def test_names_and_presence():
+    assert LAYOUTS.names() == ("fpu", "task", "thread")
+    assert "fpu" in LAYOUTS
+    assert "xregs_state" not in LAYOUTS
+    assert LAYOUTS.struct("task").get("parent") == Member("parent", 8, 8, "task", True)
+    assert LAYOUTS.struct("task").get("thread.sp") is None
+
+
+MEMBERS = st.builds(
+    Member,
+    st.text(),
+    st.integers(0),
+    st.integers(0),
+    st.text(),
+    st.booleans(),
+    st.none() | st.integers(0),
+    st.none() | st.integers(0, 7),
+    st.none() | st.integers(1, 64),
+)
+STRUCTS = st.builds(
+    StructLayout, st.text(), st.integers(0), st.lists(MEMBERS, max_size=3).map(tuple)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(STRUCTS, max_size=3, unique_by=lambda struct: struct.name), st.text())
+def test_json_round_trip(structs, source):
+    text = json.dumps(Layouts(structs, source).to_json())
+    again = Layouts.from_json(json.loads(text))
+    assert again.source == source
+    assert [again.struct(s.name) for s in structs] == structs
+    assert again.names() == tuple(sorted(s.name for s in structs))
+
+
+def test_json_is_as_documented():
+    one = Layouts([StructLayout("s", 8, (Member("m", 4, 4),))], "by hand").to_json()
+    assert one == {
+        "source": "by hand",
+        "structs": [
+            {
+                "name": "s",
+                "size": 8,
+                "members": (
+                    {
+                        "name": "m",
+                        "offset": 4,
+                        "size": 4,
+                        "type": "",
+                        "pointer": False,
+                        "count": None,
+                        "bit_offset": None,
+                        "bit_size": None,
+                    },
+                ),
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"structs": [], "sources": "x"},
+        {"source": "x", "structs": None},
+        {"source": "x", "structs": [{"name": "s", "size": 1}]},
+        {"source": "x", "structs": [{"name": "s", "size": 1, "members": [{"name": "m"}]}]},
+        {"source": "x", "structs": [{"name": "s", "size": 1, "members": [{"odd": 1}]}]},
+        {"source": "x", "structs": "abc"},
+        "text",
+        7,
+    ],
+)
+def test_other_json_is_refused(data):
+    with pytest.raises(CorruptState, match="layouts"):
+        Layouts.from_json(data)
