@@ -37,6 +37,7 @@ __all__ = ("ComponentState", "FpuImage", "decode")
 
 _INIT_FSAVE = (0x37F, 0, 0xFFFF, 0, 0, 0)
 _INIT_LEGACY = b"\x7f\x03".ljust(24, b"\0") + b"\x80\x1f".ljust(LEGACY_SIZE - 24, b"\0")
+_MAX_COMPONENT = 1 << 16  # bytes; a damaged table may say 4 GiB
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,8 @@ def _parts(image: bytes, legacy: bytes, header: XsaveHeader, spans: tuple[Span, 
     data = {1: legacy[160:416]}
     for span in spans[2:]:
         used = header.xfeatures >> span.number & 1
-        data[span.number] = image[span.offset : span.end] if used else bytes(span.size)
+        zeros = bytes(min(span.size, _MAX_COMPONENT))
+        data[span.number] = image[span.offset : span.end] if used else zeros
     return Parts(data, in_use(header))
 
 

@@ -30,6 +30,6 @@ def extended_registers(parts: Parts) -> tuple[Register, ...]:
     unknown = (
         Register(f"component{number}", number, raw, no_views, parts.initial(number))
         for number, raw in sorted(parts.data.items())
-        if number not in _KNOWN
+        if raw and number not in _KNOWN
     )
     return (*known, *unknown)

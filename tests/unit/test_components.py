@@ -226,3 +226,17 @@ def test_unknown_component_without_a_place(number):
     component = image.component(f"bit {number}")
     assert (component.offset, component.size, component.in_use) == (None, None, True)
     assert image.defects == (f"the place of bit {number} is not known",)
+
+
+def test_unknown_component_outside_the_image():
+    tables = Tables("kernel", sizes={20: 16})
+    image = decode(bytes(xsave(1 << 20, BIT63 | 1 << 20)), format="compacted", tables=tables)
+    assert "component20" not in {register.name for register in image.registers}
+    assert image.defects == ("short: bit 20 (in use) is bytes 576 to 591 of 576",)
+
+
+def test_size_from_a_damaged_table_takes_no_memory():
+    tables = Tables("kernel", sizes={20: 0xFFFFFFFE})
+    image = decode(bytes(xsave(0, BIT63 | 1 << 20)), format="compacted", tables=tables)
+    assert len(image.register("component20").raw) == 65536
+    assert image.component("bit 20").size == 0xFFFFFFFE
