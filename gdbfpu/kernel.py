@@ -186,6 +186,8 @@ class Kernel:
             if address == leader:
                 return
             task, fields = self._walk(address, seen)
+            if fields["signal"] != links["signal"]:  # shared by all threads of a process
+                raise CorruptState(f"the threads of the task at {leader:#x} never come back to it")
             yield task
             node = _u64(fields["thread_node"][:8])
 
