@@ -106,9 +106,16 @@ class Kernel:
         return cpu, task
 
     def _cpu_of(self, gs_base: int | None) -> int:
-        if gs_base not in self.cpu_offsets:
+        """Return the CPU whose per-CPU area `gs_base` is.
+
+        In user mode it is the program's own; QEMU's gdbstub numbers its threads by CPU, from 1.
+        """
+        if gs_base in self.cpu_offsets:
+            return self.cpu_offsets.index(gs_base)
+        cpu = self.target.stopped_thread().lwp - 1
+        if gs_base is None or gs_base >> 63 or not 0 <= cpu < len(self.cpu_offsets):
             raise CorruptState("gs_base is no CPU's: is this the kernel that runs?")
-        return self.cpu_offsets.index(gs_base)
+        return cpu
 
     def _kgdb_current(self, pid: int) -> tuple[int, int]:
         """Return the stopped CPU and its task, trying first where task `pid` was last seen.
@@ -130,6 +137,27 @@ class Kernel:
         size = self.layouts.struct("debuggerinfo_struct").size
         task = self.layouts.offset("debuggerinfo_struct", "task")
         return read_u64(self.target, self.symbol("kgdb_info") + cpu * size + task)
+
+    def selected(self) -> Task:
+        """Return the task of the thread that the debugger has selected; raise CorruptState.
+
+        Over KGDB that is a task by its pid, or what CPU n runs for `shadowCPUn`, whose id is
+        -(n + 2) as u32.
+        """
+        if self.target.stub != "kgdb":
+            return self.current()[1]
+        lwp = self.target.stopped_thread().lwp
+        if lwp >> 31:
+            return self.task(self.current_task((1 << 32) - lwp - 2))
+        for task in self.tasks():
+            if task.pid == lwp:
+                return task
+        raise CorruptState(f"GDB has thread {lwp} selected, and the kernel has no task of that pid")
+
+    def running_on(self, task: int) -> int | None:
+        """Return the CPU that runs the task_struct at `task` now, None where none does."""
+        cpus = range(len(self.cpu_offsets))
+        return next((cpu for cpu in cpus if self.current_task(cpu) == task), None)
 
     def current_task(self, cpu: int) -> int:
         """Return the address of the task_struct that CPU number `cpu` runs."""
@@ -186,7 +214,8 @@ class Kernel:
             if address == leader:
                 return
             task, fields = self._walk(address, seen)
-            if fields["signal"] != links["signal"]:  # shared by all threads of a process
+            # shared by all threads of a process, from its first to its last on the list
+            if fields["signal"] != links["signal"] or not any(links["signal"]):
                 raise CorruptState(f"the threads of the task at {leader:#x} never come back to it")
             yield task
             node = _u64(fields["thread_node"][:8])
