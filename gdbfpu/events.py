@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The event file: JSON Lines, a header first, then one object per hit, each line flushed.
+"""The event file: JSON Lines, a header first, then one object per hit, each line written at once.
 
 A killed session loses at most the line being written.
 """
@@ -24,18 +24,32 @@ class EventWriter:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
+        self._whole = 0  # bytes of whole lines
         try:
-            self._stream = path.open("x", encoding="utf-8")
+            self._stream = path.open("xb", buffering=0)
         except FileExistsError as error:
             raise UsageError(f"{path} exists already: name a new file or remove it") from error
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
-        self.write({"schema": SCHEMA, **header})
+        try:
+            self.write({"schema": SCHEMA, **header})
+        except OSError as error:
+            self.close()
+            path.unlink()
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one line; raise OSError when the disk takes no more."""
-        self._stream.write(json.dumps(event, ensure_ascii=True) + "\n")
-        self._stream.flush()
+        """Append one line, or nothing of it: raise OSError when the disk takes no more."""
+        line = (json.dumps(event, ensure_ascii=True) + "\n").encode("ascii")
+        rest = line
+        try:
+            while rest:
+                rest = rest[self._stream.write(rest) or 0 :]
+            self._whole += len(line)
+        finally:
+            if rest:
+                self._stream.truncate(self._whole)
+                self._stream.seek(self._whole)
 
     def close(self) -> None:
         """End the file; every line in it is whole."""

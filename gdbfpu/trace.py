@@ -110,14 +110,25 @@ class Tracer:
         record, mask = self._record(probe, task, caller, cpu)
         self.seq = record.seq
         self._count(record, task, mask)
-        if self.writer is not None:
-            self.writer.write(record.to_json())
+        self._write(record)
         return record
 
     def close(self) -> None:
         """End the event file, if there is one."""
         if self.writer is not None:
             self.writer.close()
+
+    def _write(self, hit: Hit) -> None:
+        """Write the hit's line; the trace goes on without the file once the disk is full."""
+        if self.writer is None:
+            return
+        try:
+            self.writer.write(hit.to_json())
+        except OSError as error:
+            where = f"{self.writer.path} ends before hit {hit.seq}"
+            self.totals.errors[f"{where}: {error.strerror}"] += 1
+            self.close()
+            self.writer = None
 
     def _subject(self, probe: Probe, caller: Task) -> Task:
         if probe.subject == "current":

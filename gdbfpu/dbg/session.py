@@ -7,6 +7,7 @@ or with another kernel.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,16 +105,15 @@ class Session:
         model, target = self.model, self.target
         chosen = probes.select(target, names)
         model.kernel.current()
-        writer = EventWriter(out, self._header(model)) if out else None
-        self.tracer = Tracer(model, options, self.totals, writer)
-        try:
+        with contextlib.ExitStack() as undo:
+            points = []
             for probe, address in chosen:
-                self.breakpoints.append(
-                    ProbeBreakpoint(target, probe, address, self._hit, self._failed)
-                )
-        except (gdb.error, GdbFpuError):
-            self.off()
-            raise
+                points.append(ProbeBreakpoint(target, probe, address, self._hit, self._failed))
+                undo.callback(points[-1].delete)
+            writer = EventWriter(out, self._header(model)) if out else None
+            undo.pop_all()
+        self.tracer = Tracer(model, options, self.totals, writer)
+        self.breakpoints = points
         gdb.events.stop.connect(self._stopped)
         self._pagination = bool(gdb.parameter("pagination"))
         gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
@@ -147,11 +147,11 @@ class Session:
             point = self.breakpoints.pop()
             if point.is_valid():
                 point.delete()
-        if self.tracer is not None:
-            self.tracer.close()
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
             gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
+        if self.tracer is not None:
+            self.tracer.close()
         return was_on
 
     def clear(self) -> None:
