@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
-from gdb_harness import gdb, hit_lines, started, trace
+from gdb_harness import events, gdb, hit_lines, probe_breakpoints, started, trace
 
 REFUSED = {  # what is torn before `fpu-trace on`: how it is refused
     "xstate_size = 100000": "xstate size is 100000 bytes, which cannot be",
@@ -128,11 +128,66 @@ def test_any_failure_in_stop_is_counted(kernel44: Path, failure: str) -> None:
     assert "guest: copies=16 sanitized=8 wrong=0" in output.parts[8]
 
 
-def test_a_full_disk_stops_nothing(kernel44: Path) -> None:
-    """/dev/full takes no byte, and `--out` takes no file that exists: a link to it is refused."""
-    output = trace(kernel44, "fpu-trace on --out /dev/full", "continue")
-    assert output.parts[0].startswith("fpu-trace: /dev/full exists already")
-    assert "wrong=0" in output.parts[1]
+# A limit on the size of GDB's files behaves like a disk that gets full.
+FULL = (
+    "python import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, resource.RLIM_INFINITY))"
+)
+
+
+def test_a_full_disk_stops_nothing(kernel44: Path, tmp_path: Path) -> None:
+    """The event file ends with a whole line, the trace goes on, and `off` works."""
+    out = tmp_path / "events"
+    output = trace(
+        kernel44, "break finished", "set pagination on", f"fpu-trace on --out {out}",
+        FULL.format(5000), "continue", "fpu-trace status", "fpu-trace off", "show pagination",
+        "fpu-trace off", "continue",
+    )  # fmt: skip
+    written = len(events(out)[1])
+    assert 0 < written < 24
+    assert 4000 < out.stat().st_size <= 5000
+    assert len(hit_lines(output.parts[4])) == 24
+    status = output.parts[5].splitlines()
+    assert status[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out"
+    assert status[3:] == [
+        f"  not recorded: 1 times {out} ends before hit {written + 1}: File too large"
+    ]
+    assert output.parts[6] == "fpu-trace: off; 24 hits so far"
+    assert output.parts[7] == "State of pagination is on."
+    assert output.parts[8] == "fpu-trace: tracing is off; no probe is in the kernel"
+    assert "wrong=0" in output.parts[9]
+
+
+def test_no_room_for_the_header(kernel44: Path, tmp_path: Path) -> None:
+    out = tmp_path / "events"
+    output = trace(
+        kernel44, FULL.format(10), f"fpu-trace on --out {out}", "maint info breakpoints",
+        "fpu-trace status",
+    )  # fmt: skip
+    assert output.parts[1] == f"fpu-trace: cannot write {out}: File too large"
+    assert not out.exists()
+    assert probe_breakpoints(output.parts[2]) == []
+    assert output.parts[3].startswith("tracing is off")
+
+
+def test_a_probe_that_cannot_be_planted(kernel44: Path, tmp_path: Path) -> None:
+    """The second of two fails: the first is taken out again and no file is left."""
+    out = tmp_path / "events"
+    output = trace(
+        kernel44,
+        "python from gdbfpu.dbg.target import GdbTarget as T; T.kept = T.function_code; T.made = 0",
+        "python def f(t, a): T.made += 1; return T.kept(t, a if T.made % 2 else 16)",
+        "python T.function_code = f",
+        f"fpu-trace on --out {out}",
+        "maint info breakpoints",
+        "fpu-trace off",
+        "continue",
+    )
+    assert re.fullmatch(r"fpu-trace: cannot read \d+ bytes at 0x10", output.parts[3])
+    assert probe_breakpoints(output.parts[4]) == []
+    assert output.parts[5] == "fpu-trace: tracing is off; no probe is in the kernel"
+    assert not out.exists()
+    assert hit_lines(output.parts[6]) == []
 
 
 def test_a_register_that_cannot_be_written(kernel44: Path) -> None:
