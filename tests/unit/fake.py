@@ -19,6 +19,7 @@ class FakeTarget:
         self.stopped = Thread(1, 1)
         self.all_threads: tuple[Thread, ...] = (self.stopped,)
         self.frames: tuple[str, ...] = ()
+        self.fpu: dict[int, dict[str, bytes]] = {}
         self.reads: list[tuple[int, int]] = []
 
     def put(self, address: int, data: bytes) -> None:
@@ -47,6 +48,9 @@ class FakeTarget:
 
     def register(self, name: str) -> int | None:
         return self.registers.get(name)
+
+    def fpu_registers(self, cpu: int) -> dict[str, bytes]:
+        return self.fpu.get(cpu, {})
 
     def stopped_thread(self) -> Thread:
         return self.stopped

@@ -13,6 +13,7 @@ from pathlib import Path
 from fake import FakeTarget
 
 from gdbfpu.layout import Layouts, Member, StructLayout
+from gdbfpu.target import Thread
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "linux-4.4.60" / "hits.json").read_text())
 
@@ -148,12 +149,19 @@ class World:
                 self.target.put_int(task + SIGNAL, signal)
 
     def run(self, task, cpu=0, *, active=True):
-        """Let `cpu` run `task`; with `active` it is the CPU that stopped."""
+        """Let `cpu` run `task`; with `active` it is the CPU that stopped.
+
+        Over KGDB the stopped thread's id is the task's pid (an idle task's, CPU n's, -(n + 2) as
+        u32), over QEMU's gdbstub the CPU's number from 1.
+        """
         self.target.put_int(CPU_OFFSETS[cpu] + SYMBOLS["current_task"], task)
         self.target.put_int(SYMBOLS["kgdb_info"] + 40 * cpu + 8, task)
+        pid = self.read(task + PID, 4)
         if active and self.target.stub == "kgdb":
             self.target.put_int(SYMBOLS["kgdb_active"], cpu, 4)
+            self.target.stopped = Thread(100 + pid, pid or (1 << 32) - cpu - 2)
         elif active:
+            self.target.stopped = Thread(1 + cpu, 1 + cpu)
             self.target.registers["gs_base"] = CPU_OFFSETS[cpu]
 
     def read(self, address, size):

@@ -7,14 +7,18 @@ import re
 
 import pytest
 from fake_kernel import (
+    COMM,
     COMMON,
     CPU_OFFSETS,
+    FLAGS,
     GOLDEN,
     PF_KTHREAD,
+    PID,
     SIGNAL,
     SYMBOLS,
     TASK_BASE,
     TASKS,
+    TGID,
     THREAD_NODE,
     World,
     layouts_44,
@@ -28,7 +32,7 @@ from gdbfpu import kernel as kernel_module
 from gdbfpu.errors import CorruptState, MemoryFault, MissingMember, MissingSymbol, MissingType
 from gdbfpu.kernel import Kernel, Task, printable
 from gdbfpu.layout import Layouts
-from gdbfpu.target import MAX_READ
+from gdbfpu.target import MAX_READ, Thread
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ def test_thread_list_that_leads_back_to_the_leader_ends_there(world):
 def test_torn_list_is_a_memory_fault(world, member, pointer):
     task = world.add(1, b"a")
     world.target.put_int(task + member, pointer)
-    with pytest.raises(MemoryFault):
+    with pytest.raises((CorruptState, MemoryFault)):
         list(kernel_of(world).tasks())
 
 
@@ -122,7 +126,7 @@ def test_walk_believes_no_more_than_a_cap_of_tasks(world, monkeypatch):
 
 
 def test_no_read_of_a_walk_is_longer_than_the_stub_bears(world):
-    world.add(1)
+    world.run(world.add(1))
     kernel = kernel_of(world)
     list(kernel.tasks())
     kernel.current()
@@ -227,24 +231,139 @@ def test_per_cpu_addresses_wrap(world):
 @pytest.mark.parametrize("stub", ["kgdb", "qemu"])
 def test_current_is_the_stopped_cpus_task(stub, cpu):
     world = World(stub)
-    tasks = [world.add(0, b"swapper/0"), world.add(1, b"init")]
+    tasks = [world.add(0, b"swapper/0", flags=PF_KTHREAD), world.add(1, b"init")]
+    kernel = kernel_of(world)
     world.run(tasks[0], 1 - cpu, active=False)
     world.run(tasks[1], cpu)
-    assert kernel_of(world).current() == (cpu, tasks[1])
+    assert kernel.current() == (cpu, Task(tasks[1], 1, 1, "init", False))
+    world.run(tasks[0], 1 - cpu)
+    assert kernel.current() == (1 - cpu, Task(tasks[0], 0, 0, "swapper/0", True))
+
+
+def test_current_follows_a_task_that_moves(world):
+    one, two = world.add(1, b"one"), world.add(2, b"two")
+    kernel = kernel_of(world)
+    for cpu in (0, 1, 0, 0, 1):
+        world.run(two, 1 - cpu, active=False)
+        world.run(one, cpu)
+        assert kernel.current() == (cpu, Task(one, 1, 1, "one", False))
+    world.run(one, 0, active=False)
+    world.run(two, 1)
+    assert kernel.current() == (1, Task(two, 2, 2, "two", False))
+
+
+def test_current_costs_less_when_the_task_stays(world):
+    task = world.add(1)
+    kernel = kernel_of(world)
+    world.run(task, 1)
+    kernel.current()
+    world.target.reads.clear()
+    assert kernel.current()[0] == 1
+    assert len(world.target.reads) == 2  # kgdb_info[1].task and the name
+
+
+def test_current_sees_exec_and_a_new_task_in_an_old_ones_place(world):
+    task = world.add(7, b"shell")
+    kernel = kernel_of(world)
+    world.run(task)
+    assert kernel.current()[1] == Task(task, 7, 7, "shell", False)
+    world.target.put(task + COMM, b"editor\0")
+    assert kernel.current()[1] == Task(task, 7, 7, "editor", False)
+    for offset, value in ((PID, 9), (TGID, 8), (FLAGS, PF_KTHREAD)):
+        world.target.put_int(task + offset, value, 4)
+    assert kernel.task(task) == Task(task, 9, 8, "editor", True)
+    world.run(task)
+    assert kernel.current() == (0, Task(task, 9, 8, "editor", True))
+
+
+def test_a_pid_told_beforehand_is_believed_of_a_known_task_only(world):
+    task = world.add(7, b"shell")
+    kernel = kernel_of(world)
+    assert kernel.task(task, 6) == Task(task, 7, 7, "shell", False)
+    assert kernel.task(task, 7) == Task(task, 7, 7, "shell", False)
+    world.target.put_int(task + PID, 8, 4)
+    world.target.put_int(task + TGID, 5, 4)
+    assert kernel.task(task, 8) == Task(task, 8, 5, "shell", False)
+
+
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_idle_cpu_over_kgdb(world, cpu):
+    world.run(TASK_BASE, cpu)
+    kernel = kernel_of(world)
+    for _ in range(2):
+        assert kernel.current() == (cpu, Task(TASK_BASE, 0, 0, "swapper/0", True))
+        assert kernel.selected() == Task(TASK_BASE, 0, 0, "swapper/0", True)
 
 
 def test_current_over_kgdb_does_not_need_per_cpu_variables(world):
     task = world.add(1)
     world.run(task, 1)
     del world.target.symbols["current_task"]
-    assert kernel_of(world).current() == (1, task)
+    cpu, current = kernel_of(world).current()
+    assert (cpu, current.address) == (1, task)
 
 
-def test_gs_base_of_user_space_does_not_hide_kgdbs_answer(world):
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_gs_base_of_a_program_leaves_the_vcpus_number(cpu):
+    world = World("qemu")
     task = world.add(1)
-    world.run(task, 1)
+    world.run(task, cpu)
     world.target.registers["gs_base"] = 0x7F0000000000
-    assert kernel_of(world).current() == (1, task)
+    assert kernel_of(world).current() == (cpu, Task(task, 1, 1, "task", False))
+
+
+@pytest.mark.parametrize("vcpu", [0, 3, 1 << 31])
+def test_vcpu_that_the_kernel_does_not_have(vcpu):
+    world = World("qemu")
+    world.run(world.add(1))
+    world.target.registers["gs_base"] = 0
+    world.target.stopped = Thread(1, vcpu)
+    with pytest.raises(CorruptState, match="gs_base"):
+        kernel_of(world).current()
+
+
+def test_gs_base_of_another_kernel():
+    world = World("qemu")
+    world.run(world.add(1))
+    world.target.registers["gs_base"] = CPU_OFFSETS[0] + 0x1000
+    with pytest.raises(CorruptState, match="gs_base"):
+        kernel_of(world).current()
+
+
+def test_stub_without_gs_base():
+    world = World("core")
+    world.run(world.add(1))
+    del world.target.registers["gs_base"]
+    with pytest.raises(CorruptState, match="gs_base"):
+        kernel_of(world).current()
+
+
+def test_selected_thread_over_kgdb_is_the_task_of_its_pid(world):
+    leader = world.add(1, b"a")
+    thread = world.add(2, b"b", leader=leader)
+    world.run(leader)
+    kernel = kernel_of(world)
+    world.target.stopped = Thread(9, 2)
+    assert kernel.selected() == Task(thread, 2, 1, "b", False)
+    world.target.stopped = Thread(9, 3)
+    with pytest.raises(CorruptState, match="3"):
+        kernel.selected()
+
+
+def test_selected_thread_over_the_gdbstub_is_the_vcpus_task():
+    world = World("qemu")
+    tasks = [world.add(1, b"a"), world.add(2, b"b")]
+    world.run(tasks[0], 0, active=False)
+    world.run(tasks[1], 1)
+    assert kernel_of(world).selected() == Task(tasks[1], 2, 2, "b", False)
+
+
+def test_running_on(world):
+    tasks = [world.add(pid) for pid in (1, 2, 3)]
+    world.run(tasks[0], 1)
+    world.run(tasks[1], 0)
+    kernel = kernel_of(world)
+    assert [kernel.running_on(task) for task in tasks] == [1, 0, None]
 
 
 @pytest.mark.parametrize("active", [-1, 2, 0x7FFFFFFF])
@@ -254,12 +373,10 @@ def test_kgdb_active_out_of_range(world, active):
         kernel_of(world).current()
 
 
-def test_no_way_to_tell_the_current_task():
-    world = World("qemu")
-    world.add(0)
-    layouts = layouts_44(without=["debuggerinfo_struct"])
-    with pytest.raises(CorruptState, match="gs_base"):
-        Kernel(world.target, layouts).current()
+def test_kgdb_without_its_type(world):
+    world.run(world.add(1))
+    with pytest.raises(MissingType, match="debuggerinfo_struct"):
+        Kernel(world.target, layouts_44(without=["debuggerinfo_struct"])).current()
 
 
 def test_kgdb_symbols_that_are_missing_are_named(world):
@@ -275,7 +392,8 @@ def test_current_task_in_pcpu_hot():
     world = World("qemu")
     task = world.add(0)
     hot = struct("pcpu_hot", 64, ("preempt_count", 0, 4), ("current_task", 8, 8))
-    world.run(0x1234, 1)  # what current_task says is not what counts
+    # what current_task says is not what counts
+    world.target.put_int(CPU_OFFSETS[1] + SYMBOLS["current_task"], 0x1234)
     world.target.symbols["pcpu_hot"] = 0x1F000
     world.target.put_int(CPU_OFFSETS[1] + 0x1F000 + 8, task)
     kernel = Kernel(world.target, Layouts([task_struct(), *COMMON, hot]))
@@ -337,9 +455,13 @@ def test_unreadable_task_is_a_memory_fault(world):
     assert caught.value.address == 0xDEAD0000 + 20
 
 
-def test_signal_is_read_as_a_pointer(world):
+@pytest.mark.parametrize("signal", [0, 0x10])
+def test_thread_of_another_signal_struct_is_no_thread_of_the_process(world, signal):
     leader = world.add(1, b"a")
-    world.add(2, b"b", leader=leader)
-    world.target.put_int(leader + SIGNAL, 0x10)  # then no head ends the list
+    thread = world.add(2, b"b", leader=leader)
+    world.target.put_int(thread + SIGNAL, signal)
+    seen = []
     with pytest.raises(CorruptState):
-        list(kernel_of(world).tasks())
+        for task in kernel_of(world).tasks():
+            seen.append(task.pid)
+    assert seen == [0, 1]
