@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.errors import CorruptState, MissingMember, MissingSymbol
+from gdbfpu.formats import Tables
 from gdbfpu.kernel import Kernel, Task
 from gdbfpu.layout import Member
 from gdbfpu.target import read_u32, read_u64
@@ -68,6 +69,7 @@ class FpuModel:
     format: str
     mask: int
     size: int
+    tables: Tables
     spans: tuple[Span, ...]
     init: bytes
     fpu_offset: int
@@ -130,7 +132,7 @@ class FpuModel:
         """Return the mask of components of `image` whose values are not initial ones."""
         spans = self.spans
         if self.format == "compacted":
-            spans = compacted_spans(parse_header(image).xcomp_bv)
+            spans = compacted_spans(parse_header(image).xcomp_bv, self.tables.sizes)
         return changed(image, spans, self.init or None, self.spans)
 
     def uses_fpu(self, task: Task) -> bool:
@@ -159,6 +161,9 @@ def probe(kernel: Kernel) -> FpuModel:
     mask, size = _mask(kernel), _size(kernel)
     init = _init_image(kernel, pointer, size)
     form = _format(mask, init)
+    tables = Tables(
+        "kernel", mask, _table(kernel, "xstate_offsets"), _table(kernel, "xstate_sizes")
+    )
     members = {name: layouts.find("fpu", name) for name in _FLAGS}
     return FpuModel(
         kernel=kernel,
@@ -167,7 +172,8 @@ def probe(kernel: Kernel) -> FpuModel:
         format=form,
         mask=mask,
         size=size,
-        spans=_spans(kernel, form, mask, init),
+        tables=tables,
+        spans=_spans(form, tables, init),
         init=init,
         fpu_offset=fpu.offset,
         image_offset=image_offset,
@@ -229,13 +235,12 @@ def _format(mask: int, init: bytes) -> str:
     return "standard"
 
 
-def _spans(kernel: Kernel, form: str, mask: int, init: bytes) -> tuple[Span, ...]:
+def _spans(form: str, tables: Tables, init: bytes) -> tuple[Span, ...]:
     if form == "compacted":
-        return compacted_spans(parse_header(init).xcomp_bv)
+        return compacted_spans(parse_header(init).xcomp_bv, tables.sizes)
     if form == "fxsave":
         return standard_spans(0b11)
-    offsets, sizes = (_table(kernel, name) for name in ("xstate_offsets", "xstate_sizes"))
-    return standard_spans(mask, offsets, sizes)
+    return standard_spans(tables.mask or 0, tables.offsets, tables.sizes)
 
 
 def _table(kernel: Kernel, name: str) -> dict[int, int] | None:

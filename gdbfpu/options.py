@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NoReturn
 
 from gdbfpu.errors import UsageError
 from gdbfpu.probes import CATALOGUE
 from gdbfpu.report import SORTS
+from gdbfpu.xfeatures import COMPONENTS
 
-__all__ = ("HelpShown", "Parser", "complete", "report_parser", "trace_parser")
+__all__ = ("HelpShown", "Parser", "complete", "report_parser", "state_parser", "trace_parser")
 
 
 class HelpShown(Exception):
@@ -106,6 +108,33 @@ def report_parser() -> Parser:
     return parser
 
 
+def state_parser() -> Parser:
+    """Return the parser of `fpu-state`."""
+    parser = Parser(
+        prog="fpu-state",
+        description="Show a task's whole FPU state, and where the truth about it is: in memory,\n"
+        "or live in a CPU. With --sigframe, what the kernel wrote to a user stack.",
+    )
+    add = parser.add_argument
+    add("task", nargs="?", default="current", metavar="current|PID|ADDRESS",
+        help="a pid, the address of a task_struct or struct fpu, or `current`, the selected "
+        "thread's task (default)"
+        ).completions = ("current",)  # type: ignore[attr-defined]  # fmt: skip
+    add("--comm", default="", metavar="NAME", help="the task of this name, which may be a glob")
+    add("--component", action="append", default=[], metavar="NAME", dest="components",
+        help="show only this state component; may be given again"
+        ).completions = tuple(c.name for c in COMPONENTS)  # type: ignore[attr-defined]  # fmt: skip
+    add("--raw", action="store_true", help="dump the bytes in memory, whatever the header says")
+    add("--format", choices=("table", "json"), default="table",
+        help="default: %(default)s")  # fmt: skip
+    add("--diff", default="", metavar="OTHER",
+        help="show only the registers that differ from those of this task")  # fmt: skip
+    add("--sigframe", nargs="?", const="", metavar="ADDRESS",
+        help="decode the signal frame's FPU part at this user address (default: the argument "
+        "of the function the CPU stopped in)")  # fmt: skip
+    return parser
+
+
 def complete(parser: argparse.ArgumentParser, text: str) -> tuple[str, ...]:
     """Return what the last word of `text`, a command's arguments so far, can become."""
     words = text.split()
@@ -127,4 +156,6 @@ def _candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterab
     option = parser._option_string_actions.get(words[-1]) if words else None
     if option is not None and option.nargs != 0:
         return tuple(option.choices or vars(option).get("completions", ()))
-    return (*_verbs(parser), *(o for o in parser._option_string_actions if o.startswith("--")))
+    named = (vars(a).get("completions", ()) for a in parser._actions if not a.option_strings)
+    options = (o for o in parser._option_string_actions if o.startswith("--"))
+    return (*_verbs(parser), *chain.from_iterable(named), *options)

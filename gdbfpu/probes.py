@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from gdbfpu.errors import MissingSymbol, UsageError
 from gdbfpu.target import Target
 
-__all__ = ("CATALOGUE", "Probe", "select")
+__all__ = ("CATALOGUE", "FRAME_ARGUMENTS", "Probe", "select")
+
+FRAME_ARGUMENTS = {"fpu__restore_sig": "rdi"}
+"""Functions at whose entry a user signal frame is whole, and the register that points to it."""
+
 
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from itertools import groupby
 from typing import Any
 
 from gdbfpu.errors import UsageError
@@ -17,6 +18,7 @@ from gdbfpu.xfeatures import describe
 __all__ = ("render_table", "to_json", "value_lines")
 
 _LINE = 16  # bytes of a register on one line
+_REPEATS = 8  # equal items in a row that are still written out
 _WIDE_VIEWS = ("double", "float", "int32")
 _HIDDEN_VIEWS = {"value", "uint64"}  # the table shows these in hexadecimal
 
@@ -49,18 +51,25 @@ def to_json(image: FpuImage, components: Iterable[str] | None = None) -> dict[st
     }
 
 
-def render_table(image: FpuImage, components: Iterable[str] | None = None) -> str:
+def render_table(
+    image: FpuImage,
+    components: Iterable[str] | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> str:
     """Return `image` as text: what it is, its defects, its components and its registers.
 
     `components` limits it to the components of these names; raise UsageError for one that the
-    image lacks.
+    image lacks. `sources` tells by name where each register's value comes from.
     """
     tabulate = _tabulate()
     chosen = _chosen(image, components)
     parts = ("component", "number", "offset", "size", "header", "bytes")
     states = tabulate([_component_row(c) for c in chosen], headers=parts, disable_numparse=True)
     rows = [_register_row(register) for register in _registers(image, chosen)]
-    headers = ("register", "value", "bytes in memory order")
+    headers: tuple[str, ...] = ("register", "value", "bytes in memory order")
+    if sources is not None:
+        rows = [(*row, sources[row[0]]) for row in rows]
+        headers += ("from",)
     registers = tabulate(rows, headers=headers, disable_numparse=True)
     return "\n\n".join((_summary(image), states, registers))
 
@@ -140,7 +149,7 @@ def _component_row(component: ComponentState) -> tuple[str, ...]:
     )
 
 
-def _register_row(register: Register) -> tuple[str, str, str]:
+def _register_row(register: Register) -> tuple[str, ...]:
     raw = register.raw
     data = [raw[start : start + _LINE].hex() for start in range(0, len(raw), _LINE)]
     if not any(raw) and len(data) > 1:
@@ -166,7 +175,11 @@ def _named_view(name: str, view: View) -> str:
 
 def _text(view: View, single: bool) -> str:
     if isinstance(view, tuple):
-        return f"{{{', '.join(_text(item, single) for item in view)}}}"
+        runs = [(text, len([*run])) for text, run in groupby(_text(v, single) for v in view)]
+        items = (
+            f"{text} <{n} times>" if n > _REPEATS else ", ".join([text] * n) for text, n in runs
+        )
+        return f"{{{', '.join(items)}}}"
     if isinstance(view, bool):
         return "yes" if view else "no"
     if isinstance(view, float):

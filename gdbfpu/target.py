@@ -48,6 +48,12 @@ class Target(Protocol):
     def register(self, name: str) -> int | None:
         """Return general register `name` (`rdi`, `gs_base`) of the stopped thread, if known."""
 
+    def fpu_registers(self, cpu: int) -> dict[str, bytes]:
+        """Return the x87 and SSE registers that CPU number `cpu` holds, as far as they are shown.
+
+        Names as in `FpuImage` (`fcw`, `fsw`, `st0`, `xmm0`, `mxcsr`), bytes in memory order.
+        """
+
     def stopped_thread(self) -> Thread:
         """Return the thread that stopped."""
 

@@ -15,8 +15,12 @@ import gdb
 from gdbfpu import probes
 from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError, UsageError
-from gdbfpu.options import HelpShown, Parser, complete, report_parser, trace_parser
+from gdbfpu.fpu import FpuModel
+from gdbfpu.options import HelpShown, Parser, complete, report_parser, state_parser, trace_parser
+from gdbfpu.render import render_table, to_json
 from gdbfpu.report import Report, collect
+from gdbfpu.state import find_task, read_frame, read_state
+from gdbfpu.statetext import diff_json, diff_table, state_json, state_raw, state_table
 from gdbfpu.tables import HIT_HEADING, csv_report, table, table_report
 from gdbfpu.trace import Options
 
@@ -74,6 +78,7 @@ def register() -> Session:
     verbs = {"on": _on, "off": _off, "status": _status, "clear": _clear, "probes": _probes}
     _Command(trace_parser(), lambda arguments: verbs[arguments.verb](session, arguments))
     _Command(report_parser(), lambda arguments: _report(session, arguments))
+    _Command(state_parser(), lambda arguments: _state(session, arguments))
     return session
 
 
@@ -129,6 +134,42 @@ def _probes(session: Session, _: argparse.Namespace) -> None:
         where = f"{address:#x}" if address is not None else "not in this kernel"
         rows.append((probe.function, where, era, probe.purpose))
     gdb.write(table(rows, ("function", "address", "kernels", "what it does")) + "\n")
+
+
+def _state(session: Session, arguments: argparse.Namespace) -> None:
+    if arguments.sigframe is not None:
+        image = read_frame(session.model, _frame_address(session, arguments.sigframe))
+        names = arguments.components
+        as_json = arguments.format == "json"
+        text = json.dumps(to_json(image, names)) if as_json else render_table(image, names)
+    else:
+        text = _task_state(session.model, arguments)
+    gdb.write(text + "\n")
+
+
+def _task_state(model: FpuModel, arguments: argparse.Namespace) -> str:
+    state = read_state(model, find_task(model, arguments.task, arguments.comm))
+    names, as_json = arguments.components, arguments.format == "json"
+    if arguments.diff:
+        other = read_state(model, find_task(model, arguments.diff))
+        if as_json:
+            return json.dumps(diff_json(state, other, names))
+        return diff_table(state, other, names)
+    if as_json:
+        return json.dumps(state_json(state, names))
+    return state_raw(state, names) if arguments.raw else state_table(state, names)
+
+
+def _frame_address(session: Session, text: str) -> int:
+    """Return the user address of a frame: the one given, or the stopped function's argument."""
+    if text:
+        return int(gdb.parse_and_eval(text)) & (1 << 64) - 1
+    register = probes.FRAME_ARGUMENTS.get(gdb.newest_frame().name() or "")
+    value = session.target.register(register) if register else None
+    if value is None:
+        functions = " or ".join(probes.FRAME_ARGUMENTS)
+        raise UsageError(f"give the frame's address, or stop at the entry of {functions}")
+    return value
 
 
 def _report(session: Session, arguments: argparse.Namespace) -> None:

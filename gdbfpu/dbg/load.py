@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import gdb
 
@@ -36,5 +37,14 @@ def load(packages: Path) -> None:
             f"{python} -m pip install --target {packages} {' '.join(missing)}"
         )
     from gdbfpu.dbg.commands import register
+    from gdbfpu.dbg.functions import register_functions
+    from gdbfpu.dbg.printers import register_printers
 
-    register()
+    register_functions(register())
+    register_printers(_kernel_objfile())
+    gdb.events.new_objfile.connect(lambda event: register_printers(event.new_objfile))
+
+
+def _kernel_objfile() -> Any:
+    """Return the objfile of the program that GDB was given, None before there is one."""
+    return next(iter(gdb.objfiles()), None)

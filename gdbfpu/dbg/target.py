@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import gdb
 
 from gdbfpu.errors import MemoryFault
@@ -69,6 +71,22 @@ class GdbTarget:
         """Set register `name` of the stopped thread to `value` (u64); raise gdb.error."""
         gdb.parse_and_eval(f"${name} = {value:#x}")
 
+    def fpu_registers(self, cpu: int) -> dict[str, bytes]:
+        """Return what CPU number `cpu` holds of the x87 and SSE registers; nothing over KGDB."""
+        before = gdb.selected_thread()
+        threads = [t for t in self._inferior.threads() if t.ptid[1] == cpu + 1]
+        if self.stub != "qemu" or not threads:
+            return {}
+        frame = gdb.selected_frame()
+        threads[0].switch()
+        try:
+            return _vector_registers()
+        except gdb.error:
+            return {}
+        finally:
+            before.switch()
+            frame.select()
+
     def stopped_thread(self) -> Thread:
         """Return the thread that stopped."""
         thread = gdb.selected_thread()
@@ -103,3 +121,23 @@ class GdbTarget:
             block = block.superblock
         length = block.end - address if block is not None else 64
         return self.read_memory(address, min(length, _MAX_CODE))
+
+
+def _vector_registers() -> dict[str, bytes]:
+    """Return the selected thread's x87 and SSE registers by the SDM's names.
+
+    The tag word is left out: QEMU's gdbstub tells zero for it.
+    """
+    frame = gdb.newest_frame()
+    found = {
+        name: int(frame.read_register(register)).to_bytes(size, "little")
+        for name, register, size in (("fcw", "fctrl", 2), ("fsw", "fstat", 2))
+    }
+    found["mxcsr"] = (int(frame.read_register("mxcsr")) & 0xFFFFFFFF).to_bytes(4, "little")
+    for i in range(16):
+        halves = frame.read_register(f"xmm{i}")["v2_int64"]
+        found[f"xmm{i}"] = b"".join((int(halves[n]) & _U64).to_bytes(8, "little") for n in (0, 1))
+    shown = gdb.execute("info registers float", to_string=True)
+    for name, raw in re.findall(r"^(st[0-7]) .*\(raw 0x([0-9a-f]{20})\)", shown, re.MULTILINE):
+        found[name] = bytes.fromhex(raw)[::-1]
+    return found

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Convenience functions, for expressions and breakpoint conditions."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import gdb
+
+from gdbfpu.dbg.session import Session
+from gdbfpu.errors import GdbFpuError
+from gdbfpu.fpu import FpuModel
+from gdbfpu.kernel import Task
+from gdbfpu.state import read_state
+
+__all__ = ("register_functions",)
+
+
+class _Function(gdb.Function):  # type: ignore[misc]
+    """A convenience function whose errors are one line."""
+
+    def __init__(self, name: str, doc: str, call: Callable[..., Any]) -> None:
+        self.__doc__ = doc
+        self._name = name
+        self._call = call
+        super().__init__(name)
+
+    def invoke(self, *arguments: Any) -> Any:
+        """Return the function's value."""
+        try:
+            return self._call(*arguments)
+        except TypeError as error:
+            raise gdb.GdbError(f"${self._name}: wrong arguments; see `help function`") from error
+        except GdbFpuError as error:
+            raise gdb.GdbError(f"${self._name}: {error}") from error
+
+
+def register_functions(session: Session) -> None:
+    """Create $fpu_task, $fpu_xfeatures, $fpu_live and $fpu_reg, which work on `session`."""
+
+    def task() -> Any:
+        return _task_value(session.model.kernel.current()[1].address)
+
+    def xfeatures(who: Any) -> int:
+        model = session.model
+        return model.header(model.fpu_of(_address(who)))[0]
+
+    def live(who: Any) -> int:
+        return int(session.model.live(_address(who)))
+
+    def register(who: Any, name: Any) -> Any:
+        return _register_value(session.model, _address(who), name.string())
+
+    for name, doc, call in (
+        ("fpu_task", "$fpu_task() - the task_struct * that the stopped CPU runs.", task),
+        ("fpu_xfeatures", "$fpu_xfeatures(TASK) - the xfeatures in TASK's memory.", xfeatures),
+        ("fpu_live", "$fpu_live(TASK) - 1 when a CPU holds TASK's registers, else 0.", live),
+        (
+            "fpu_reg",
+            '$fpu_reg(TASK, NAME) - register NAME ("ymm3") of TASK: a number up to 8 bytes,\n'
+            "a long double for st(i), else an array of bytes.",
+            register,
+        ),
+    ):
+        _Function(name, doc, call)
+
+
+def _address(who: Any) -> int:
+    return int(who) & (1 << 64) - 1
+
+
+def _task_value(address: int) -> Any:
+    return gdb.Value(address).cast(gdb.lookup_type("struct task_struct").pointer())
+
+
+def _register_value(model: FpuModel, address: int, name: str) -> Any:
+    task: Task = model.kernel.task(address)
+    raw = read_state(model, task).image.register(name).raw
+    if len(raw) == 10:
+        return gdb.Value(raw.ljust(16, b"\0"), gdb.lookup_type("long double"))
+    if len(raw) <= 8:
+        return gdb.Value(int.from_bytes(raw, "little"))
+    return gdb.Value(raw, gdb.lookup_type("unsigned char").array(len(raw) - 1))

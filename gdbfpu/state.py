@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A task's whole FPU state, and where the truth about it is: in memory, or live in a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from gdbfpu.errors import CorruptState, MemoryFault, UsageError
+from gdbfpu.fpu import MAX_IMAGE, FpuModel
+from gdbfpu.image import FpuImage, decode
+from gdbfpu.kernel import Task
+from gdbfpu.sigframe import FREGS_SIZE, parse_frame
+from gdbfpu.target import Target
+from gdbfpu.xsave import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
+
+__all__ = ("TaskState", "find_task", "read_frame", "read_state")
+
+# Where FXSAVE64 has what a stub may show live (Intel SDM volume 1, 10.5.1).
+_PLACES = {
+    "fcw": 0,
+    "fsw": 2,
+    "mxcsr": 24,
+    **{f"st{i}": 32 + 16 * i for i in range(8)},
+    **{f"xmm{i}": 160 + 16 * i for i in range(16)},
+}
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """The FPU state of `task`.
+
+    `fpu` is the address of its struct fpu, `raw` the register image in memory, `image` what
+    it decodes to, with live registers in place of memory's where a stub shows them; `live`
+    names those. `cpu` is the CPU that runs the task, None for none; `loaded` whether that
+    CPU's registers are this task's. `truth` says in a sentence what that means.
+    """
+
+    task: Task
+    fpu: int
+    raw: bytes
+    image: FpuImage
+    cpu: int | None
+    loaded: bool
+    live: tuple[str, ...]
+    truth: str
+
+    def source(self, register: str) -> str:
+        """Return where the value of `register` comes from: `CPU`, `memory`, or both halves'."""
+        if register in self.live or (register[:2] == "mm" and "st0" in self.live):
+            return "CPU"
+        low = f"xmm{register[3:]}"
+        if register[:3] in ("ymm", "zmm") and low in self.live:
+            return "low half CPU, rest memory"
+        return "memory"
+
+
+def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
+    """Return the task that `who` or `comm` names.
+
+    `who` is `current` (or empty), a pid, or the address (0x...) of a task_struct or struct
+    fpu; `comm` a glob that one task's name matches. Raises UsageError when none does, or
+    when several do.
+    """
+    kernel = model.kernel
+    if comm:
+        return _only([t for t in kernel.tasks() if fnmatchcase(t.comm, comm)], f"called {comm!r}")
+    if who in ("", "current"):
+        return kernel.selected()
+    try:
+        number = int(who, 0)
+    except ValueError as error:
+        raise UsageError(f"{who!r} is not `current`, a pid, or an address") from error
+    return _only(list(_numbered(model, who, number)), f"at or has the pid {who}")
+
+
+def _numbered(model: FpuModel, who: str, number: int) -> Iterator[Task]:
+    for task in model.kernel.tasks():
+        if who.lower().startswith("0x"):
+            if number in (task.address, model.fpu_of(task.address)):
+                yield task
+        elif task.pid == number:
+            yield task
+
+
+def _only(tasks: list[Task], what: str) -> Task:
+    if not tasks:
+        raise UsageError(f"no task is {what}")
+    if len(tasks) > 1:
+        found = ", ".join(str(task.pid) for task in tasks[:8])
+        raise UsageError(f"{len(tasks)} tasks are {what}: give a pid ({found} ...)")
+    return tasks[0]
+
+
+def read_state(model: FpuModel, task: Task) -> TaskState:
+    """Return the FPU state of `task`; raise UsageError for a task that has none."""
+    if task.kthread:
+        raise UsageError(f"{task.comm} (pid {task.pid}) is a kernel thread: it has no FPU state")
+    fpu = model.fpu_of(task.address)
+    raw = model.image(fpu)
+    cpu = model.kernel.running_on(task.address)
+    loaded = cpu is not None and not _kernel_uses(model, cpu) and model.live(task.address)
+    registers = model.kernel.target.fpu_registers(cpu) if loaded and cpu is not None else {}
+    return TaskState(
+        task=task,
+        fpu=fpu,
+        raw=raw,
+        image=_decode(model, _overlaid(raw, registers)),
+        cpu=cpu,
+        loaded=loaded,
+        live=tuple(registers),
+        truth=_truth(cpu, loaded, registers),
+    )
+
+
+def _kernel_uses(model: FpuModel, cpu: int) -> bool:
+    """Return whether kernel code between kernel_fpu_begin() and _end() has the CPU's registers."""
+    kernel = model.kernel
+    if kernel.target.symbol_address("in_kernel_fpu") is None:
+        return False
+    return kernel.target.read_memory(kernel.per_cpu("in_kernel_fpu", cpu), 1) != b"\0"
+
+
+def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
+    """Return `raw` with `registers` at their FXSAVE places, and the header saying so."""
+    image = bytearray(raw)
+    for name, value in registers.items():
+        image[_PLACES[name] : _PLACES[name] + len(value)] = value
+    if registers and len(image) >= EXTENDED_OFFSET:
+        image[HEADER_OFFSET] |= 0b11
+    return bytes(image)
+
+
+def _decode(model: FpuModel, raw: bytes) -> FpuImage:
+    image = decode(raw, format=model.format, tables=model.tables)
+    return replace(image, reason="as this kernel saves it")
+
+
+def _truth(cpu: int | None, loaded: bool, registers: Mapping[str, bytes]) -> str:
+    if cpu is None:
+        return "in memory: the task does not run"
+    if not loaded:
+        return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
+    if not registers:
+        return f"live in CPU {cpu}, which this stub does not show: memory is the last save, not now"
+    return (
+        f"live in CPU {cpu}: x87 (without tags), XMM and MXCSR are the CPU's, "
+        "all else is memory's, the last save"
+    )
+
+
+def read_frame(model: FpuModel, address: int) -> FpuImage:
+    """Return the FPU part of the signal frame at user `address`, decoded.
+
+    Raises CorruptState when the stub does not read user memory there, as KGDB's may not.
+    """
+    target = model.kernel.target
+    try:
+        head = target.read_memory(address, FREGS_SIZE + LEGACY_SIZE)
+        frame = parse_frame(head)
+        size = frame.base + LEGACY_SIZE
+        if frame.extended:
+            size = min(max(size, frame.base + frame.xstate_size + 4), MAX_IMAGE)
+        image = head[:size] + _rest(target, address, len(head), size)
+    except MemoryFault as error:
+        raise CorruptState(
+            f"no frame can be read at {address:#x}: KGDB refuses user memory on some kernels; "
+            "QEMU's gdbstub reads it while that task runs"
+        ) from error
+    return decode(image, format="sigframe", tables=model.tables)
+
+
+def _rest(target: Target, address: int, known: int, size: int) -> bytes:
+    return target.read_memory(address + known, size - known) if size > known else b""

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A task's FPU state as text and as an object for JSON; returned, never printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gdbfpu.render import render_table, to_json, value_lines
+from gdbfpu.state import TaskState
+from gdbfpu.tables import table
+
+__all__ = ("diff_json", "diff_table", "state_json", "state_raw", "state_table")
+
+_LINE = 32  # bytes of a dump on one line
+
+
+def state_table(state: TaskState, components: Sequence[str]) -> str:
+    """Return `state` for people: who, where the truth is, components, registers."""
+    sources = {r.name: state.source(r.name) for r in state.image.registers} if state.live else None
+    return f"{_head(state)}\n{render_table(state.image, components, sources)}"
+
+
+def state_json(state: TaskState, components: Sequence[str]) -> dict[str, Any]:
+    """Return `state` as an object; its schema is docs/decode.schema.json with `task` beside."""
+    data = to_json(state.image, components)
+    for name, register in data["registers"].items():
+        register["from"] = state.source(name)
+    return {"task": _task_json(state), **data}
+
+
+def state_raw(state: TaskState, components: Sequence[str]) -> str:
+    """Return the bytes that memory holds of each component, whatever the header says."""
+    chosen = [state.image.component(name) for name in components] or state.image.components
+    lines = [_head(state)]
+    for component in chosen:
+        used = "in use" if component.in_use else "initial by the header"
+        lines.append(f"\n{component.name}, {used}")
+        start = component.offset or 0
+        raw = state.raw[start : start + (component.size or 0)]
+        for at in range(0, len(raw), _LINE):
+            lines.append(f"  {start + at:5}: {raw[at : at + _LINE].hex(' ', 4)}")
+    return "\n".join(lines)
+
+
+def diff_table(one: TaskState, other: TaskState, components: Sequence[str]) -> str:
+    """Return the registers in which two states differ, a row each."""
+    values = {r.name: r for r in other.image.registers}
+    rows = []
+    for register in _chosen(one, components):
+        twin = values.get(register.name)
+        if twin is None or twin.raw != register.raw:
+            there = "\n".join(value_lines(twin)) if twin else "-"
+            rows.append((register.name, "\n".join(value_lines(register)), there))
+    names = [f"{s.task.comm} ({s.task.pid})" for s in (one, other)]
+    heads = f"{_head(one)}\n{_head(other)}\n\n"
+    return heads + (table(rows, ("register", *names)) if rows else "no register differs")
+
+
+def diff_json(one: TaskState, other: TaskState, components: Sequence[str]) -> dict[str, Any]:
+    """Return the registers in which two states differ as an object."""
+    values = {r.name: r for r in other.image.registers}
+    differing = {
+        r.name: [r.raw.hex(), values[r.name].raw.hex() if r.name in values else None]
+        for r in _chosen(one, components)
+        if r.name not in values or values[r.name].raw != r.raw
+    }
+    return {"tasks": [_task_json(one), _task_json(other)], "registers": differing}
+
+
+def _chosen(state: TaskState, components: Sequence[str]) -> list[Any]:
+    numbers = {state.image.component(name).number for name in components}
+    return [r for r in state.image.registers if not numbers or r.component in numbers]
+
+
+def _head(state: TaskState) -> str:
+    task = state.task
+    return (
+        f"task       {task.comm} (pid {task.pid}, tgid {task.tgid}), "
+        f"task_struct {task.address:#x}, struct fpu {state.fpu:#x}\n"
+        f"truth      {state.truth}"
+    )
+
+
+def _task_json(state: TaskState) -> dict[str, Any]:
+    return {
+        "pid": state.task.pid,
+        "tgid": state.task.tgid,
+        "comm": state.task.comm,
+        "task": f"{state.task.address:#x}",
+        "fpu": f"{state.fpu:#x}",
+        "cpu": state.cpu,
+        "live": state.loaded,
+        "truth": state.truth,
+    }
