@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gdbfpu import xfeatures
+from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.events import EventWriter
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Task
@@ -187,4 +189,5 @@ class Tracer:
         # A task may end before anybody asks, and its state with it; a look at each hit would
         # cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use.
         if self.options.state != "none" and not row.uses_fpu and not row.count & (row.count - 1):
-            row.uses_fpu = self.model.uses_fpu(task)
+            with suppress(CorruptState, MemoryFault):  # the hit itself could be read
+                row.uses_fpu = self.model.uses_fpu(task)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Totals that do not grow with the number of hits."""
+
+from __future__ import annotations
+
+import pytest
+
+from gdbfpu import totals as totals_module
+from gdbfpu.kernel import Task
+from gdbfpu.totals import TaskTotals, Totals
+
+
+def task(address, pid, comm="task"):
+    return Task(address, pid, pid + 1000, comm, False)
+
+
+def test_one_row_a_task():
+    totals = Totals()
+    row = totals.of(task(0x10, 1, "first"))
+    assert (row.pid, row.tgid, row.comm, row.task) == (1, 1001, "first", 0x10)
+    assert (row.thread, row.cpu, row.uses_fpu) == (None, -1, None)
+    assert totals.of(task(0x10, 1, "renamed")) is row
+    assert totals.of(task(0x10, 2)) is not row
+    assert totals.of(task(0x20, 1)) is not row
+    assert len(totals.tasks) == 3
+
+
+def test_rows_share_nothing():
+    totals = Totals()
+    totals.of(task(1, 1)).hits["f"] += 1
+    assert totals.of(task(2, 2)).hits == {}
+    assert Totals().tasks == {}
+    assert Totals().paths == {}
+
+
+def test_count_is_of_hits_on_all_functions():
+    assert TaskTotals(1, 1, "", 1, live_hits=3, memory_hits=4).count == 7
+    assert TaskTotals(1, 1, "", 1).count == 0
+
+
+def test_paths_are_counted():
+    totals = Totals()
+    for path in (("f", "a"), ("f", "b"), ("f", "a"), ("g", "a"), ("f",)):
+        totals.add_path(path)
+    assert totals.paths == {("f", "a"): 2, ("f", "b"): 1, ("g", "a"): 1, ("f",): 1}
+    assert totals.hits == 5
+
+
+def test_paths_beyond_the_cap_are_counted_together(monkeypatch):
+    monkeypatch.setattr(totals_module, "MAX_PATHS", 3)
+    totals = Totals()
+    for i in range(50):
+        totals.add_path(("f", f"caller{i}"))
+        totals.add_path(("g", f"caller{i}"))
+    totals.add_path(("f", "caller0"))  # one that is known counts on
+    assert totals.paths == {
+        ("f", "caller0"): 2,
+        ("g", "caller0"): 1,
+        ("f", "caller1"): 1,
+        ("f", "(other paths)"): 48,
+        ("g", "(other paths)"): 49,
+    }
+    assert totals.hits == 101
+
+
+@pytest.mark.parametrize("hits", [10, 10_000])
+def test_size_does_not_depend_on_the_number_of_hits(hits):
+    totals = Totals()
+    for i in range(hits):
+        row = totals.of(task(0x10 * (i % 3), i % 3))
+        row.hits["f"] += 1
+        totals.add_path(("f", "a"))
+    assert (len(totals.tasks), len(totals.paths)) == (3, 1)
+    assert totals.hits == hits
