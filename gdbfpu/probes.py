@@ -64,6 +64,7 @@ CATALOGUE: tuple[Probe, ...] = (
         "4.1",
     ),
 )
+"""All probes that gdbfpu knows; those of newer kernels first."""
 
 
 def select(target: Target, names: Iterable[str] = ()) -> tuple[tuple[Probe, int], ...]:

@@ -30,6 +30,7 @@ __all__ = (
 View = Union[int, float, str, tuple[Any, ...]]
 """A number, a text, or a tuple of views."""
 Views = dict[str, View]
+"""What a register's bytes mean: each view's name and what it shows."""
 
 _FLOATS = {2: "e", 4: "f", 8: "d"}
 

@@ -53,6 +53,7 @@ COMPONENTS: tuple[Component, ...] = (
     Component(18, "TILEDATA", 8192, 2816, align64=True),
     Component(19, "APX", 128, 960),
 )
+"""All state components that have a name, by number."""
 
 _BY_NUMBER = {component.number: component for component in COMPONENTS}
 

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The house's fences, held by walking the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "gdbfpu"
+
+LAYERS = {
+    0: {"", "errors", "layout", "target", "xfeatures"},
+    1: {
+        *("components", "defects", "dwarf", "formats", "fxsave", "image", "prologue"),
+        *("sigframe", "views", "xsave"),
+    },
+    3: {"dbg"},
+}
+"""The first part of a module's name within the package, by layer; all others are layer 2."""
+
+FENCES = {
+    "gdb": "dbg/",
+    "elftools": "dwarf.py",
+    "capstone": "prologue.py",
+}
+"""Packages that one place may import, by its path within the package."""
+
+LAZY = {"pygments", "tabulate"}
+"""Packages that are imported when they are first needed, within a function."""
+
+BOUNDARIES = {"dbg/breakpoints.py": {"_guarded"}, "dbg/commands.py": {"invoke"}}
+"""The methods that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)
+and a command's invoke, and an error must not leave them."""
+
+
+def python_files(*folders: str) -> list[Path]:
+    """All Python sources below the folders, with scripts that have no suffix."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    for path in (ROOT / "scripts").iterdir() if "scripts" in folders else ():
+        if path.is_file() and path.read_text().startswith("#!/usr/bin/env python3"):
+            files.append(path)
+    return sorted(files)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+MODULES = {path.relative_to(PACKAGE).as_posix(): parse(path) for path in python_files("gdbfpu")}
+PRODUCT = {
+    path.relative_to(ROOT).as_posix(): parse(path)
+    for path in python_files("gdbfpu", "qemu", "scripts")
+}
+
+
+def module_name(file: str) -> str:
+    """`components/avx.py` is `components.avx`, `dbg/__init__.py` `dbg`, `__init__.py` ``."""
+    parts = file.removesuffix(".py").split("/")
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {module_name(file): file for file in MODULES}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The full names of all that a tree imports, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(file: str) -> set[str]:
+    """The modules of the package that one of its modules imports."""
+    found = set()
+    for name in imports(MODULES[file]):
+        if name.split(".")[0] == "gdbfpu":
+            inner = name.partition(".")[2]
+            while inner not in NAMES:
+                inner = inner.rpartition(".")[0]
+            found.add(inner)
+    return found
+
+
+def layer(module: str) -> int:
+    first = module.split(".")[0]
+    return next((number for number, firsts in LAYERS.items() if first in firsts), 2)
+
+
+def everywhere(files=MODULES):
+    return pytest.mark.parametrize("file", files)
+
+
+def test_the_walk_sees_the_package():
+    """The tests below would pass on nothing at all."""
+    assert {"errors.py", "dbg/target.py", "components/avx.py", "trace.py"} <= set(MODULES)
+    assert {"scripts/setup", "scripts/install", "qemu/vm.py"} <= set(PRODUCT)
+    assert {"kernel", "events", "totals"} <= own_imports("trace.py")
+    assert own_imports("dbg/session.py") >= {"", "dbg.target", "fpu", "dwarf"}
+    assert layer("components.avx") == 1
+    for names in LAYERS.values():
+        assert names <= {name.split(".")[0] for name in NAMES}
+
+
+@everywhere()
+def test_fenced_packages(file):
+    for name in imports(MODULES[file]):
+        place = FENCES.get(name.split(".")[0])
+        assert place is None or file.startswith(place), f"{file} imports {name}"
+
+
+@everywhere()
+def test_other_packages(file):
+    allowed = {*sys.stdlib_module_names, "gdbfpu", *FENCES}
+    if layer(module_name(file)) >= 2:
+        allowed |= LAZY
+    foreign = {name for name in imports(MODULES[file]) if name.split(".")[0] not in allowed}
+    assert foreign == set()
+
+
+@everywhere()
+def test_lazy_packages_are_imported_within_functions(file):
+    at_once = [
+        node for node in MODULES[file].body if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    names = {name.split(".")[0] for node in at_once for name in imports(node)}
+    assert names & LAZY == set()
+
+
+@everywhere()
+def test_imports_go_downward(file):
+    own = layer(module_name(file))
+    upward = {name for name in own_imports(file) if layer(name) > own}
+    assert upward == set()
+
+
+def test_no_import_goes_in_a_circle():
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " -> ".join((*way, module))
+        if module not in done:
+            for name in own_imports(NAMES[module]) - {module, ""}:
+                visit(name, (*way, module))
+            done.add(module)
+
+    for module in NAMES:
+        visit(module, ())
+    assert done == set(NAMES)
+
+
+# --- names and docstrings
+
+
+def exported(file: str) -> tuple[str, ...]:
+    for node in MODULES[file].body:
+        if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == [
+            "__all__"
+        ]:
+            assert isinstance(node.value, ast.Tuple), "__all__ is not a tuple"
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{file} has no __all__")
+
+
+def defined(file: str) -> dict[str, ast.stmt]:
+    found: dict[str, ast.stmt] = {}
+    for node in MODULES[file].body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign):
+            named = (each for target in node.targets for each in ast.walk(target))
+            found.update((n.id, node) for n in named if isinstance(n, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = node
+    return found
+
+
+WITH_NAMES = [file for file in MODULES if file.split("/")[-1] not in ("__init__.py", "__main__.py")]
+
+
+@everywhere(WITH_NAMES)
+def test_all_is_a_sorted_tuple_of_what_is_there(file):
+    """Sorted as ruff sorts it: constants, then classes, then functions."""
+    names = exported(file)
+    kinds = sorted(set(names), key=lambda name: (not name.isupper(), name[0].islower(), name))
+    assert list(names) == kinds
+    assert set(names) <= set(defined(file))
+    assert not [name for name in names if name.startswith("_")]
+
+
+@everywhere(WITH_NAMES)
+def test_what_is_not_exported_is_private(file):
+    public = {name for name in defined(file) if not name.startswith("_")}
+    assert public - set(exported(file)) == set()
+
+
+@everywhere()
+def test_modules_have_docstrings(file):
+    assert ast.get_docstring(MODULES[file])
+
+
+@everywhere()
+def test_public_functions_and_classes_have_docstrings(file):
+    missing = []
+    for node in MODULES[file].body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            missing += [node.name] if not ast.get_docstring(node) else []
+            for inner in node.body if isinstance(node, ast.ClassDef) else ():
+                public = isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_")
+                if public and not ast.get_docstring(inner):
+                    missing.append(f"{node.name}.{inner.name}")
+    assert missing == []
+
+
+@everywhere(WITH_NAMES)
+def test_public_constants_are_documented(file):
+    """By a string right behind them, or behind the last of several in a row."""
+    body, missing = MODULES[file].body, []
+    for i, node in enumerate(body):
+        names = [name for name, where in defined(file).items() if where is node]
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or "__all__" in names:
+            continue
+        rest = body[i + 1 :]
+        while rest and isinstance(rest[0], (ast.Assign, ast.AnnAssign)):
+            rest = rest[1:]
+        told = rest and isinstance(rest[0], ast.Expr) and isinstance(rest[0].value, ast.Constant)
+        missing += [name for name in names if name in exported(file) and not told]
+    assert missing == []
+
+
+# --- size and manners, of all that is not a test
+
+
+@everywhere(PRODUCT)
+def test_modules_are_under_300_lines(file):
+    assert len((ROOT / file).read_text().splitlines()) < 300
+
+
+@everywhere(PRODUCT)
+def test_functions_are_no_longer_than_40_lines(file):
+    functions = [n for n in ast.walk(PRODUCT[file]) if isinstance(n, ast.FunctionDef)]
+    lengths = {f.name: f.end_lineno - f.lineno + 1 for f in functions}
+    assert {name: length for name, length in lengths.items() if length > 40} == {}
+
+
+def broad_excepts(tree: ast.AST, inside: str = "") -> Iterator[str]:
+    """The names of the functions that keep Exception, BaseException or everything."""
+    for node in ast.iter_child_nodes(tree):
+        name = node.name if isinstance(node, ast.FunctionDef) else inside
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.walk(node.type) if node.type else ()
+            names = {getattr(each, "id", getattr(each, "attr", "")) for each in caught}
+            again = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+            if (node.type is None or names & {"Exception", "BaseException"}) and not again:
+                yield name
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "suppress":
+            names = {getattr(each, "id", "") for each in node.args}
+            if names & {"Exception", "BaseException"}:
+                yield name
+        yield from broad_excepts(node, name)
+
+
+@everywhere(PRODUCT)
+def test_broad_excepts_stand_at_gdbs_two_boundaries_only(file):
+    allowed = BOUNDARIES.get(file.removeprefix("gdbfpu/"), set())
+    assert set(broad_excepts(PRODUCT[file])) <= allowed
+
+
+def test_broad_excepts_are_seen():
+    source = """
+def a():
+    try: pass
+    except: pass
+def b():
+    try: pass
+    except (KeyError, Exception): pass
+def c():
+    with suppress(BaseException): pass
+def d():
+    try: pass
+    except ValueError: pass
+def e():
+    try: pass
+    except BaseException:
+        print()
+        raise
+"""
+    assert list(broad_excepts(ast.parse(source))) == ["a", "b", "c"]
+
+
+@everywhere(PRODUCT)
+def test_annotations_are_not_evaluated(file):
+    text = (ROOT / file).read_text()
+    functions = [node for node in PRODUCT[file].body if isinstance(node, ast.FunctionDef)]
+    assert not functions or "\nfrom __future__ import annotations\n" in text
+
+
+SOURCES = sorted(
+    {
+        *python_files("gdbfpu", "qemu", "scripts", "tests"),
+        *(p for suffix in ("c", "h", "toml", "S") for p in (ROOT / "qemu").rglob(f"*.{suffix}")),
+        *(p for suffix in ("c", "h", "S") for p in (ROOT / "tests").rglob(f"*.{suffix}")),
+        *(p for p in (ROOT / "scripts").iterdir() if p.is_file()),
+        *(p for p in (ROOT / "qemu" / "guest").iterdir() if p.is_file() and p.suffix != ".md"),
+        ROOT / "Makefile",
+        ROOT / ".ci" / "run",
+    }
+)
+
+
+def test_licence_is_named_on_top():
+    assert len(SOURCES) > 100
+    heads = {path: path.read_text().splitlines()[:2] for path in SOURCES}
+    line = "SPDX-License-Identifier: GPL-2.0-or-later"
+    assert [str(path) for path, head in heads.items() if line not in "".join(head)] == []
+
+
+FORBIDDEN = {
+    "ends processes by name": ("pki" + "ll", "killa" + "ll"),
+    "names a registry's host": ("deb." + "debian.org", "py" + "pi.org", "npm" + "js.org"),
+    "names the machine it was written on": ("/wo" + "rk/", "/tmp/" + "proto"),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_nothing_forbidden_is_said(what):
+    texts = {
+        path: path.read_text() for path in (*SOURCES, *ROOT.glob("docs/*"), *ROOT.glob("*.md"))
+    }
+    said = [str(path) for path, text in texts.items() if any(w in text for w in FORBIDDEN[what])]
+    assert said == []
