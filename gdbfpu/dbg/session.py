@@ -53,9 +53,10 @@ class Session:
         thread = gdb.selected_thread()
         if thread is None or not thread.is_valid():
             raise GdbFpuError("no kernel to look at: attach first (`target remote SOCKET`)")
-        if thread.is_running():
-            raise GdbFpuError("the kernel is running: interrupt it first (^C)")
-        architecture = gdb.newest_frame().architecture().name()
+        try:  # a thread counts as running still while a breakpoint's condition is tested
+            architecture = gdb.newest_frame().architecture().name()
+        except gdb.error as error:
+            raise GdbFpuError("the kernel is running: interrupt it first (^C)") from error
         if architecture != "i386:x86-64":
             raise GdbFpuError(
                 f"GDB takes this for {architecture}: say `set architecture i386:x86-64`, "
