@@ -22,6 +22,7 @@ class GdbTarget:
     def __init__(self) -> None:
         self._inferior = gdb.selected_inferior()
         self._addresses: dict[str, int | None] = {}
+        self._physical_stack: bool | None = None  # not asked yet
         self.stub = self._find_stub()
 
     def _find_stub(self) -> str:
@@ -80,12 +81,26 @@ class GdbTarget:
         frame = gdb.selected_frame()
         threads[0].switch()
         try:
-            return _vector_registers()
+            return _vector_registers(self._shows_physical_stack())
         except gdb.error:
             return {}
         finally:
             before.switch()
             frame.select()
+
+    def _shows_physical_stack(self) -> bool:
+        """Return whether this QEMU's st0 to st7 are the physical registers 0 to 7, whatever TOP is.
+
+        That was so up to QEMU 7.2; 8.0 shows ST(0) to ST(7), as GDB has it.
+        """
+        if self._physical_stack is None:
+            try:
+                told = gdb.execute("monitor info version", to_string=True)
+            except gdb.error:  # not QEMU's monitor
+                told = ""
+            version = re.match(r"\s*(\d+)\.", told)
+            self._physical_stack = version is not None and int(version[1]) < 8
+        return self._physical_stack
 
     def stopped_thread(self) -> Thread:
         """Return the thread that stopped."""
@@ -123,10 +138,11 @@ class GdbTarget:
         return self.read_memory(address, min(length, _MAX_CODE))
 
 
-def _vector_registers() -> dict[str, bytes]:
+def _vector_registers(physical_stack: bool) -> dict[str, bytes]:
     """Return the selected thread's x87 and SSE registers by the SDM's names.
 
-    The tag word is left out: QEMU's gdbstub tells zero for it.
+    With `physical_stack` the stub shows st0 to st7 without regard to FSW.TOP. The tag word is
+    left out: QEMU's gdbstub tells zero for it.
     """
     frame = gdb.newest_frame()
     found = {
@@ -137,7 +153,8 @@ def _vector_registers() -> dict[str, bytes]:
     for i in range(16):
         halves = frame.read_register(f"xmm{i}")["v2_int64"]
         found[f"xmm{i}"] = b"".join((int(halves[n]) & _U64).to_bytes(8, "little") for n in (0, 1))
+    top = int.from_bytes(found["fsw"], "little") >> 11 & 7 if physical_stack else 0
     shown = gdb.execute("info registers float", to_string=True)
-    for name, raw in re.findall(r"^(st[0-7]) .*\(raw 0x([0-9a-f]{20})\)", shown, re.MULTILINE):
-        found[name] = bytes.fromhex(raw)[::-1]
+    for i, raw in re.findall(r"^st([0-7]) .*\(raw 0x([0-9a-f]{20})\)", shown, re.MULTILINE):
+        found[f"st{(int(i) - top) % 8}"] = bytes.fromhex(raw)[::-1]
     return found
