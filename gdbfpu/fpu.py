@@ -1,40 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which struct fpu this kernel has, and from a task to its FPU state in memory.
 
-The variant is told by the members that are there, never by a version number:
+The variant is told by the members that are there, never by a version number, newest first:
 
+- 6.16 on: struct fpu lies behind task_struct (commit cb7ca40a3882, `x86_task_fpu()`);
+- 5.16 to 6.15: `task_struct.thread.fpu.fpstate`, a pointer (commit 87d0e5be0fac);
 - 4.2 to 5.15: `task_struct.thread.fpu.state`, embedded, the last member of its struct;
-- 5.16 to 6.15: `task_struct.thread.fpu.fpstate`, a pointer (commit 87d0e5be0fac, 5.16).
+- up to 4.1: `task_struct.thread.fpu.state`, a pointer, NULL until the task uses the FPU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
-from gdbfpu.errors import CorruptState, MissingMember, MissingSymbol
-from gdbfpu.formats import Tables
+from gdbfpu.errors import CorruptState
 from gdbfpu.kernel import Kernel, Task
-from gdbfpu.layout import Member
+from gdbfpu.layout import Layouts, Member
 from gdbfpu.target import read_u32, read_u64
-from gdbfpu.xsave import (
-    EXTENDED_OFFSET,
-    HEADER_OFFSET,
-    LEGACY_SIZE,
-    Span,
-    changed,
-    compacted_spans,
-    parse_header,
-    standard_spans,
-)
+from gdbfpu.xsave import HEADER_OFFSET, LEGACY_SIZE, changed, compacted_spans, parse_header
+from gdbfpu.xstate import MAX_IMAGE, XstateConfig, read_xstate
 
-__all__ = ("ANCHORS", "MAX_IMAGE", "TYPES", "FpuModel", "probe")
+__all__ = ("ANCHORS", "NOT_FPU", "TYPES", "FpuModel", "probe")
 
 TYPES = (
-    "cpuinfo_x86",
     "fpregs_state",
-    "fpstate",
     "fpu",
-    "fpu_state_config",
     "fxregs_state",
     "thread_info",
     "thread_struct",
@@ -43,39 +34,49 @@ TYPES = (
 )
 """Types this module reads; which of them a kernel has tells its variant."""
 
-ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate")
+ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate", "save_xstate_sig")
 """Functions whose source files describe TYPES."""
 
-MAX_IMAGE = 64 << 10
-"""The most bytes believed of a register image (all that is defined needs under 12 KiB)."""
+NOT_FPU = sum(1 << number for number in range(8, 17))
+"""Components that are no FPU registers: PT, PKRU, PASID, CET, HDC, UINTR, LBR, HWP.
 
-_TIF_NEED_FPU_LOAD = 14  # arch/x86/include/asm/thread_info.h, 5.2 to 6.17; a macro
-_EAGER_WORD, _EAGER_BIT = 3, 29  # X86_FEATURE_EAGER_FPU, 3.7 to 4.8; a macro
-_FLAGS = ("fpstate_active", "fpregs_active", "initialized")
+The kernel gives a task values in some of them that are not initial ones, PKRU above all.
+"""
+
+_TIF_NEED_FPU_LOAD = (14, 19)  # a macro: bit 14 from 5.2 on, 19 from 6.18 on (generic TIF bits)
+_WITNESSES = 8  # sleeping tasks that are asked which of the two it is
+_FLAGS = ("fpstate_active", "fpregs_active", "initialized", "has_fpu")
 
 
 @dataclass(frozen=True)
 class FpuModel:
     """What `probe` found out about this kernel's FPU code; true as long as the kernel runs.
 
-    `switching` is `lazy` or `eager`; `format` is `standard`, `compacted` or `fxsave`;
-    `mask` (u64) the components the kernel has enabled; `size` the bytes of a register image;
-    `init` the kernel's own init_fpstate image, empty when it could not be read.
+    `variant` names the place of struct fpu; `state` is the member that holds the register
+    image or points to it; `size_member` the one that tells a single image's bytes (5.16 on);
+    `flags` the scalar members by name; `tif` the bit that is TIF_NEED_FPU_LOAD, which counts
+    where no member of `flags` tells whether registers are loaded.
     """
 
     kernel: Kernel
     variant: str
-    switching: str
-    format: str
-    mask: int
-    size: int
-    tables: Tables
-    spans: tuple[Span, ...]
-    init: bytes
+    xstate: XstateConfig
     fpu_offset: int
-    image_offset: int
-    image_pointer: bool
-    members: dict[str, Member]
+    state: Member
+    regs_offset: int
+    size_member: Member | None
+    flags: dict[str, Member]
+    tif: int
+
+    @property
+    def switching(self) -> str:
+        """Return `lazy` or `eager`."""
+        return self.xstate.switching
+
+    @property
+    def format(self) -> str:
+        """Return `standard`, `compacted` or `fxsave`."""
+        return self.xstate.format
 
     def fpu_of(self, task: int) -> int:
         """Return the address of the struct fpu of the task_struct at `task`."""
@@ -86,11 +87,15 @@ class FpuModel:
         return fpu - self.fpu_offset
 
     def image_address(self, fpu: int) -> int:
-        """Return the address of the register image of the struct fpu at `fpu`."""
-        if self.image_pointer:
-            pointer = self.kernel.layouts.offset("fpu", "fpstate")
-            return read_u64(self.kernel.target, fpu + pointer) + self.image_offset
-        return fpu + self.image_offset
+        """Return the address of the register image of the struct fpu at `fpu`.
+
+        0 for none: up to 4.1 a task has no image before it uses the FPU.
+        """
+        place = fpu + self.state.offset
+        if not self.state.pointer:
+            return place
+        pointer = read_u64(self.kernel.target, place)
+        return pointer + self.regs_offset if pointer or self.size_member else 0
 
     def header(self, fpu: int, image: bytes = b"") -> tuple[int, int]:
         """Return xfeatures and xcomp_bv (u64 each) of the struct fpu at `fpu`.
@@ -108,8 +113,15 @@ class FpuModel:
         return header.xfeatures, header.xcomp_bv
 
     def image(self, fpu: int) -> bytes:
-        """Return the raw register image (`size` bytes) of the struct fpu at `fpu`."""
-        return self.kernel.target.read_memory(self.image_address(fpu), self.size)
+        """Return the raw register image of the struct fpu at `fpu`, empty where it has none."""
+        address = self.image_address(fpu)
+        size = self.xstate.size
+        if address and self.size_member is not None:  # a task that uses AMX has a larger one
+            start = address - self.regs_offset
+            size = read_u32(self.kernel.target, start + self.size_member.offset)
+            if not LEGACY_SIZE <= size <= MAX_IMAGE:
+                raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
+        return self.kernel.target.read_memory(address, size) if address else b""
 
     def live(self, task: int) -> bool:
         """Return whether the CPU, not memory, holds the registers of the running task `task`.
@@ -117,36 +129,40 @@ class FpuModel:
         Up to 4.14 struct fpu says so (`fpregs_active`, 4.15 to 5.1 `initialized`); since 5.2
         (commit 5f409e20b794) it is the absence of TIF_NEED_FPU_LOAD in thread_info.flags.
         """
-        for name in ("fpregs_active", "initialized"):
-            if name in self.members:
+        for name in ("fpregs_active", "initialized", "has_fpu"):
+            if name in self.flags:
                 return bool(self._flag(task, name))
-        word = self.kernel.layouts.offset("task_struct", "thread_info.flags")
-        return not read_u64(self.kernel.target, task + word) >> _TIF_NEED_FPU_LOAD & 1
+        return not _tif_flags(self.kernel, task) >> self.tif & 1
 
     def _flag(self, task: int, name: str) -> int:
-        member = self.members[name]
+        member = self.flags[name]
         data = self.kernel.target.read_memory(self.fpu_of(task) + member.offset, member.size)
         return int.from_bytes(data, "little")
 
     def differs(self, image: bytes) -> int:
         """Return the mask of components of `image` whose values are not initial ones."""
-        spans = self.spans
+        spans = self.xstate.spans
         if self.format == "compacted":
-            spans = compacted_spans(parse_header(image).xcomp_bv, self.tables.sizes)
-        return changed(image, spans, self.init or None, self.spans)
+            tables = self.xstate.tables
+            spans = compacted_spans(parse_header(image).xcomp_bv, tables.sizes, tables.align)
+        return changed(image, spans, self.xstate.init or None, self.xstate.spans)
 
     def uses_fpu(self, task: Task) -> bool:
         """Return whether `task` ever used the FPU, as its memory shows it.
 
-        Under lazy switching its state was ever activated (`fpstate_active`); under eager
-        switching, where every task is active, some component's values differ from its initial
-        state: the header's bits alone say nothing where every save sets them.
+        Under lazy switching its state was ever activated (`fpstate_active`, or it has a state
+        at all); under eager switching, where every task is active, the values of some FPU
+        component differ from its initial state: the header's bits alone say nothing where
+        every save sets them.
         """
         if task.kthread:
             return False
-        if self.switching == "lazy":
+        if self.switching == "lazy" and "fpstate_active" in self.flags:
             return bool(self._flag(task.address, "fpstate_active"))
-        return bool(self.differs(self.image(self.fpu_of(task.address))))
+        image = self.image(self.fpu_of(task.address))
+        if self.switching == "lazy":
+            return bool(image)
+        return bool(image and self.differs(image) & ~NOT_FPU)
 
 
 def probe(kernel: Kernel) -> FpuModel:
@@ -155,114 +171,46 @@ def probe(kernel: Kernel) -> FpuModel:
     Raises MissingSymbol, MissingType or MissingMember naming what would be needed.
     """
     layouts = kernel.layouts
-    fpu = layouts.member("task_struct", "thread.fpu")
-    pointer = layouts.find("fpu", "fpstate") is not None
-    image_offset = layouts.offset("fpstate", "regs") if pointer else layouts.offset("fpu", "state")
-    mask, size = _mask(kernel), _size(kernel)
-    init = _init_image(kernel, pointer, size)
-    form = _format(mask, init)
-    tables = Tables(
-        "kernel", mask, _table(kernel, "xstate_offsets"), _table(kernel, "xstate_sizes")
-    )
-    members = {name: layouts.find("fpu", name) for name in _FLAGS}
+    variant, fpu_offset = _place(layouts)
+    state = layouts.find("fpu", "fpstate")
+    pointer = state is not None
+    found = {name: layouts.find("fpu", name) for name in _FLAGS}
+    flags = {name: member for name, member in found.items() if member}
     return FpuModel(
         kernel=kernel,
-        variant="thread.fpu.fpstate" if pointer else "thread.fpu.state",
-        switching=_switching(kernel),
-        format=form,
-        mask=mask,
-        size=size,
-        tables=tables,
-        spans=_spans(form, tables, init),
-        init=init,
-        fpu_offset=fpu.offset,
-        image_offset=image_offset,
-        image_pointer=pointer,
-        members={name: member for name, member in members.items() if member},
+        variant=f"{variant}.{'fpstate' if pointer else 'state'}",
+        xstate=read_xstate(kernel),
+        fpu_offset=fpu_offset,
+        state=state or layouts.member("fpu", "state"),
+        regs_offset=layouts.offset("fpstate", "regs") if pointer else 0,
+        size_member=layouts.find("fpstate", "size") if pointer else None,
+        flags=flags,
+        tif=_TIF_NEED_FPU_LOAD[0] if flags else _find_tif(kernel),
     )
 
 
-def _config(kernel: Kernel, path: str) -> int | None:
-    """Return a member of fpu_kernel_cfg, which 5.16 brought (commit 2bd264bce238)."""
-    base, member = kernel.target.symbol_address("fpu_kernel_cfg"), None
-    if base is not None:
-        member = kernel.layouts.find("fpu_state_config", path)
-    if base is None or member is None:
-        return None
-    data = kernel.target.read_memory(base + member.offset, member.size)
-    return int.from_bytes(data, "little")
+def _place(layouts: Layouts) -> tuple[str, int]:
+    """Return the name of struct fpu's place and its bytes from the start of task_struct."""
+    inside = layouts.find("task_struct", "thread.fpu")
+    if inside is None and "fpu" in layouts and layouts.find("fpu", "fpstate"):
+        return "x86_task_fpu()", layouts.struct("task_struct").size
+    return "thread.fpu", layouts.offset("task_struct", "thread.fpu")
 
 
-def _mask(kernel: Kernel) -> int:
-    config = _config(kernel, "max_features")
-    if config is not None:
-        return config
-    # xfeatures_mask_all since 5.8 (commit 524bb73bc729), xfeatures_mask 4.2 to 5.7
-    for name in ("xfeatures_mask_all", "xfeatures_mask"):
-        address = kernel.target.symbol_address(name)
-        if address is not None:
-            return read_u64(kernel.target, address)
-    raise MissingSymbol("xfeatures_mask_all")
+def _tif_flags(kernel: Kernel, task: int) -> int:
+    return read_u64(kernel.target, task + kernel.layouts.offset("task_struct", "thread_info.flags"))
 
 
-def _size(kernel: Kernel) -> int:
-    size = _config(kernel, "default_size")
-    # fpu_kernel_xstate_size since 4.8 (commit bf15a8cf8d14), xstate_size before
-    for name in ("fpu_kernel_xstate_size", "xstate_size"):
-        address = kernel.target.symbol_address(name)
-        if size is None and address is not None:
-            size = read_u32(kernel.target, address)
-    if size is None:
-        raise MissingSymbol("fpu_kernel_xstate_size")
-    if not LEGACY_SIZE <= size <= MAX_IMAGE:
-        raise CorruptState(f"the kernel's xstate size is {size} bytes, which cannot be")
-    return size
+def _find_tif(kernel: Kernel) -> int:
+    """Return which bit is TIF_NEED_FPU_LOAD: it is set in every task that does not run.
 
-
-def _init_image(kernel: Kernel, pointer: bool, size: int) -> bytes:
-    address = kernel.target.symbol_address("init_fpstate")
-    if address is None:
-        return b""
-    offset = kernel.layouts.offset("fpstate", "regs") if pointer else 0
-    return kernel.target.read_memory(address + offset, size)
-
-
-def _format(mask: int, init: bytes) -> str:
-    if not mask:
-        return "fxsave"
-    if len(init) >= EXTENDED_OFFSET and parse_header(init).compacted:
-        return "compacted"
-    return "standard"
-
-
-def _spans(form: str, tables: Tables, init: bytes) -> tuple[Span, ...]:
-    if form == "compacted":
-        return compacted_spans(parse_header(init).xcomp_bv, tables.sizes)
-    if form == "fxsave":
-        return standard_spans(0b11)
-    return standard_spans(tables.mask or 0, tables.offsets, tables.sizes)
-
-
-def _table(kernel: Kernel, name: str) -> dict[int, int] | None:
-    """Return a kernel table of u32 by component number; None where it has none."""
-    address = kernel.target.symbol_address(name)
-    count = kernel.target.symbol_size(name) // 4 if address is not None else 0
-    if address is None or not count:
-        return None
-    data = kernel.target.read_memory(address, 4 * min(count, 64))
-    return {i: int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(len(data) // 4)}
-
-
-def _switching(kernel: Kernel) -> str:
-    """Return `lazy` or `eager`.
-
-    Lazy switching needs `fpu.counter`, which went in 4.9 (commit 58122bf1d856) and from
-    stable trees with it; while both exist, X86_FEATURE_EAGER_FPU in boot_cpu_data decides.
+    The macro is not in DWARF, and no type came with its move, so sleeping tasks are asked.
+    Where they do not tell, it is the older one.
     """
-    if kernel.layouts.find("fpu", "counter") is None:
-        return "eager"
-    word = kernel.layouts.find("cpuinfo_x86", "x86_capability")
-    if word is None:
-        raise MissingMember("cpuinfo_x86", "x86_capability")
-    base = kernel.symbol("boot_cpu_data") + word.offset
-    return "eager" if read_u32(kernel.target, base + 4 * _EAGER_WORD) >> _EAGER_BIT & 1 else "lazy"
+    running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
+    users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)
+    common = ~0
+    for task in islice(users, _WITNESSES):
+        common &= _tif_flags(kernel, task)
+    found = [bit for bit in _TIF_NEED_FPU_LOAD if common >> bit & 1]
+    return found[0] if len(found) == 1 else _TIF_NEED_FPU_LOAD[0]

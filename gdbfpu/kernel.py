@@ -156,8 +156,19 @@ class Kernel:
 
     def running_on(self, task: int) -> int | None:
         """Return the CPU that runs the task_struct at `task` now, None where none does."""
-        cpus = range(len(self.cpu_offsets))
+        cpus = self.online_cpus()
         return next((cpu for cpu in cpus if self.current_task(cpu) == task), None)
+
+    def online_cpus(self) -> tuple[int, ...]:
+        """Return the numbers of the CPUs that are online (`__cpu_online_mask`)."""
+        cpus = range(len(self.cpu_offsets))
+        for name in ("__cpu_online_mask", "cpu_online_bits"):  # the latter up to 4.4
+            address = self.target.symbol_address(name)
+            if address is not None:
+                size = -(-len(cpus) // 8)
+                mask = int.from_bytes(self.target.read_memory(address, size), "little")
+                return tuple(cpu for cpu in cpus if mask >> cpu & 1)
+        return tuple(cpus)
 
     def current_task(self, cpu: int) -> int:
         """Return the address of the task_struct that CPU number `cpu` runs."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from gdbfpu.errors import CorruptState, MemoryFault, UsageError
-from gdbfpu.fpu import MAX_IMAGE, FpuModel
+from gdbfpu.fpu import FpuModel
 from gdbfpu.image import FpuImage, decode
 from gdbfpu.kernel import Task
 from gdbfpu.sigframe import FREGS_SIZE, parse_frame
 from gdbfpu.target import Target
 from gdbfpu.xsave import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
+from gdbfpu.xstate import MAX_IMAGE
 
 __all__ = ("TaskState", "find_task", "read_frame", "read_state")
 
@@ -133,7 +134,7 @@ def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
 
 
 def _decode(model: FpuModel, raw: bytes) -> FpuImage:
-    image = decode(raw, format=model.format, tables=model.tables)
+    image = decode(raw, format=model.format, tables=model.xstate.tables)
     return replace(image, reason="as this kernel saves it")
 
 
@@ -168,7 +169,7 @@ def read_frame(model: FpuModel, address: int) -> FpuImage:
             f"no frame can be read at {address:#x}: KGDB refuses user memory on some kernels; "
             "QEMU's gdbstub reads it while that task runs"
         ) from error
-    return decode(image, format="sigframe", tables=model.tables)
+    return decode(image, format="sigframe", tables=model.xstate.tables)
 
 
 def _rest(target: Target, address: int, known: int, size: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import gdb
 
 import gdbfpu
-from gdbfpu import dwarf, fpu, identity, kernel, probes
+from gdbfpu import dwarf, fpu, identity, kernel, probes, xstate
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, MissingSymbol, UsageError
@@ -82,7 +82,7 @@ class Session:
         anchors = [address for address in found if address is not None]
         if not anchors:
             raise MissingSymbol(fpu.ANCHORS[0])
-        layouts = dwarf.read_layouts(vmlinux, (*fpu.TYPES, *kernel.TYPES), anchors)
+        layouts = dwarf.read_layouts(vmlinux, (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES), anchors)
         model = fpu.probe(Kernel(target, layouts))
         known = build_id or model.kernel.banner()
         if known != self._known:
@@ -162,13 +162,20 @@ class Session:
             self.tracer.totals = self.totals
 
     def _hit(self, probe: Probe) -> bool:
-        if self.tracer is None or self.tracer.full:
+        tracer = self.tracer
+        if tracer is None or tracer.full:
             return False
-        hit = self.tracer.hit(probe)
-        if hit is not None and not self.tracer.options.quiet:
-            gdb.write(hit_line(hit) + "\n")
-            gdb.flush()
-        return self.tracer.full
+        before = tracer.seq
+        try:
+            hit = tracer.hit(probe)
+            if hit is not None and not tracer.options.quiet:
+                gdb.write(hit_line(hit) + "\n")
+                gdb.flush()
+        except KeyboardInterrupt:
+            if tracer.seq == before:  # it is not recorded, and shall be tried again
+                raise
+            return True
+        return tracer.full
 
     def _failed(self, reason: str) -> None:
         self.totals.errors[reason] += 1

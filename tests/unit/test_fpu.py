@@ -85,9 +85,9 @@ def test_recorded_machine():
     model = model_of(golden_world(HITS[0])[0])
     assert model.variant == "thread.fpu.state"
     assert (model.switching, model.format) == ("lazy", "standard")
-    assert (model.mask, model.size) == (7, 832)
-    assert model.spans == (Span(0, 0, 160), Span(1, 160, 256), Span(2, 576, 256))
-    assert model.init == INIT_LEGACY + bytes(320)
+    assert (model.xstate.mask, model.xstate.size) == (7, 832)
+    assert model.xstate.spans == (Span(0, 0, 160), Span(1, 160, 256), Span(2, 576, 256))
+    assert model.xstate.init == INIT_LEGACY + bytes(320)
 
 
 def test_no_read_is_made_but_of_the_header():
@@ -199,8 +199,8 @@ def test_fxsave_only(world):
     world.target.put_int(SYMBOLS["xstate_size"], 512, 4)
     task = world.add(5)
     model = model_of(world)
-    assert (model.format, model.size, model.mask) == ("fxsave", 512, 0)
-    assert model.spans == (Span(0, 0, 160), Span(1, 160, 256))
+    assert (model.format, model.xstate.size, model.xstate.mask) == ("fxsave", 512, 0)
+    assert model.xstate.spans == (Span(0, 0, 160), Span(1, 160, 256))
     image = model.image(task + FPU)
     assert len(image) == 512
     world.target.reads.clear()
@@ -234,7 +234,7 @@ def test_compacted():
     world = compacted_world()
     model = model_of(world)
     assert model.format == "compacted"
-    assert model.spans[2:] == (Span(2, 576, 256), Span(9, 832, 8))
+    assert model.xstate.spans[2:] == (Span(2, 576, 256), Span(9, 832, 8))
     both, alone = COMPACTED | 0x207, COMPACTED | 0x203
     default, other = b"\x54\x55\x55\x55".ljust(8, b"\0"), b"\x05".ljust(8, b"\0")
     assert model.differs(compacted_image(both, bytes(256) + default)) == 0
@@ -251,9 +251,9 @@ def test_standard_offsets_are_the_kernels_own(world):
         world.target.put_int(SYMBOLS[name] + 4 * 9, value, 4)
     world.target.put_int(SYMBOLS["xfeatures_mask"], 0x207)
     world.target.put_int(SYMBOLS["xstate_size"], 2440, 4)
-    assert model_of(world).spans[-1] == Span(9, 2432, 8)  # AMD's place for PKRU
+    assert model_of(world).xstate.spans[-1] == Span(9, 2432, 8)  # AMD's place for PKRU
     world.target.sizes.clear()  # tables of unknown length: the architecture's places
-    assert model_of(world).spans[-1] == Span(9, 2688, 8)
+    assert model_of(world).xstate.spans[-1] == Span(9, 2688, 8)
 
 
 def test_tables_are_believed_up_to_64_entries(world):
@@ -275,13 +275,13 @@ def test_sizes_at_the_limits(world, size):
     world.target.put_int(SYMBOLS["xstate_size"], size, 4)
     world.target.symbols["init_fpstate"] = 0xFFFFFFFF83000000
     world.target.put(0xFFFFFFFF83000000, bytes(size))
-    assert model_of(world).size == size
+    assert model_of(world).xstate.size == size
 
 
 def test_kernel_without_init_fpstate(world):
     del world.target.symbols["init_fpstate"]
     model = model_of(world)
-    assert (model.init, model.format) == (b"", "standard")
+    assert (model.xstate.init, model.format) == (b"", "standard")
     assert model.differs(INIT_LEGACY + header(7) + bytes(256)) == 0
     assert model.differs(INIT_LEGACY + header(0) + bytes(255) + b"\x01") == AVX
 
@@ -309,7 +309,7 @@ def test_initialized_of_4_14(initialized):
     task = world.add(5)
     world.target.put(task + FPU, bytes([255, 255, 255, 255, initialized, 255, 255]))
     model = model_of(world, Layouts([task_struct(), *COMMON, members]))
-    assert (model.switching, model.size) == ("eager", 832)
+    assert (model.switching, model.xstate.size) == ("eager", 832)
     assert model.live(task) is bool(initialized)
     assert model.header(task + FPU) == (0, 0)
 
@@ -322,7 +322,24 @@ LAYOUTS_510 = Layouts(
         struct("fpu", 3904, ("last_cpu", 0, 4), ("avx512_timestamp", 8, 8), ("state", 64, 3840)),
     ]
 )
-TIF_NEED_FPU_LOAD = 1 << 14  # arch/x86/include/asm/thread_info.h, 5.10
+# arch/x86/include/asm/thread_info.h, 5.10 and 6.18
+TIF_NEED_FPU_LOAD, TIF_NEED_FPU_LOAD_618 = 1 << 14, 1 << 19
+EVERY = (1 << 64) - 1
+
+
+@pytest.mark.parametrize("bit", [TIF_NEED_FPU_LOAD, TIF_NEED_FPU_LOAD_618])
+@pytest.mark.parametrize("other", [0, EVERY])
+@pytest.mark.parametrize("live", [True, False])
+def test_thread_flag_is_what_all_sleeping_tasks_have(bit, other, live):
+    """The flag's place is in no type: tasks that do not run have it, whatever else they have."""
+    world = newer_world(xfeatures_mask_all=(0x21F, 8), fpu_kernel_xstate_size=(2696, 4))
+    task = world.add(5)
+    world.run(task)
+    world.target.put_int(task, (other & ~bit) if live else (other | bit))
+    for pid, noise in ((6, 0), (7, EVERY & ~TIF_NEED_FPU_LOAD & ~TIF_NEED_FPU_LOAD_618)):
+        world.target.put_int(world.add(pid), bit | noise)
+    world.target.put_int(world.add(8, flags=PF_KTHREAD), 0)
+    assert model_of(world, LAYOUTS_510).live(task) is live
 
 
 @pytest.mark.parametrize(
@@ -330,8 +347,8 @@ TIF_NEED_FPU_LOAD = 1 << 14  # arch/x86/include/asm/thread_info.h, 5.10
     [
         (0, True),
         (TIF_NEED_FPU_LOAD, False),
-        ((1 << 64) - 1, False),
-        ((1 << 64) - 1 - TIF_NEED_FPU_LOAD, True),
+        (EVERY, False),
+        (EVERY - TIF_NEED_FPU_LOAD, True),
         (TIF_NEED_FPU_LOAD >> 1, True),
         (TIF_NEED_FPU_LOAD << 1, True),
     ],
@@ -339,6 +356,7 @@ TIF_NEED_FPU_LOAD = 1 << 14  # arch/x86/include/asm/thread_info.h, 5.10
 def test_thread_flag_of_5_10(flags, live):
     world = newer_world(xfeatures_mask_all=(0x21F, 8), fpu_kernel_xstate_size=(2696, 4))
     task = world.add(5)
+    world.run(task)
     world.target.put_int(task, flags)
     model = model_of(world, LAYOUTS_510)
     assert (model.variant, model.switching, model.format) == (
@@ -346,8 +364,8 @@ def test_thread_flag_of_5_10(flags, live):
         "eager",
         "standard",
     )
-    assert (model.mask, model.size) == (0x21F, 2696)
-    assert [span.number for span in model.spans] == [0, 1, 2, 3, 4, 9]
+    assert (model.xstate.mask, model.xstate.size) == (0x21F, 2696)
+    assert [span.number for span in model.xstate.spans] == [0, 1, 2, 3, 4, 9]
     assert model.live(task) is live
 
 
@@ -359,7 +377,7 @@ def test_newest_of_two_globals_counts():
         fpu_kernel_xstate_size=(832, 4),
     )
     model = model_of(world, LAYOUTS_510)
-    assert (model.mask, model.size) == (7, 832)
+    assert (model.xstate.mask, model.xstate.size) == (7, 832)
 
 
 LAYOUTS_516 = Layouts(
@@ -405,17 +423,27 @@ def test_fpstate_pointer_of_5_16(world_516):
     task, elsewhere = world_516.add(5), 0xFFFFC90000001000
     world_516.target.put_int(task + FPU + 24, elsewhere)
     image = compacted_image(COMPACTED | 0x207, b"\x01" + bytes(255 + 8))
-    world_516.target.put(elsewhere, b"\xbb" * 64 + image)
+    head = (840).to_bytes(4, "little") + b"\xbb" * 60
+    world_516.target.put(elsewhere, head + image)
     model = model_of(world_516, LAYOUTS_516)
     assert model.variant == "thread.fpu.fpstate"
-    assert (model.format, model.mask, model.size) == ("compacted", 0x207, 840)
+    assert (model.format, model.xstate.mask, model.xstate.size) == ("compacted", 0x207, 840)
     assert model.image_address(task + FPU) == elsewhere + 64
     assert model.image(task + FPU) == image
     assert model.header(task + FPU) == (0x207, COMPACTED | 0x207)
-    assert model.init[:512] == INIT_LEGACY
+    assert model.xstate.init[:512] == INIT_LEGACY
     assert model.uses_fpu(model.kernel.task(task)) is True
     world_516.target.put(elsewhere + 64 + 576, b"\x00")
     assert model.uses_fpu(model.kernel.task(task)) is False
+
+
+@pytest.mark.parametrize("size", [511, 65537])
+def test_absurd_size_of_one_image(world_516, size):
+    task, elsewhere = world_516.add(5), 0xFFFFC90000001000
+    world_516.target.put_int(task + FPU + 24, elsewhere)
+    world_516.target.put(elsewhere, size.to_bytes(4, "little") + bytes(70000))
+    with pytest.raises(CorruptState, match=str(size)):
+        model_of(world_516, LAYOUTS_516).image(task + FPU)
 
 
 @pytest.mark.parametrize("pointer", [0, 0xDEAD000000000000])
@@ -424,7 +452,7 @@ def test_wild_fpstate_pointer_is_a_fault(world_516, pointer):
     world_516.target.put_int(task + FPU + 24, pointer)
     with pytest.raises(MemoryFault) as caught:
         model_of(world_516, LAYOUTS_516).image(task + FPU)
-    assert caught.value.address == pointer + 64
+    assert caught.value.address == pointer
 
 
 # --- what is missing
