@@ -70,5 +70,5 @@ def _same_banner(target: Target, vmlinux: Path) -> None:
         raise GdbFpuError(f"{vmlinux} has no linux_banner: is it a Linux kernel?")
     wanted = dwarf.static_string(vmlinux, address)
     running = target.read_memory(address, len(wanted))
-    if running != wanted:
+    if not wanted or running != wanted:
         raise GdbFpuError(f"{vmlinux} is not the kernel that runs: {_HINT}")

@@ -121,7 +121,7 @@ def _living(
     uses: bool | None = row.uses_fpu
     try:
         uses = uses or model.uses_fpu(task)
-    except MemoryFault as error:
+    except (CorruptState, MemoryFault) as error:
         defects.append(f"FPU state of {task.comm} (pid {task.pid}): {error}")
     return replace(row, comm=task.comm, thread=thread, uses_fpu=uses)
 
