@@ -8,6 +8,7 @@ sections need no relocation, which is what makes the plain way take minutes.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from elftools.elf.sections import NoteSection
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
 from gdbfpu.layout import Layouts, Member, StructLayout
 
-__all__ = ("build_id", "machine", "read_layouts", "static_string")
+__all__ = ("btf_section", "build_id", "has_types", "machine", "read_layouts", "static_string")
 
 _STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
 _TRANSPARENT = (
@@ -46,7 +47,21 @@ _DAMAGE = (  # what pyelftools raises on a damaged file
     RecursionError,
     TypeError,
     ValueError,
+    zlib.error,
 )
+
+
+def btf_section(vmlinux: Path) -> bytes | None:
+    """Return the contents of section `.BTF` of the file `vmlinux`, or None where it has none.
+
+    A compressed section is decompressed; one whose contents are in another file counts as none.
+    Raises GdbFpuError for what is no ELF file, CorruptState for a damaged one.
+    """
+    with _opened(vmlinux) as elf:
+        section = elf.get_section_by_name(".BTF")
+        if section is None or section["sh_type"] == "SHT_NOBITS":
+            return None
+        return bytes(section.data())
 
 
 def build_id(vmlinux: Path) -> str | None:
@@ -58,6 +73,13 @@ def build_id(vmlinux: Path) -> str | None:
                     if note["n_type"] == "NT_GNU_BUILD_ID":
                         return str(note["n_desc"])
     return None
+
+
+def has_types(vmlinux: Path) -> bool:
+    """Return whether the file `vmlinux` has DWARF, and `.debug_aranges` to find types in it."""
+    with _opened(vmlinux) as elf:
+        indexed = elf.get_section_by_name(".debug_aranges") is not None
+        return indexed and bool(elf.has_dwarf_info(strict=True))
 
 
 def machine(vmlinux: Path) -> str:
