@@ -95,12 +95,13 @@ def test_names_and_presence():
     assert LAYOUTS.struct("task").get("thread.sp") is None
 
 
+NAMES = st.text(st.sampled_from('ab_0.é"\\\n\U0001f600'), max_size=4)
 MEMBERS = st.builds(
     Member,
-    st.text(),
+    NAMES,
     st.integers(0),
     st.integers(0),
-    st.text(),
+    NAMES,
     st.booleans(),
     st.none() | st.integers(0),
     st.none() | st.integers(0, 7),
@@ -112,7 +113,7 @@ STRUCTS = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(STRUCTS, max_size=3, unique_by=lambda struct: struct.name), st.text())
+@given(st.lists(STRUCTS, max_size=3, unique_by=lambda struct: struct.name), NAMES)
 def test_json_round_trip(structs, source):
     text = json.dumps(Layouts(structs, source).to_json())
     again = Layouts.from_json(json.loads(text))
