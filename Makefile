@@ -5,28 +5,34 @@ CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)/gdbfpu
 # Python without its suffix, which ruff does not find by itself.
 SCRIPTS := scripts/setup scripts/install
 PY := $(CACHE)/venv/bin/python
-export KERNEL ?= kgdb-5.10
+# Empty: qemu/choice.py chooses, and says in one line what and why.
+export KERNEL ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm lint install uninstall clean
+# The test's kernel is chosen and made first, so that pytest's own output is of tests only.
+KERNEL_FIRST = KERNEL=$$($(PY) -m qemu.choice) && export KERNEL && $(PY) -m qemu.kernels $$KERNEL
+
+.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-kernels lint install uninstall clean
 
 help:
 	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
 	@echo 'make demo       boot a kernel, trace its FPU use over KGDB, print the report'
 	@echo 'make interact   boot the same machine and leave you in GDB, attached'
 	@echo 'make test       all tests; test-unit, test-gdb, test-vm: one tier of them'
+	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make install    have GDB find `source gdbfpu` from any directory; uninstall undoes it'
 	@echo 'make clean      remove what tools left in the checkout'
 	@echo
-	@echo 'KERNEL=NAME chooses another kernel of qemu/catalogue.toml (now: $(KERNEL)).'
+	@echo 'KERNEL=NAME chooses a kernel of qemu/catalogue.toml; without it: kgdb-4.4 if it can be had.'
+	@echo 'KERNEL_TARBALL=PATH, or VMLINUX=PATH and BZIMAGE=PATH, give kgdb-4.4 by hand.'
 	@echo 'Downloads and kernels are kept in $(CACHE).'
 
 setup:
 	@scripts/setup
 
 kernel: setup
-	@$(PY) -m qemu.kernels $(KERNEL)
+	@$(KERNEL_FIRST)
 
 demo: setup
 	@$(PY) -m qemu.demo
@@ -34,8 +40,8 @@ demo: setup
 interact: setup
 	@$(PY) -m qemu.interact
 
-test: kernel
-	$(PY) -m pytest
+test: setup
+	@$(KERNEL_FIRST) && $(PY) -m pytest
 
 test-unit: setup
 	$(PY) -m pytest tests/unit tests/golden
@@ -43,8 +49,11 @@ test-unit: setup
 test-gdb: setup
 	$(PY) -m pytest tests/gdb
 
-test-vm: kernel
-	$(PY) -m pytest tests/vm
+test-vm: setup
+	@$(KERNEL_FIRST) && $(PY) -m pytest tests/vm
+
+test-kernels: setup
+	@$(PY) -m qemu.matrix
 
 lint: setup
 	$(PY) -m ruff check . $(SCRIPTS)

@@ -16,9 +16,11 @@ __all__ = ("CATALOGUE", "Entry", "load")
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 
 _NEEDED = {
-    "debian-source": ("suite", "package"),
-    "tarball": ("directory", "file", "sha256"),
+    "debian-image": ("suite", "package"),
+    "debian-source": ("suite", "package", "config"),
+    "tarball": ("version", "directory", "file", "sha256", "config"),
 }
+_STUBS = ("kgdb", "qemu")
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Entry:
     name: str
     about: str
     kind: str
-    version: str
-    config: str
+    stubs: tuple[str, ...]
     configs: Path
+    version: str = ""
+    config: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    ldflags: tuple[str, ...] = ()
     steps: int = 0
     suite: str = ""
     package: str = ""
@@ -40,9 +44,12 @@ class Entry:
     sha256: str = ""
 
     @property
-    def fragment(self) -> Path:
-        """Return the configuration that goes on top of tinyconfig."""
-        return self.configs / self.config
+    def fragment(self) -> str:
+        """Return the configuration that goes on top of tinyconfig; raise SetupError."""
+        paths = [self.configs / name for name in self.config]
+        if missing := [path for path in paths if not path.is_file()]:
+            raise SetupError(f"{self.name}: no configuration {missing[0]}")
+        return "".join(path.read_text() for path in paths)
 
     @property
     def release(self) -> str:
@@ -50,13 +57,16 @@ class Entry:
         return self.version.partition("-")[0]
 
     @property
+    def url(self) -> str:
+        """Return where a tarball comes from: a URL or a path."""
+        return f"{self.directory.rstrip('/')}/{self.file}"
+
+    @property
     def key(self) -> str:
         """Return the cache's name for what this entry builds; raise SetupError."""
-        if not self.fragment.is_file():
-            raise SetupError(f"{self.name}: no configuration {self.fragment}")
-        source = (self.kind, self.suite, self.package, self.sha256, *self.flags)
-        digest = hashlib.sha256(repr(source).encode() + self.fragment.read_bytes())
-        return f"{self.name}_{self.version}_{digest.hexdigest()[:16]}"
+        source = (self.kind, self.suite, self.package, self.sha256, *self.flags, *self.ldflags)
+        digest = hashlib.sha256(repr(source).encode() + self.fragment.encode()).hexdigest()[:16]
+        return "_".join(part for part in (self.name, self.version, digest) if part)
 
 
 def load(path: Path = CATALOGUE) -> dict[str, Entry]:
@@ -75,8 +85,11 @@ def _entry(name: str, table: dict[str, object], path: Path) -> Entry:
         raise SetupError(f"{path}: {name}: kind is {kind!r}, not one of {', '.join(_NEEDED)}")
     if unknown := table.keys() - known:
         raise SetupError(f"{path}: {name}: unknown key {', '.join(sorted(unknown))}")
-    needed = ("about", "version", "config", *_NEEDED[kind])
+    needed = ("about", "stubs", *_NEEDED[kind])
     if missing := [key for key in needed if key not in table]:
         raise SetupError(f"{path}: {name}: missing key {', '.join(missing)}")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
-    return Entry(name=name, configs=path.with_name("configs"), **values)  # type: ignore[arg-type]
+    entry = Entry(name=name, configs=path.with_name("configs"), **values)  # type: ignore[arg-type]
+    if unknown := set(entry.stubs) - set(_STUBS):
+        raise SetupError(f"{path}: {name}: no stub is called {', '.join(sorted(unknown))}")
+    return entry

@@ -13,7 +13,7 @@ from pathlib import Path
 from qemu.cache import cache_root, lock
 from qemu.errors import SetupError
 
-__all__ = ("download", "unpack")
+__all__ = ("depends", "download", "unpack")
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -35,6 +35,19 @@ def download(
         _apt(options, *_verb(closure), *packages, cwd=Path(private) / "archives")
         found = sorted((Path(private) / "archives").glob("*.deb"))
         return [deb.rename(into / deb.name) for deb in found]
+
+
+def depends(suite: str, package: str) -> list[str]:
+    """Return the names of the packages that `package` of Debian's `suite` depends on.
+
+    Raises SetupError.
+    """
+    with lock(f"apt-{suite}"), tempfile.TemporaryDirectory() as private:
+        options = _configuration(suite, Path(private))
+        _apt(options, "-qq", "update")
+        listed = _run(["apt-cache", *options, "depends", "--no-recommends", package])
+    words = [line.split() for line in listed.splitlines()]
+    return [word[1] for word in words if word[0] == "Depends:"]
 
 
 def unpack(debs: Sequence[Path], root: Path) -> None:

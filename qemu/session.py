@@ -3,30 +3,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from qemu.choice import kernel_name
 from qemu.console import PROMPT
 from qemu.guest.image import demo_image
 from qemu.kernels import Kernel, obtain
 from qemu.vm import Machine
 
-__all__ = ("DEFAULT_KERNEL", "demo_machine", "gdb_command", "kernel_name")
-
-DEFAULT_KERNEL = "kgdb-5.10"
-"""The kernel of the catalogue that is used where the environment variable KERNEL names none."""
+__all__ = ("demo_machine", "gdb_command", "kernel_name")
 
 _SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 _BOOT = 120.0  # seconds; it takes a few
 _DESKTOP = 120.0  # seconds; Xorg is up and x11perf draws in about ten
-
-
-def kernel_name() -> str:
-    """Return the name in the catalogue of the kernel to use."""
-    return os.environ.get("KERNEL") or DEFAULT_KERNEL
 
 
 def gdb_command(

@@ -32,7 +32,7 @@ def fetch(entry: Entry, progress: Progress) -> Path:
     """
     if entry.kind == "debian-source":
         return _fetch_package(entry)
-    local = os.environ.get(TARBALL_VARIABLE) or f"{entry.directory.rstrip('/')}/{entry.file}"
+    local = os.environ.get(TARBALL_VARIABLE) or entry.url
     if "://" in local:
         return _fetch_url(entry, local, progress)
     _verify(entry, Path(local))
@@ -47,13 +47,15 @@ def unpack_source(tarball: Path, tree: Path, progress: Progress) -> None:
 
 
 def _fetch_package(entry: Entry) -> Path:
+    wanted = f"{entry.package}={entry.version}" if entry.version else entry.package
+
     def build(into: Path) -> None:
-        debs = download(entry.suite, [f"{entry.package}={entry.version}"], into)
+        debs = download(entry.suite, [wanted], into)
         unpack(debs, into)
         for deb in debs:
             deb.unlink()
 
-    kept = publish(build, cache_root() / "sources" / f"{entry.package}_{entry.version}")
+    kept = publish(build, cache_root() / "sources" / wanted.replace("=", "_"))
     found = sorted((kept / "usr" / "src").glob("linux-source-*.tar.xz"))
     if len(found) != 1:
         raise SetupError(f"{entry.package} holds {len(found)} source tarballs instead of one")
@@ -74,7 +76,9 @@ def _fetch_url(entry: Entry, url: str, progress: Progress) -> Path:
 
 
 def _receive(url: str, path: Path, progress: Progress) -> None:
-    with urllib.request.urlopen(url, timeout=_STALL) as answer, path.open("wb") as file:
+    # An opener of its own: the default one keeps the proxies that it saw first.
+    opener = urllib.request.build_opener()
+    with opener.open(url, timeout=_STALL) as answer, path.open("wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
         while block := answer.read(_BLOCK):
             file.write(block)

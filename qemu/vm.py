@@ -27,8 +27,7 @@ _SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
 # has to reach the console (ignore_loglevel); the mouse and the random number generator, which
 # would announce themselves in the midst of a command's output, are told not to.
 _COMMAND_LINE = (
-    "console=ttyS0 kgdboc=ttyS1,115200 nokaslr panic=-1"
-    " ignore_loglevel i8042.noaux random.trust_cpu=on"
+    "console=ttyS0 kgdboc=ttyS1,115200 panic=-1 ignore_loglevel i8042.noaux random.trust_cpu=on"
 )
 _SOCKETS = ("console", "kgdb", "qmp", "gdb")
 
@@ -39,9 +38,9 @@ class Machine:
     """A guest: `kernel` (a bzImage) and `initrd` on `smp` CPUs of model `cpu`.
 
     `memory` is QEMU's -m. `append` goes to the end of the kernel's command line, which has the
-    console on ttyS0, KGDB on ttyS1, no KASLR and no waiting after a panic. `kvm` asks for KVM;
-    where the guest does not boot with it in time, it boots without. A context manager: leaves no
-    process and no file, also when this process is killed.
+    console on ttyS0, KGDB on ttyS1 and no waiting after a panic; with `kaslr` the kernel may
+    relocate itself. `kvm` asks for KVM; where the guest does not boot with it in time, it boots
+    without. A context manager: leaves no process and no file, also when this process is killed.
     """
 
     def __init__(
@@ -53,16 +52,18 @@ class Machine:
         smp: int = 2,
         memory: str = "512M",
         append: str = "",
+        kaslr: bool = False,
         kvm: bool = False,
     ) -> None:
         # One CPU a socket: the firmware's MP table, all that a kernel without ACPI has, lists no
         # further cores.
         cpus = f"{smp},sockets={smp},cores=1,threads=1"
+        line = [_COMMAND_LINE, *([] if kaslr else ["nokaslr"]), append]
         self._arguments = [
             *("-no-user-config", "-display", "none", "-nic", "none", "-no-reboot", "-S"),
             *("-cpu", cpu, "-smp", cpus, "-m", memory),
             *("-kernel", str(kernel.resolve()), "-initrd", str(initrd.resolve())),
-            *("-append", f"{_COMMAND_LINE} {append}".rstrip()),
+            *("-append", " ".join(line).rstrip()),
         ]
         for name in _SOCKETS:
             chardev = f"socket,id={name},path={name}.sock,server=on,wait=off"

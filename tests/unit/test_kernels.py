@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -17,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from qemu import catalogue, kernels
+from qemu import catalogue, choice, kernels
 from qemu.catalogue import Entry
 from qemu.errors import SetupError
+from qemu.given import release_of
 
 _ROOT = Path(__file__).parents[2]
 
@@ -35,8 +37,11 @@ tinyconfig:
 olddefconfig:
 \t@grep -v UNKNOWN .config > new; mv new .config
 bzImage:
-\t@mkdir -p arch/x86/boot; echo bz > arch/x86/boot/bzImage; echo map > System.map
-\t@echo '$(CC)|$(KCFLAGS)|$(KBUILD_BUILD_TIMESTAMP)|$(KBUILD_BUILD_HOST)' > vmlinux
+\t@mkdir -p arch/x86/boot; echo map > System.map
+\t@(head -c 514 /dev/zero; printf HdrS; head -c 8 /dev/zero; printf '\\020\\000'; \
+\t\techo '9.8.7 (gdbfpu@gdbfpu) #1') > arch/x86/boot/bzImage
+\t@echo '$(CC)|$(LDFLAGS_vmlinux)|$(KCFLAGS)|$(KBUILD_BUILD_TIMESTAMP)' > vmlinux
+\t@echo '|$(KBUILD_BUILD_HOST)' >> vmlinux
 \t@if test -e FAIL; then echo 'x.c:1: error: no'; exit 1; fi
 """
 
@@ -44,7 +49,8 @@ bzImage:
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("KERNEL_TARBALL", raising=False)
+    for name in ("KERNEL", "KERNEL_TARBALL", "VMLINUX", "BZIMAGE"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "cache" / "gdbfpu"
 
 
@@ -69,10 +75,12 @@ def entry(tmp_path) -> Entry:
         name="tiny",
         about="a tree of one file",
         kind="tarball",
+        stubs=("kgdb",),
         version="9.8.7",
-        config="c.config",
+        config=("c.config",),
         configs=tmp_path / "configs",
         flags=("-fno-pie", "-fcommon"),
+        ldflags=("-z", "max-page-size=4096"),
         directory=str(tarball.parent),
         file=tarball.name,
         sha256=hashlib.sha256(tarball.read_bytes()).hexdigest(),
@@ -84,6 +92,9 @@ class _Cut(http.server.SimpleHTTPRequestHandler):
 
     requests: list[str]
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         self.server.requests.append(self.path)
         whole = Path(self.directory, Path(self.path).name)
@@ -94,7 +105,8 @@ class _Cut(http.server.SimpleHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(data) + 100 * ("/cut/" in self.path)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command == "GET":
+            self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -121,6 +133,10 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def _fragment(entry: Entry, text: str) -> None:
+    (entry.configs / entry.config[0]).write_text(text)
+
+
 def _url(server: http.server.ThreadingHTTPServer, path: str) -> str:
     return f"http://127.0.0.1:{server.server_port}/{path}"
 
@@ -128,7 +144,7 @@ def _url(server: http.server.ThreadingHTTPServer, path: str) -> str:
 def test_local_tarball_is_built_and_only_the_result_kept(entry, cache):
     kernel = kernels.obtain_entry(entry)
     assert (kernel.name, kernel.version) == ("tiny", "9.8.7")
-    assert kernel.bzimage.read_text() == "bz\n"
+    assert kernel.bzimage.read_bytes()[514:518] == b"HdrS"
     kept = {path.name for path in kernel.vmlinux.parent.iterdir()}
     assert kept == {"vmlinux", "bzImage", ".config", "System.map"}
     config = (kernel.vmlinux.parent / ".config").read_text()
@@ -138,10 +154,20 @@ def test_local_tarball_is_built_and_only_the_result_kept(entry, cache):
 
 
 def test_build_is_told_flags_and_a_fixed_time_and_place(entry):
-    compiler, flags, when, host = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
+    compiler, link, flags, when, host = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
     assert compiler == "gcc -fno-pie -fcommon"
+    assert link == "-z max-page-size=4096"
     assert flags.endswith("=/usr/src/linux")
-    assert (when, host) == ("Thu Jan  1 00:00:00 UTC 1970", "gdbfpu\n")
+    assert (when, host) == ("Thu Jan  1 00:00:00 UTC 1970\n", "gdbfpu\n")
+
+
+def test_fragments_add_up(entry):
+    (entry.configs / "more.config").write_text("CONFIG_MORE=y\n")
+    kernel = kernels.obtain_entry(replace(entry, config=("c.config", "more.config")))
+    config = (kernel.vmlinux.parent / ".config").read_text()
+    assert config.endswith("CONFIG_TTY=y\nCONFIG_A=0x1\nCONFIG_MORE=y\n")
+    with pytest.raises(SetupError, match=r"no configuration .*absent\.config"):
+        kernels.obtain_entry(replace(entry, config=("c.config", "absent.config")))
 
 
 def test_second_time_comes_from_the_cache(entry):
@@ -152,25 +178,26 @@ def test_second_time_comes_from_the_cache(entry):
 
 def test_configuration_flags_and_source_each_make_another_kernel(entry):
     keys = {entry.key, replace(entry, flags=()).key, replace(entry, sha256="0" * 64).key}
-    entry.fragment.write_text("CONFIG_TTY=n\n")
+    keys.add(replace(entry, ldflags=()).key)
+    _fragment(entry, "CONFIG_TTY=n\n")
     keys.add(entry.key)
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert replace(entry, about="other words").key == entry.key
 
 
 def test_symbol_that_does_not_survive_is_named(entry, cache):
-    entry.fragment.write_text("CONFIG_TTY=y\nCONFIG_UNKNOWN=y\nCONFIG_UNKNOWN_TOO=m\n")
+    _fragment(entry, "CONFIG_TTY=y\nCONFIG_UNKNOWN=y\nCONFIG_UNKNOWN_TOO=m\n")
     with pytest.raises(SetupError, match=r"not take CONFIG_UNKNOWN, CONFIG_UNKNOWN_TOO$"):
         kernels.obtain_entry(entry)
     assert list((cache / "kernels").iterdir()) == []
 
 
 def test_symbol_that_comes_back_is_named(entry):
-    entry.fragment.write_text("# CONFIG_TTY is not set\n# CONFIG_ABSENT is not set\n")
+    _fragment(entry, "# CONFIG_TTY is not set\n# CONFIG_ABSENT is not set\n")
     assert kernels.obtain_entry(entry).version == "9.8.7"
-    entry.fragment.write_text("# CONFIG_TTY is not set\nCONFIG_TTY=y\n# CONFIG_B is not set\n")
+    _fragment(entry, "# CONFIG_TTY is not set\nCONFIG_TTY=y\n# CONFIG_B is not set\n")
     assert kernels.obtain_entry(entry).version == "9.8.7"
-    entry.fragment.write_text("CONFIG_TTY=y\n# CONFIG_TTY is not set\nCONFIG_UNKNOWN=y\n")
+    _fragment(entry, "CONFIG_TTY=y\n# CONFIG_TTY is not set\nCONFIG_UNKNOWN=y\n")
     with pytest.raises(SetupError, match=r"not take CONFIG_UNKNOWN$"):
         kernels.obtain_entry(entry)
 
@@ -237,7 +264,7 @@ def test_file_url_is_a_source(entry):
 
 
 def test_download_survives_a_failed_build(entry, server):
-    entry.fragment.write_text("CONFIG_UNKNOWN=y\n")
+    _fragment(entry, "CONFIG_UNKNOWN=y\n")
     remote = replace(entry, directory=_url(server, "pub"))
     for _ in range(2):
         with pytest.raises(SetupError, match="not take CONFIG_UNKNOWN"):
@@ -261,18 +288,31 @@ def test_missing_file_on_the_server_is_one_clear_line(entry, server):
 def test_catalogue_of_the_project_loads_and_finds_its_configurations():
     entries = catalogue.load()
     assert entries["kgdb-5.10"].release == "5.10.223"
+    assert entries["kgdb-4.4"].url == (
+        "https://cdn.kernel.org/pub/linux/kernel/v4.x/linux-4.4.tar.xz"
+    )
+    assert len({each.key for each in entries.values()}) == len(entries) == 7
     for each in entries.values():
         assert each.key.startswith(each.name)
-        symbols = each.fragment.read_text().splitlines()
-        assert {"CONFIG_KGDB=y", "CONFIG_KGDB_SERIAL_CONSOLE=y"} <= set(symbols)
+        symbols = set(each.fragment.splitlines())
+        built_for_kgdb = {"CONFIG_KGDB=y", "CONFIG_KGDB_SERIAL_CONSOLE=y"} <= symbols
+        assert built_for_kgdb == ("kgdb" in each.stubs) == each.name.startswith("kgdb-")
+        assert "qemu" in each.stubs
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[a]\nkind = 'guess'\n", "a: kind is 'guess', not one of debian-source, tarball"),
+        ("[a]\nkind = 'guess'\n", "a: kind is 'guess', not one of debian-image, "),
         ("[a]\nkind = 'tarball'\ncolour = 'red'\n", "a: unknown key colour"),
-        ("[a]\nkind = 'tarball'\nabout = ''\nversion = '1'\n", "missing key config, directory"),
+        (
+            "[a]\nkind = 'tarball'\nabout = ''\nversion = '1'\n",
+            "missing key stubs, directory, file, sha256, config",
+        ),
+        (
+            "[a]\nkind = 'debian-image'\nabout = ''\nsuite = ''\npackage = ''\nstubs = ['jtag']\n",
+            "a: no stub is called jtag",
+        ),
         ("[a\n", "catalogue.toml: "),
     ],
 )
@@ -290,8 +330,138 @@ def test_command_lists_and_refuses():
 
     listed = run()
     assert listed.returncode == 0
-    assert listed.stdout.split("\n")[0].split()[:3] == ["kgdb-5.10", "not", "built"]
+    assert listed.stdout.split("\n")[0].split()[:3] == ["kgdb-4.4", "not", "cached"]
     refused = run("kgdb-0.1")
     assert refused.returncode == 1
     assert refused.stderr.startswith("qemu.kernels: no kernel 'kgdb-0.1'; the catalogue has ")
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def pair(entry, monkeypatch, tmp_path) -> Path:
+    """A built kernel whose two files the environment gives."""
+    kernel = kernels.obtain_entry(entry)
+    monkeypatch.setenv("VMLINUX", str(kernel.vmlinux))
+    monkeypatch.setenv("BZIMAGE", str(kernel.bzimage))
+    return kernel.vmlinux.parent
+
+
+def test_given_pair_is_the_preferred_kernel(pair, capsys):
+    assert choice.kernel_name() == "kgdb-4.4"
+    said = "kernel: kgdb-4.4, as kgdb-4.4 is given by VMLINUX and BZIMAGE\n"
+    assert capsys.readouterr().err == said
+    kernel = kernels.obtain("kgdb-4.4")
+    assert (kernel.vmlinux, kernel.bzimage) == (pair / "vmlinux", pair / "bzImage")
+    assert kernel.version == "9.8.7"
+
+
+def test_given_pair_stands_for_the_named_kernel_and_no_other(pair, monkeypatch):
+    monkeypatch.setenv("KERNEL", "of-my-own")
+    assert kernels.obtain("of-my-own").vmlinux == pair / "vmlinux"
+    with pytest.raises(SetupError, match="no kernel 'another'"):
+        kernels.obtain("another")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("VMLINUX", "", "VMLINUX is not set: give both VMLINUX=PATH and BZIMAGE=PATH"),
+        ("BZIMAGE", "", "BZIMAGE is not set: give both VMLINUX=PATH and BZIMAGE=PATH"),
+        ("VMLINUX", "/nowhere/vmlinux", "VMLINUX: there is no file /nowhere/vmlinux"),
+        ("BZIMAGE", "/nowhere/bzImage", "BZIMAGE: there is no file /nowhere/bzImage"),
+    ],
+)
+def test_half_a_pair_is_one_clear_line(pair, monkeypatch, capsys, variable, value, message):
+    monkeypatch.setenv(variable, value)
+    assert choice.main() == 1
+    assert capsys.readouterr().err == f"kernel: {message}\n"
+    with pytest.raises(SetupError) as error:
+        kernels.obtain("kgdb-4.4")
+    assert str(error.value) == message
+
+
+def test_pair_whose_image_is_no_kernel_is_refused(pair, monkeypatch, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(bytes(4096))
+    monkeypatch.setenv("BZIMAGE", str(other))
+    with pytest.raises(SetupError, match="other is not a bzImage"):
+        kernels.obtain("kgdb-4.4")
+
+
+@pytest.mark.parametrize("head", [b"", b"bz\n", bytes(1024), bytes(514) + b"HdrS" + bytes(600)])
+def test_image_that_states_no_release_is_refused(tmp_path, head):
+    image = tmp_path / "bzImage"
+    image.write_bytes(head)
+    with pytest.raises(SetupError, match="states no release"):
+        release_of(image)
+
+
+@pytest.fixture
+def preferred(entry, monkeypatch) -> Callable[[Entry], None]:
+    """A function that puts an entry in the place of the catalogue's kgdb-4.4."""
+
+    def put(entry: Entry) -> None:
+        whole = {**catalogue.load(), "kgdb-4.4": replace(entry, name="kgdb-4.4")}
+        monkeypatch.setattr(choice, "load", lambda: whole)
+
+    return put
+
+
+def _choice(capsys) -> tuple[str, str]:
+    name = choice.kernel_name()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith(f"kernel: {name}, as kgdb-4.4 ")
+    return name, said.removeprefix(f"kernel: {name}, as kgdb-4.4 ").rstrip()
+
+
+def test_named_kernel_is_used_without_a_word(monkeypatch, capsys):
+    monkeypatch.setenv("KERNEL", "kgdb-5.10")
+    assert choice.kernel_name() == "kgdb-5.10"
+    assert capsys.readouterr().err == ""
+
+
+def test_network_that_answers_offers_the_preferred_kernel(entry, server, preferred, capsys):
+    preferred(replace(entry, directory=_url(server, "pub")))
+    assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
+
+
+def test_network_that_does_not_answer_leaves_the_fallback(entry, server, preferred, capsys):
+    preferred(replace(entry, directory=_url(server, "pub"), file="absent.tar.xz"))
+    name, reason = _choice(capsys)
+    assert name == "kgdb-5.10"
+    assert reason.startswith("cannot be had (http://127.0.0.1:")
+    assert reason.endswith("absent.tar.xz: HTTP Error 404: Not Found)")
+
+
+def test_silent_network_is_waited_for_a_few_seconds_only(entry, preferred, capsys, monkeypatch):
+    monkeypatch.setattr(choice, "_ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        preferred(replace(entry, directory=f"http://127.0.0.1:{silent.getsockname()[1]}/"))
+        started = time.monotonic()
+        name, reason = _choice(capsys)
+        assert time.monotonic() - started < 3
+    assert name == "kgdb-5.10"
+    assert "cannot be had" in reason
+
+
+def test_tarball_at_hand_is_built_without_the_network(entry, preferred, capsys, monkeypatch):
+    preferred(replace(entry, directory="http://127.0.0.1:1/"))
+    monkeypatch.setenv("KERNEL_TARBALL", "/a/linux.tar.xz")
+    assert _choice(capsys) == ("kgdb-4.4", "is built from /a/linux.tar.xz")
+
+
+def test_cached_kernel_needs_neither(entry, preferred, capsys):
+    local = replace(entry, name="kgdb-4.4")
+    kernels.obtain_entry(local)
+    preferred(local)
+    assert _choice(capsys) == ("kgdb-4.4", "is in the cache")
+
+
+def test_proxy_of_the_environment_is_used(entry, server, preferred, capsys, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    remote = replace(entry, directory="http://kernel.invalid/pub")
+    preferred(remote)
+    assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
+    assert kernels.obtain_entry(remote).version == "9.8.7"
+    assert server.requests == ["http://kernel.invalid/pub/linux-9.8.7.tar.xz"] * 2

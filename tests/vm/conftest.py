@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from qemu.console import PROMPT
 from qemu.guest.image import test_image
 from qemu.kernels import Kernel, obtain
+from qemu.session import kernel_name
 from qemu.vm import Machine
 
 BOOT_TIMEOUT = 120.0  # seconds; it takes about three
@@ -19,8 +19,8 @@ BOOT_TIMEOUT = 120.0  # seconds; it takes about three
 
 @pytest.fixture(scope="session")
 def kernel() -> Kernel:
-    """The kernel that the environment variable KERNEL names, kgdb-5.10 without one."""
-    return obtain(os.environ.get("KERNEL", "kgdb-5.10"))
+    """The kernel that the environment variable KERNEL names, or that is chosen without it."""
+    return obtain(kernel_name())
 
 
 @pytest.fixture(scope="session")
