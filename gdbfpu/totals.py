@@ -66,8 +66,13 @@ class Totals:
             self.tasks[key] = TaskTotals(task.pid, task.tgid, task.comm, task.address)
         return self.tasks[key]
 
-    def add_path(self, path: tuple[str, ...]) -> None:
-        """Count a hit of function `path[0]`, called by `path[1]`, and so on."""
+    def path(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the key to count a hit under in `paths`, where it then is.
+
+        `path[0]` is the function, called by `path[1]`, and so on; when there are too many
+        paths, one key stands for all others of the function.
+        """
         if path not in self.paths and len(self.paths) >= MAX_PATHS:
             path = (path[0], "(other paths)")
-        self.paths[path] += 1
+        self.paths.setdefault(path, 0)
+        return path

@@ -110,9 +110,23 @@ class Tracer:
             self.totals.filtered += 1
             return None
         record, mask = self._record(probe, task, caller, cpu)
-        self.seq = record.seq
-        self._count(record, task, mask)
+        uses = self._uses_fpu(task)
+        row = self.totals.of(task)
+        row.hits.setdefault(record.function, 0)
+        path = self.totals.path((record.function, *record.backtrace))
+        # A ^C up to here leaves nothing of this hit: it is recorded anew.
         self._write(record)
+        # From here on nothing is called: Python takes a ^C only where something is.
+        self.seq = record.seq
+        self.totals.paths[path] += 1
+        row.hits[record.function] += 1
+        row.live_hits += record.live
+        row.memory_hits += not record.live
+        row.components |= mask
+        row.uses_fpu = uses
+        row.comm, row.thread, row.cpu = record.comm, record.thread, record.cpu
+        row.first_ns = row.first_ns or record.time_ns
+        row.last_ns = record.time_ns
         return record
 
     def close(self) -> None:
@@ -176,18 +190,16 @@ class Tracer:
             self._threads = {t.lwp: t.num for t in self.model.kernel.target.threads()}
         return self._threads.get(task.pid)
 
-    def _count(self, hit: Hit, task: Task, mask: int) -> None:
-        row = self.totals.of(task)
-        row.comm, row.thread, row.cpu = hit.comm, hit.thread, hit.cpu
-        row.hits[hit.function] += 1
-        row.components |= mask
-        row.live_hits += hit.live
-        row.memory_hits += not hit.live
-        row.first_ns = row.first_ns or hit.time_ns
-        row.last_ns = hit.time_ns
-        self.totals.add_path((hit.function, *hit.backtrace))
-        # A task may end before anybody asks, and its state with it; a look at each hit would
-        # cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use.
-        if self.options.state != "none" and not row.uses_fpu and not row.count & (row.count - 1):
-            with suppress(CorruptState, MemoryFault):  # the hit itself could be read
-                row.uses_fpu = self.model.uses_fpu(task)
+    def _uses_fpu(self, task: Task) -> bool | None:
+        """Return whether `task` uses the FPU as far as is known at this hit.
+
+        A task may end before anybody asks, and its state with it; a look at each hit would
+        cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use.
+        """
+        row = self.totals.tasks.get((task.address, task.pid))
+        known, count = (row.uses_fpu, row.count + 1) if row else (None, 1)
+        if self.options.state == "none" or known or count & (count - 1):
+            return known
+        with suppress(CorruptState, MemoryFault):  # the hit itself could be read
+            return self.model.uses_fpu(task)
+        return known

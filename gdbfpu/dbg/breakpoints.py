@@ -7,6 +7,8 @@ counted by reason, and the kernel runs on.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Callable
 
 import gdb
@@ -41,25 +43,38 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         self._target = target
         self._on_hit = on_hit
         self._on_error = on_error
+        self._effect: dict[str, int] = {}
         super().__init__(f"*{self.address:#x}", internal=True)
+        # A ^C that came before GDB enters Python is raised at the first instruction of what it
+        # calls, in front of any `try` of a function; a generator resumes within its own.
+        self.stop = self._hits().__next__
+        self.stop()
 
-    def stop(self) -> bool:
-        """Record the hit, write the effect of the instruction stood on, and let the kernel run."""
+    def _hits(self) -> Iterator[bool]:
+        """At each hit, yield whether the kernel stays stopped; a ^C leaves no step undone."""
+        stay, todo = False, deque[Callable[[], bool]]()
+        while True:
+            try:
+                while True:
+                    if not todo:
+                        todo.extend((self._count, self._record, self._compute, self._write))
+                        yield stay
+                        stay = False
+                    while todo:
+                        stay |= self._guarded(todo[0])
+                        todo.popleft()
+            except KeyboardInterrupt:
+                stay = True
+
+    def _count(self) -> bool:
         self.passes += 1
-        stay = self._guarded(lambda: self._on_hit(self.probe))
-        if self.resume is not None:
-            effect: dict[str, int] = {}
-            stay |= self._guarded(lambda: self._compute(effect))
-            for _ in range(2):  # a ^C may come between two writes: they are then made again
-                if effect and self._guarded(lambda: self._write(effect)):
-                    stay = True
-                else:
-                    break
-        return stay
+        return False
 
-    def _compute(self, effect: dict[str, int]) -> bool:
-        if self.resume is not None:
-            effect.update(self.resume.effect(self._register))
+    def _record(self) -> bool:
+        return self._on_hit(self.probe)
+
+    def _compute(self) -> bool:
+        self._effect = self.resume.effect(self._register) if self.resume else {}
         return False
 
     def _register(self, name: str) -> int:
@@ -68,17 +83,17 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
             raise gdb.error(f"register {name} cannot be read")
         return value
 
-    def _write(self, effect: dict[str, int]) -> bool:
-        for name, value in effect.items():
+    def _write(self) -> bool:
+        for name, value in self._effect.items():
             self._target.write_register(name, value)
         return False
 
     def _guarded(self, step: Callable[[], bool]) -> bool:
-        """Return what `step` returns; True when the person interrupts it, False when it fails."""
+        """Return what `step` returns, False when it fails; let a ^C through."""
         try:
             return step()
         except KeyboardInterrupt:
-            return True
+            raise
         except BaseException as error:  # noqa: BLE001 - the one place that may, in stop()
             self._on_error(f"{type(error).__name__}: {error}".splitlines()[0])
             return False

@@ -171,11 +171,11 @@ class Session:
             if hit is not None and not tracer.options.quiet:
                 gdb.write(hit_line(hit) + "\n")
                 gdb.flush()
+            return tracer.full
         except KeyboardInterrupt:
             if tracer.seq == before:  # it is not recorded, and shall be tried again
                 raise
             return True
-        return tracer.full
 
     def _failed(self, reason: str) -> None:
         self.totals.errors[reason] += 1

@@ -42,7 +42,7 @@ class Setup:
         for name, value in fields.items():
             setattr(row, name, value)
         for _ in range(count):
-            self.totals.add_path(("copy_fpstate_to_sigframe", "get_sigframe"))
+            self.totals.paths[self.totals.path(("copy_fpstate_to_sigframe", "get_sigframe"))] += 1
         return row
 
     def collect(self):

@@ -405,7 +405,7 @@ def test_use_is_looked_for_at_hits_1_2_4_8_until_it_shows(world, monkeypatch, an
 
     def uses_fpu(model, whose):
         assert whose.pid == 5
-        asked.append(setup.tracer.seq)
+        asked.append(setup.tracer.seq + 1)  # the hit being recorded
         return left.pop(0)
 
     monkeypatch.setattr(FpuModel, "uses_fpu", uses_fpu)
