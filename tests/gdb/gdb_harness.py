@@ -94,14 +94,10 @@ class Output:
         return [part.strip("\n") for part in self.text.split(f"{_MARK}\n")][1:]
 
 
-def gdb(
-    *commands: str,
-    env: dict[str, str] | None = None,
-    cwd: Path | None = None,
-    init: bool = False,
-    colour: bool = False,
-) -> Output:
-    """Run GDB on `commands`; an error in one does not keep the next from running.
+def start(
+    *commands: str, env: dict[str, str] | None = None, cwd: Path | None = None, init: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start GDB on `commands`; an error in one does not keep the next from running.
 
     `init` has it read the user's own init file instead of being told where gdbfpu is.
     """
@@ -111,25 +107,41 @@ def gdb(
     for command in commands:
         argv += ["-ex", f"echo {_MARK}\\n", "-ex", command]
     argv += ["-ex", f"echo {_MARK}\\n"]  # what GDB says when it ends stands apart
-    process = subprocess.Popen(
+    return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1", **(env or {})),
+        env=environment(**(env or {})),
         cwd=cwd,
         start_new_session=True,
     )
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a GDB."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def finish(process: subprocess.Popen[bytes]) -> Output:
+    """Wait for a GDB to end; fail at the deadline, or for output that must never be."""
     try:
         data, _ = process.communicate(timeout=DEADLINE)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         data, _ = process.communicate()
-        raise AssertionError(f"GDB did not end in {DEADLINE} s:\n{data.decode()}") from None
+        raise AssertionError(f"GDB did not end in {DEADLINE} s:\n{data!r}") from None
     text = data.decode("utf-8", "backslashreplace")
-    for word in _NEVER if not colour else _NEVER[:-1]:
+    for word in _NEVER:
         assert word not in text, text
     return Output(text, process.returncode)
+
+
+def gdb(
+    *commands: str, env: dict[str, str] | None = None, cwd: Path | None = None, init: bool = False
+) -> Output:
+    """Run GDB on `commands` to its end; the parameters are those of `start`."""
+    return finish(start(*commands, env=env, cwd=cwd, init=init))
 
 
 def started(program: Path, arguments: str = "lazy replay") -> tuple[str, ...]:

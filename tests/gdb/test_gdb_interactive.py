@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What needs a terminal: colour, completion with TAB, and ^C while hits come in."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from gdb_harness import DEADLINE, ROOT, environment, gdb, started
+
+_PROMPT = r"\(gdb\) $"
+
+
+class Terminal:
+    """A GDB on a pseudo-terminal, which answers one command after the other."""
+
+    def __init__(self, **more: str) -> None:
+        environ = environment(TERM="xterm", INPUTRC="/dev/null", **more)
+        if "NO_COLOR" not in more:
+            environ.pop("NO_COLOR", None)
+        arguments = ["-nx", "-q", "-iex", f"directory {ROOT / 'scripts'}"]
+        for option in ("style enabled", "confirm", "startup-with-shell", "debuginfod enabled"):
+            arguments += ["-iex", f"set {option} off"]
+        arguments += ["-iex", "set width 0", "-iex", "set height 0"]
+        self.gdb = pexpect.spawn(
+            "gdb", arguments, env=environ, encoding="utf-8", timeout=DEADLINE, dimensions=(50, 400)
+        )
+        self.gdb.expect(_PROMPT)
+
+    def __call__(self, *commands: str) -> str:
+        """Run `commands`; return what the last of them wrote."""
+        for command in commands:
+            self.gdb.sendline(command)
+            self.gdb.expect(_PROMPT)
+        text = re.sub(r"\x1b\[\?2004[hl]\r?", "", self.gdb.before)  # readline's own
+        return text.split("\n", 1)[-1]  # without the command, which the terminal shows
+
+
+@pytest.fixture
+def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    """Return a terminal that is closed in the end, with the environment of the parameter."""
+    made = Terminal(**getattr(request, "param", {}))
+    yield made
+    made.gdb.close(force=True)
+
+
+def test_colour_on_a_terminal(terminal: Terminal, kernel44: Path) -> None:
+    report = terminal(*started(kernel44), "fpu-report")
+    assert "\x1b[" in report
+    row = next(line for line in report.splitlines() if " Xorg " in line)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", row)
+    assert plain.split()[:5] == ["-", "30", "30", "Xorg", "yes"]
+    assert not re.search(r"\x1b(?!\[[0-9;]*m)", report)
+    assert "\x1b" not in terminal("fpu-report --format csv")
+    assert "\x1b" not in terminal("fpu-report --format json")
+
+
+@pytest.mark.parametrize("terminal", [{"NO_COLOR": "1"}], indirect=True)
+def test_no_color(terminal: Terminal, kernel44: Path) -> None:
+    report = terminal(*started(kernel44), "fpu-report")
+    assert " Xorg " in report
+    assert "\x1b" not in report
+
+
+def test_tab(terminal: Terminal) -> None:
+    terminal("source gdbfpu")
+    terminal.gdb.send("fpu-trace on --probe fps\t")
+    terminal.gdb.expect_exact("fpu-trace on --probe fpstate_sanitize_xstate")
+    terminal.gdb.sendline()
+    terminal.gdb.expect_exact("no kernel to look at")
+
+
+COMPLETIONS = {
+    "fpu-trace o": ["on", "off"],
+    "fpu-trace s": ["status"],
+    "fpu-trace on --p": ["--pid", "--probe"],
+    "fpu-trace on --state ": ["none", "header", "full"],
+    "fpu-trace on --probe c": ["copy_fpstate_to_sigframe"],
+    "fpu-trace off --": ["--help"],
+    "fpu-report --by ": ["task", "probe", "path"],
+    "fpu-report --sort ": ["hits", "pid", "name", "thread", "cpu", "first", "last"],
+    "fpu-report --format c": ["csv"],
+    "fpu-report --out ": [],
+}
+
+
+def test_completion() -> None:
+    output = gdb("source gdbfpu", *(f"complete {typed}" for typed in COMPLETIONS))
+    for part, (typed, words) in zip(output.parts[1:], COMPLETIONS.items()):
+        before = typed[: typed.rindex(" ") + 1]
+        assert sorted(part.splitlines()) == sorted(before + word for word in words)
+
+
+def test_help() -> None:
+    output = gdb(
+        "source gdbfpu", "help fpu-trace", "fpu-trace --help", "fpu-trace on -h",
+        "help fpu-report", "fpu-report --help", "apropos fpu-",
+    )  # fmt: skip
+    assert output.parts[1] == output.parts[2]
+    assert output.parts[4] == output.parts[5]
+    for word in ("on", "off", "status", "clear", "probes"):
+        assert re.search(rf"^    {word} +\w", output.parts[1], re.MULTILINE)
+    options = ("probe", "pid", "comm", "state", "backtrace", "limit", "quiet", "out")
+    assert all(f"--{option}" in output.parts[3] for option in options)
+    assert all(f"--{option}" in output.parts[4] for option in ("by", "sort", "format", "out"))
+    assert "fpu-trace" in output.parts[6] and "fpu-report" in output.parts[6]
+
+
+def test_interrupts_lose_nothing(terminal: Terminal, kernel44: Path) -> None:
+    """GDB gets SIGINT at random moments between and inside of hits: none is lost, none stepped."""
+    terminal(
+        "set inferior-tty /dev/null", *started(kernel44, "lazy loop 100000 0"),
+        "fpu-trace on --quiet --state none",
+    )  # fmt: skip
+    moments = random.Random(44)
+    for _ in range(40):
+        terminal.gdb.sendline("continue")
+        terminal.gdb.expect_exact("Continuing.")
+        time.sleep(moments.uniform(0.01, 0.03))
+        os.kill(terminal.gdb.pid, signal.SIGINT)
+        terminal.gdb.expect(_PROMPT)
+        assert "Python Exception" not in terminal.gdb.before
+        assert "Traceback" not in terminal.gdb.before
+    status = terminal("fpu-trace status")
+    passes = [int(n) for n in re.findall(r"passed (\d+) times", status)]
+    recorded = int(re.search(r"tracing is on; (\d+) hits of 1 tasks", status)[1])
+    assert "not recorded" not in status
+    assert recorded == sum(passes) > 40
+    # Where it stopped the last time: behind the probe's instruction, before the count or not.
+    copies, sanitized = (int(terminal(f"output {n}")) for n in ("copies", "sanitized"))
+    assert 0 <= passes[0] - copies <= 1
+    assert 0 <= passes[1] - sanitized <= 1
+    assert terminal("output wrong").strip() == "0"

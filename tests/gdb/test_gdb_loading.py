@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`source gdbfpu`: from any directory once installed, and what it says when it cannot load."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from gdb_harness import DEADLINE, ROOT, environment, gdb
+
+WORKS = "tracing is off; 0 hits of 0 tasks, 0 filtered out"
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+
+
+def _install(home: Path, *arguments: str) -> str:
+    process = subprocess.run(
+        [sys.executable, ROOT / "scripts/install", *arguments],
+        env=environment(HOME=str(home), XDG_CONFIG_HOME=""),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+    return process.stdout
+
+
+def test_from_any_directory(tmp_path: Path) -> None:
+    """Elsewhere, in the repository's root (where gdbfpu/ is a folder), and not once removed."""
+    home = tmp_path / "home with a space"
+    home.mkdir()
+    (home / ".gdbinit").write_text("set $mine = 44\n")
+    environ = {"HOME": str(home), "XDG_CACHE_HOME": CACHE, "XDG_CONFIG_HOME": ""}
+    assert "installed in" in _install(home)
+    for folder in (tmp_path, ROOT, ROOT / "gdbfpu"):
+        output = gdb(
+            "source gdbfpu", "fpu-trace status", "output $mine", env=environ, cwd=folder, init=True
+        )
+        assert output.parts[:3] == ["", WORKS, "44"]
+    _install(home, "--remove")
+    assert (home / ".gdbinit").read_text() == "set $mine = 44\n"
+    output = gdb("source gdbfpu", "fpu-trace status", env=environ, cwd=tmp_path, init=True)
+    assert "No such file or directory" in output.parts[0]
+    assert 'Undefined command: "fpu-trace"' in output.parts[1]
+
+
+def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
+    """One line: which, and the command that installs it for this Python."""
+    filtered = "python import sys; sys.path[:] = [p for p in sys.path if 'packages' not in p]"
+    output = gdb(
+        filtered,
+        "source gdbfpu",
+        "python print('%d.%d' % sys.version_info[:2])",
+        "fpu-trace status",
+        env={"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": ""},
+    )
+    line = output.parts[1]
+    assert "\n" not in line
+    for package in ("pyelftools", "capstone", "tabulate", "pygments"):
+        assert line.count(package) == 2
+    said = re.search(r"install with: (\S+) -m pip install --target (\S+) ", line)
+    assert said is not None
+    version = subprocess.run([said[1], "--version"], capture_output=True, text=True, check=True)
+    assert version.stdout.startswith(f"Python {output.parts[2]}.")
+    assert f"GDB's Python {output.parts[2]} lacks" in line
+    assert said[2].startswith(f"{tmp_path}/gdbfpu/")
+    assert 'Undefined command: "fpu-trace"' in output.parts[3]
+
+
+def test_one_missing_dependency(tmp_path: Path) -> None:
+    """Only what is missing is named."""
+    hide = (
+        "python import importlib.util as u; f = u.find_spec; "
+        "u.find_spec = lambda name, *more: None if name == 'tabulate' else f(name, *more)"
+    )
+    output = gdb(hide, "source gdbfpu", "fpu-trace status", cwd=tmp_path)
+    assert re.fullmatch(r"gdbfpu: .* lacks tabulate; install with: .* tabulate", output.parts[1])
+
+
+def test_its_own_folder_is_not_found(tmp_path: Path) -> None:
+    """A copy of the file alone, sourced by its path, says what to do."""
+    copy = tmp_path / "copy"
+    copy.write_bytes((ROOT / "scripts/gdbfpu").read_bytes())
+    output = gdb("directory", f"source {copy}", cwd=tmp_path)
+    assert output.parts[1] == ("gdbfpu: cannot find its own folder; run `make install` there once")
