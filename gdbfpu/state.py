@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -26,6 +26,8 @@ _PLACES = {
     **{f"st{i}": 32 + 16 * i for i in range(8)},
     **{f"xmm{i}": 160 + 16 * i for i in range(16)},
 }
+_UNUSED = "nowhere: the task never used the FPU, what memory holds has no meaning"
+_SHOWN = 8  # pids in a message
 
 
 @dataclass(frozen=True)
@@ -66,32 +68,28 @@ def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
     """
     kernel = model.kernel
     if comm:
-        return _only([t for t in kernel.tasks() if fnmatchcase(t.comm, comm)], f"called {comm!r}")
+        return _only((t for t in kernel.tasks() if fnmatchcase(t.comm, comm)), f"called {comm!r}")
     if who in ("", "current"):
         return kernel.selected()
     try:
         number = int(who, 0)
     except ValueError as error:
         raise UsageError(f"{who!r} is not `current`, a pid, or an address") from error
-    return _only(list(_numbered(model, who, number)), f"at or has the pid {who}")
+    if not who.lower().startswith("0x"):
+        return _only((t for t in kernel.tasks() if t.pid == number), f"with pid {number}")
+    at = (t for t in kernel.tasks() if number in (t.address, model.fpu_of(t.address)))
+    return _only(at, f"whose task_struct or struct fpu is at {number:#x}")
 
 
-def _numbered(model: FpuModel, who: str, number: int) -> Iterator[Task]:
-    for task in model.kernel.tasks():
-        if who.lower().startswith("0x"):
-            if number in (task.address, model.fpu_of(task.address)):
-                yield task
-        elif task.pid == number:
-            yield task
-
-
-def _only(tasks: list[Task], what: str) -> Task:
-    if not tasks:
-        raise UsageError(f"no task is {what}")
-    if len(tasks) > 1:
-        found = ", ".join(str(task.pid) for task in tasks[:8])
-        raise UsageError(f"{len(tasks)} tasks are {what}: give a pid ({found} ...)")
-    return tasks[0]
+def _only(tasks: Iterable[Task], what: str) -> Task:
+    found = list(tasks)
+    if not found:
+        raise UsageError(f"no task {what}")
+    if len(found) > 1:
+        pids = ", ".join(str(task.pid) for task in found[:_SHOWN])
+        more = ", ..." if len(found) > _SHOWN else ""
+        raise UsageError(f"{len(found)} tasks {what}: give one's pid ({pids}{more})")
+    return found[0]
 
 
 def read_state(model: FpuModel, task: Task) -> TaskState:
@@ -100,9 +98,13 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
         raise UsageError(f"{task.comm} (pid {task.pid}) is a kernel thread: it has no FPU state")
     fpu = model.fpu_of(task.address)
     raw = model.image(fpu)
+    if not raw:
+        raise UsageError(f"{task.comm} (pid {task.pid}) never used the FPU: it has no FPU state")
     cpu = model.kernel.running_on(task.address)
-    loaded = cpu is not None and not _kernel_uses(model, cpu) and model.live(task.address)
+    taken = cpu is not None and _kernel_uses(model, cpu)
+    loaded = cpu is not None and not taken and model.live(task.address)
     registers = model.kernel.target.fpu_registers(cpu) if loaded and cpu is not None else {}
+    unused = model.switching == "lazy" and not model.uses_fpu(task)
     return TaskState(
         task=task,
         fpu=fpu,
@@ -111,7 +113,7 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
         cpu=cpu,
         loaded=loaded,
         live=tuple(registers),
-        truth=_truth(cpu, loaded, registers),
+        truth=_UNUSED if unused else _truth(cpu, taken, loaded, registers),
     )
 
 
@@ -138,9 +140,11 @@ def _decode(model: FpuModel, raw: bytes) -> FpuImage:
     return replace(image, reason="as this kernel saves it")
 
 
-def _truth(cpu: int | None, loaded: bool, registers: Mapping[str, bytes]) -> str:
+def _truth(cpu: int | None, taken: bool, loaded: bool, registers: Mapping[str, bytes]) -> str:
     if cpu is None:
         return "in memory: the task does not run"
+    if taken:
+        return f"in memory: CPU {cpu} runs the task, but kernel code uses the FPU there"
     if not loaded:
         return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
     if not registers:

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A task's state: which task, whose registers are the truth, and frames on a user stack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_kernel import (
+    CPU_OFFSETS,
+    FPU,
+    GOLDEN,
+    INIT_LEGACY,
+    PF_KTHREAD,
+    SYMBOLS,
+    World,
+    golden_world,
+    layouts_44,
+)
+
+from gdbfpu import fpu
+from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.kernel import Kernel
+from gdbfpu.state import find_task, read_frame, read_state
+from gdbfpu.target import Thread
+
+CPU_IMAGES = Path(__file__).parents[1] / "data" / "cpu"
+ACTIVE, REGS_ACTIVE = FPU + 4, FPU + 5  # offsets of 4.4 from a task_struct
+IN_KERNEL_FPU = 0xC100  # where this test puts the per-CPU flag
+FRAME = 0x7FFD00001000
+AUDIOD_XMM7 = bytes.fromhex("112d4454fb2109409c7500883ce437fe")  # 3.14159265358979, -1e300
+SHOWN = {  # what a stub shows of a CPU, each byte unlike what memory holds
+    "fcw": b"\x7f\x0a",
+    "fsw": b"\0\x20",  # TOP 4
+    "mxcsr": b"\x80\x9f\0\0",
+    **{f"st{i}": bytes([0xB0 + i] * 10) for i in range(8)},
+    **{f"xmm{i}": bytes([0xD0 + i] * 16) for i in range(16)},
+}
+
+
+def model_of(world):
+    return fpu.probe(Kernel(world.target, layouts_44()))
+
+
+def golden(comm, stub="kgdb"):
+    """The recorded machine where `comm` had its pattern saved; returns world, model and task."""
+    hit = next(h for h in GOLDEN["hits"] if h["comm"] == comm and h["header"]["xfeatures"])
+    world, task = golden_world(hit, stub)
+    world.target.put_int(task + REGS_ACTIVE, 0, 1)
+    return world, model_of(world), task
+
+
+def state_of(model, task):
+    return read_state(model, model.kernel.task(task))
+
+
+# --- where the truth is
+
+
+def test_task_that_does_not_run():
+    _, model, task = golden("audiod")
+    state = state_of(model, task)
+    assert state.truth == "in memory: the task does not run"
+    assert (state.cpu, state.loaded, state.live) == (None, False, ())
+    assert state.fpu == task + FPU
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+    assert state.source("xmm7") == state.source("st0") == "memory"
+    assert state.image.reason == "as this kernel saves it"
+
+
+def test_running_task_whose_registers_are_not_loaded():
+    world, model, task = golden("audiod", "qemu")
+    world.run(task, 1)
+    world.target.fpu[1] = SHOWN
+    state = state_of(model, task)
+    assert state.truth == "in memory: CPU 1 runs the task, but its registers are not loaded there"
+    assert (state.cpu, state.loaded, state.live) == (1, False, ())
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+
+
+def test_live_task_whose_registers_the_stub_hides():
+    world, model, task = golden("audiod")
+    world.run(task, 1)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    state = state_of(model, task)
+    assert state.truth == (
+        "live in CPU 1, which this stub does not show: memory is the last save, not now"
+    )
+    assert (state.cpu, state.loaded, state.live) == (1, True, ())
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+    assert state.source("xmm7") == "memory"
+
+
+def live_state():
+    world, model, task = golden("Xorg", "qemu")
+    world.run(task, 1)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    world.target.fpu[1] = SHOWN
+    return state_of(model, task)
+
+
+def test_live_task_whose_registers_the_stub_shows():
+    state = live_state()
+    assert state.truth == (
+        "live in CPU 1: x87 (without tags), XMM and MXCSR are the CPU's, "
+        "all else is memory's, the last save"
+    )
+    assert {name: state.image.register(name).raw for name in SHOWN} == SHOWN
+    assert {state.source(name) for name in SHOWN} == {"CPU"}
+    assert state.raw[160:176] == bytes(range(16))  # Xorg's own pattern is still what memory has
+
+
+def test_registers_that_share_bytes_with_live_ones():
+    state = live_state()
+    for i in range(8):  # physical register i is ST(i - TOP)
+        assert state.image.register(f"mm{i}").raw == SHOWN[f"st{(i - 4) % 8}"][:8]
+        assert state.source(f"mm{i}") == "CPU"
+    for i in range(16):
+        upper = bytes((i << 4 | j) ^ 0xFF for j in range(16))
+        assert state.image.register(f"ymm{i}").raw == SHOWN[f"xmm{i}"] + upper
+        assert state.source(f"ymm{i}") == "low half CPU, rest memory"
+    assert {state.source(name) for name in ("ftw", "fop", "fip", "mxcsr_mask")} == {"memory"}
+
+
+def test_live_registers_count_as_in_use():
+    """The last save may say that they are initial: the CPU has gone on since."""
+    world = World("qemu")
+    world.add(0, b"swapper/0", flags=PF_KTHREAD)
+    task = world.add(7, fpu=(b"\0" * 4 + b"\1\1").ljust(64, b"\0") + INIT_LEGACY.ljust(832, b"\0"))
+    world.run(task)
+    world.target.fpu[0] = SHOWN
+    state = state_of(model_of(world), task)
+    assert state.image.register("xmm5").raw == SHOWN["xmm5"]
+    assert [c.in_use for c in state.image.components] == [True, True, False]
+
+
+@pytest.mark.parametrize("uses", [False, True])
+def test_kernel_code_may_have_the_registers(uses):
+    world, model, task = golden("audiod", "qemu")
+    world.run(task, 0)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    world.target.fpu[0] = SHOWN
+    world.target.symbols["in_kernel_fpu"] = IN_KERNEL_FPU
+    world.target.put_int(CPU_OFFSETS[0] + IN_KERNEL_FPU, uses, 1)
+    state = state_of(model, task)
+    assert state.loaded is not uses
+    if uses:
+        assert state.truth == "in memory: CPU 0 runs the task, but kernel code uses the FPU there"
+        assert state.image.register("xmm7").raw == AUDIOD_XMM7
+    else:
+        assert state.image.register("xmm7").raw == SHOWN["xmm7"]
+
+
+def test_lazy_task_that_never_used_the_fpu():
+    world, model, task = golden("audiod")
+    world.target.put_int(task + ACTIVE, 0, 1)
+    truth = "nowhere: the task never used the FPU, what memory holds has no meaning"
+    assert state_of(model, task).truth == truth
+
+
+def test_eager_task_is_never_said_to_be_unused():
+    world, _, task = golden("audiod")
+    world.target.put_int(task + ACTIVE, 0, 1)
+    world.target.put_int(SYMBOLS["boot_cpu_data"] + 12 + 4 * 3, 1 << 29, 4)  # X86_FEATURE_EAGER_FPU
+    assert state_of(model_of(world), task).truth == "in memory: the task does not run"
+
+
+def test_kernel_thread_has_no_state():
+    world, model, _ = golden("audiod")
+    thread = world.add(2, b"kthreadd", flags=PF_KTHREAD)
+    with pytest.raises(UsageError, match=r"kthreadd \(pid 2\) is a kernel thread: it has no FPU"):
+        state_of(model, thread)
+
+
+# --- which task is meant
+
+
+@pytest.fixture
+def several():
+    world = World()
+    world.add(0, b"swapper/0", flags=PF_KTHREAD)
+    tasks = [world.add(pid, b"daemon") for pid in range(20, 30)]
+    tasks.append(world.add(30, b"audiod"))
+    return world, model_of(world), tasks
+
+
+def test_task_by_pid(several):
+    _, model, tasks = several
+    assert find_task(model, "30").address == tasks[-1]
+
+
+def test_task_by_address(several):
+    _, model, tasks = several
+    assert find_task(model, f"{tasks[3]:#x}").pid == 23
+    assert find_task(model, f"{tasks[3] + FPU:#X}").pid == 23
+
+
+def test_task_by_name(several):
+    _, model, tasks = several
+    assert find_task(model, "current", "audiod").address == tasks[-1]
+    assert find_task(model, "current", "aud*").address == tasks[-1]
+
+
+@pytest.mark.parametrize("who", ["", "current"])
+def test_current_task_is_the_selected_thread(several, who):
+    world, model, tasks = several
+    world.run(tasks[0], 0)
+    world.target.stopped = Thread(5, 24)  # over KGDB a thread is a task
+    assert find_task(model, who).address == tasks[4]
+
+
+@pytest.mark.parametrize(
+    ("who", "comm", "message"),
+    [
+        ("99", "", "no task with pid 99"),
+        ("0x1234", "", "no task whose task_struct or struct fpu is at 0x1234"),
+        ("current", "nobody", "no task called 'nobody'"),
+        ("current", "aud", "no task called 'aud'"),  # a name is whole unless it is a glob
+        ("audiod", "", "'audiod' is not `current`, a pid, or an address"),
+        (
+            "current",
+            "daemon",
+            "10 tasks called 'daemon': give one's pid (20, 21, 22, 23, 24, 25, 26, 27, ...)",
+        ),
+    ],
+)
+def test_no_single_task(several, who, comm, message):
+    with pytest.raises(UsageError) as caught:
+        find_task(several[1], who, comm)
+    assert str(caught.value) == message
+
+
+def test_two_tasks_are_both_named(several):
+    world, model, _ = several
+    world.add(31, b"audiod")
+    with pytest.raises(UsageError, match=r"^2 tasks called 'aud\*': give one's pid \(30, 31\)$"):
+        find_task(model, "", "aud*")
+
+
+# --- signal frames, as CPUs wrote them
+
+
+def framed(image, cpu="qemu-tcg"):
+    """A kernel on the CPU that wrote `image`, with its places of the components."""
+    world, _, _ = golden("audiod", "qemu")
+    facts = json.loads((CPU_IMAGES / cpu / "golden.json").read_text())
+    for table, key in (("xstate_offsets", "offset"), ("xstate_sizes", "size")):
+        for number in range(10):
+            value = facts["cpuid_0xd"].get(str(number), {}).get(key, 0xFFFFFFFF)
+            world.target.put_int(SYMBOLS[table] + 4 * number, value, 4)
+    world.target.put_int(SYMBOLS["xfeatures_mask"], facts["xcr0"] & 0x3FF)
+    model = model_of(world)
+    world.target.put(FRAME, image)
+    world.target.reads.clear()
+    return world, model
+
+
+def test_frame_of_a_64_bit_task():
+    image = (CPU_IMAGES / "qemu-tcg" / "full-sigframe.bin").read_bytes()
+    world, model = framed(image)
+    frame = read_frame(model, FRAME)
+    assert (frame.format, frame.defects, frame.frame.ia32) == ("sigframe", (), False)
+    assert frame.register("xmm3").raw == image[160 + 48 : 160 + 64]
+    assert frame.register("ymm3").raw[16:] == image[576 + 48 : 576 + 64]
+    assert frame.register("pkru").raw == image[2688:2692] != bytes(4)
+    assert max(address + length for address, length in world.target.reads) == FRAME + len(image)
+
+
+def test_frame_of_a_32_bit_task():
+    image = (CPU_IMAGES / "amd-epyc" / "sigframe32.bin").read_bytes()
+    _, model = framed(image, "amd-epyc")
+    frame = read_frame(model, FRAME)
+    assert (frame.format, frame.defects, frame.frame.ia32) == ("sigframe", (), True)
+    assert frame.register("st0").raw == image[28:38]
+    assert frame.register("xmm1").raw == image[112 + 176 : 112 + 192]
+
+
+def test_frame_that_lies_about_its_size():
+    image = bytearray((CPU_IMAGES / "qemu-tcg" / "full-sigframe.bin").read_bytes())
+    image[480:484] = b"\xff\xff\xff\x7f"  # xstate_size
+    world, model = framed(bytes(image).ljust(64 << 10, b"\0"))
+    frame = read_frame(model, FRAME)
+    assert "the frame promises 2147483647 bytes of state; the image is short" in frame.defects
+    assert sum(length for _, length in world.target.reads) <= 64 << 10
+
+
+@pytest.mark.parametrize("bytes_there", [0, 600, 1000])
+def test_frame_that_cannot_be_read(bytes_there):
+    """Not at all, not whole, or not as far as it says."""
+    image = (CPU_IMAGES / "qemu-tcg" / "full-sigframe.bin").read_bytes()[:bytes_there]
+    _, model = framed(image)
+    with pytest.raises(CorruptState, match=rf"^no frame can be read at {FRAME:#x}: KGDB refuses"):
+        read_frame(model, FRAME)
