@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""fpu-state, the printers and the functions on a booted kernel, over both stubs.
+
+The other sides of the comparisons: the patterns that the guest programs document, what a ptrace
+reader in the guest gets at the same stop, and GDB's own words.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qemu.console import PROMPT
+from qemu.guest.image import test_image as guest_image
+from qemu.guest.patterns import PATTERNS
+from qemu.kernels import Kernel
+from qemu.vm import QEMU, Machine
+from tests.vm.gdbrun import GdbRun
+
+COMMAND = 20.0  # seconds for a command in the guest; it takes less than one
+NEVER = 100_000  # milliseconds to the first signal of a program that is to stay asleep
+
+# All that are asleep with a pattern. The children of forkexec never sleep: they are looked at live.
+SLEEPERS = (
+    "ymmall", "x87calc", "mmxplay", "audiod", "ia32sig", "evilname", "coredump", "avxthreads",
+    "ptracer",
+)  # fmt: skip
+TASKS = (
+    *SLEEPERS[:-2],
+    *(f"avxthreads/{k}" for k in range(4)),
+    "ptracer",
+)
+READ = TASKS[:-1]  # the child of ptracer has a tracer already
+SUSPEND = "__x64_sys_rt_sigsuspend"
+RESTORE = "fpu__restore_sig"
+CURRENT = "((struct task_struct *) kgdb_info[kgdb_active.counter].task)->thread.fpu"
+
+
+@pytest.fixture(scope="module")
+def guest(kernel: Kernel) -> Iterator[Machine]:
+    with Machine(kernel.bzimage, guest_image()) as machine:
+        machine.boot(PROMPT, 120.0)
+        yield machine
+
+
+@dataclass(frozen=True)
+class Held:
+    """The sleeping tasks by name, what ptrace read of them, what fpu-state showed of them."""
+
+    pids: Mapping[str, int]
+    notes: Mapping[str, bytes]
+    shown: Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def held(guest: Machine, kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Held:
+    """Let every program fall asleep with its pattern, hold each with ptread, and look from GDB."""
+    folder = tmp_path_factory.mktemp("held")
+    pids = fall_asleep(guest)
+    notes = read_notes(guest, {name: pids[name] for name in READ})
+    commands = {name: f"fpu-state {pid} --format json" for name, pid in pids.items()}
+    guest.break_in()
+    shown = {
+        stub: {
+            name: json.loads(text)
+            for name, text in look(kernel, socket, folder, commands).items()
+        }
+        for stub, socket in (("kgdb", guest.kgdb), ("qemu", guest.gdbstub))
+    }  # fmt: skip
+    return Held(pids, notes, shown)
+
+
+def look(
+    kernel: Kernel, socket: Path, folder: Path, commands: Mapping[str, str | Sequence[str]]
+) -> dict[str, str]:
+    """Return what each of `commands` (one or several, by name) prints in GDB with gdbfpu."""
+    asked = ["source gdbfpu"]
+    for name, command in commands.items():
+        asked.append(f"echo @@{name}@\\n")
+        asked += [command] if isinstance(command, str) else command
+    with GdbRun(kernel, socket, [*asked, "echo @@end@\\n", "detach"], folder) as gdb:
+        parts = gdb.finish().split("@@")[1:]
+    said = dict(part.split("@\n", 1) for part in parts)
+    return {name: said[name].strip() for name in commands}
+
+
+def poll(guest: Machine, command: str, wanted: str) -> None:
+    """Run `command` in the guest until it prints `wanted`."""
+    deadline = time.monotonic() + COMMAND
+    while (output := guest.run(command, COMMAND).strip()) != wanted:
+        assert time.monotonic() < deadline, f"{command!r} says {output!r}, not {wanted!r}"
+
+
+def start(guest: Machine, program: str, interval: int) -> int:
+    """Start `program` in the guest, without end; return its pid."""
+    return int(guest.run(f"{program} 0 {interval} > /tmp/{program}.out & echo $!", COMMAND))
+
+
+def fall_asleep(guest: Machine) -> dict[str, int]:
+    pids = {name: start(guest, name, NEVER) for name in SLEEPERS}
+    leader, tracer = pids.pop("avxthreads"), pids["ptracer"]
+    poll(guest, f"ls /proc/{leader}/task | wc -l", "4")
+    threads = guest.run(f"ls /proc/{leader}/task", COMMAND).split()
+    pids.update({f"avxthreads/{k}": tid for k, tid in enumerate(sorted(map(int, threads)))})
+    children = f"grep -lE '^PPid:.{tracer}$' /proc/[0-9]*/status"
+    poll(guest, f"{children} | wc -l", "1")
+    pids["ptracer"] = int(guest.run(children, COMMAND).split("/")[2])
+    states = " ".join(f"/proc/{pid}/status" for pid in pids.values())
+    poll(guest, f"grep -hcE '^State:.[St]' {states} | sort -u", "1")
+    return pids
+
+
+def read_notes(guest: Machine, pids: Mapping[str, int]) -> dict[str, bytes]:
+    """Return each task's NT_X86_XSTATE as ptread has read it, which holds it from now on."""
+    for pid in pids.values():
+        guest.run(f"ptread {pid} > /tmp/note.{pid} &", COMMAND)
+    files = " ".join(f"/tmp/note.{pid}" for pid in pids.values())
+    poll(guest, f"cat {files} | wc -l", str(len(pids)))
+    packed = guest.run(f"cat {files} | gzip | base64", COMMAND)  # the console is slow
+    text = gzip.decompress(base64.b64decode(packed)).decode()
+    notes = dict(re.findall(r"^guest: ptread pid=(\d+) bytes=([0-9a-f]+)$", text, re.MULTILINE))
+    return {name: bytes.fromhex(notes[str(pid)]) for name, pid in pids.items()}
+
+
+def by_hand(note: bytes) -> dict[str, bytes]:
+    """Return the registers of an XSAVE image in the standard format (SDM volume 1, 13.4, 13.5)."""
+    top = note[3] >> 3 & 7
+    found = {"fcw": note[0:2], "fsw": note[2:4], "ftw": note[4:5], "mxcsr": note[24:28]}
+    for i in range(8):
+        found[f"st{i}"] = note[32 + 16 * i : 42 + 16 * i]
+        place = 32 + 16 * ((i - top) % 8)
+        found[f"mm{i}"] = note[place : place + 8]
+    for i in range(16):
+        found[f"xmm{i}"] = note[160 + 16 * i : 176 + 16 * i]
+        found[f"ymm{i}"] = found[f"xmm{i}"] + note[576 + 16 * i : 592 + 16 * i]
+    found["pkru"] = note[2688:2692]
+    return found
+
+
+def registers(shown: Mapping[str, Any]) -> dict[str, bytes]:
+    return {name: bytes.fromhex(r["bytes"]) for name, r in shown["registers"].items()}
+
+
+def check_pattern(program: str, found: Mapping[str, bytes]) -> None:
+    """Check every register that `program` documents, and that its other vectors are initial."""
+    pattern = PATTERNS[program]
+    assert {name: found[name] for name in pattern} == pattern
+    for i in range(16):
+        low = pattern.get(f"xmm{i}", bytes(16))
+        assert found[f"ymm{i}"] == pattern.get(f"ymm{i}", low + bytes(16))
+    if "mxcsr" not in pattern:
+        assert found["mxcsr"] == bytes.fromhex("801f0000")
+    if "fcw" not in pattern:
+        assert found["fcw"] == bytes.fromhex("7f03")
+
+
+@pytest.mark.parametrize("stub", ["kgdb", "qemu"])
+@pytest.mark.parametrize("name", TASKS)
+def test_state_is_the_documented_pattern(held: Held, name: str, stub: str) -> None:
+    shown = held.shown[stub][name]
+    assert shown["task"]["pid"] == held.pids[name]
+    assert shown["task"]["truth"] == "in memory: the task does not run"
+    assert (shown["task"]["cpu"], shown["task"]["live"]) == (None, False)
+    assert shown["defects"] == []
+    assert {r["from"] for r in shown["registers"].values()} == {"memory"}
+    check_pattern(name, registers(shown))
+
+
+@pytest.mark.parametrize("stub", ["kgdb", "qemu"])
+@pytest.mark.parametrize("name", READ)
+def test_state_is_what_ptrace_reads(held: Held, name: str, stub: str) -> None:
+    wanted, found = by_hand(held.notes[name]), registers(held.shown[stub][name])
+    assert {register: found[register] for register in wanted} == wanted
+
+
+def test_ptread_lets_its_task_go_on(guest: Machine) -> None:
+    pid = int(guest.run("x87calc 3 300 > /tmp/freed & echo $!", COMMAND))
+    reader = int(guest.run(f"ptread {pid} > /tmp/note & echo $!", COMMAND))
+    poll(guest, "wc -l < /tmp/note", "1")
+    assert guest.run(f"kill {reader}; wait {reader}; echo $?", COMMAND).split()[-1] == "0"
+    assert guest.run(f"wait {pid}; cat /tmp/freed", COMMAND).startswith("guest: x87calc")
+    assert guest.run("grep -c 'signals=3 ok' /tmp/freed", COMMAND).split() == ["1"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """Programs that take a signal every few milliseconds, by their pids."""
+
+    pids: Mapping[str, int]
+
+
+def values_of(text: str) -> list[str]:
+    return re.findall(r"^\$\d+ = (.*)$", text, re.MULTILINE)
+
+
+@pytest.fixture
+def running(guest: Machine) -> Iterator[Running]:
+    names = ("x87calc", "audiod", "ymmall", "ia32sig")
+    pids = {name: start(guest, name, 40) for name in names}
+    yield Running(pids)
+    guest.run(f"kill {' '.join(map(str, pids.values()))}; wait {pids['x87calc']}", COMMAND)
+
+
+def stop_of(function: str, pid: int, *commands: str) -> list[str]:
+    """Return the commands that stop where task `pid` enters `function`, and go on to `commands`."""
+    condition = f"$fpu_task()->pid == {pid}"
+    return ["delete", f"break *{function} if {condition}", "continue", "echo @\\n", *commands]
+
+
+def test_live_registers_over_the_gdbstub(
+    guest: Machine, kernel: Kernel, running: Running, tmp_path: Path
+) -> None:
+    """After the signal's return a program's registers are in the CPU, and so is its pattern."""
+    asked = ("fpu-state --format json", "info registers float", "print/x $mxcsr",
+             *(f"print/x $xmm{i}.v2_int64" for i in range(16)))  # fmt: skip
+    said = look(kernel, guest.gdbstub, tmp_path, {
+        name: stop_of(SUSPEND, running.pids[name], *asked)
+        for name in ("x87calc", "audiod", "ymmall")
+    })  # fmt: skip
+    for name, text in said.items():
+        answer, rest = text.split("@\n", 1)[1].split("\n", 1)
+        shown = json.loads(answer)
+        assert shown["task"]["pid"] == running.pids[name]
+        assert shown["task"]["truth"].startswith(f"live in CPU {shown['task']['cpu']}: x87")
+        found = registers(shown)
+        check_live(shown, found, rest)
+        if name == "ymmall":  # the upper halves are those of memory's last save: no oracle here
+            found = {**found, **{f"ymm{i}": PATTERNS[name][f"ymm{i}"] for i in range(16)}}
+        check_pattern(name, {**found, "ftw": PATTERNS[name].get("ftw", found["ftw"])})
+
+
+def test_forked_child_over_the_gdbstub(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+    """A child of forkexec lives too short to be caught asleep: its pattern is there at its end."""
+    pid = start(guest, "forkexec", 50)
+    commands = ['break *do_group_exit if $_streq($fpu_task()->comm, "forkexec")', "continue"]
+    commands += ["echo @\\n", "fpu-state --format json"]
+    said = look(kernel, guest.gdbstub, tmp_path, {"child": commands})["child"]
+    guest.run(f"kill {pid}; wait {pid}", COMMAND)
+    shown = json.loads(said.split("@\n", 1)[1])
+    assert (shown["task"]["comm"], shown["task"]["live"]) == ("forkexec", True)
+    assert shown["task"]["pid"] > pid
+    check_pattern("forkexec", registers(shown))
+
+
+def check_live(shown: Mapping[str, Any], found: Mapping[str, bytes], gdb_says: str) -> None:
+    """Check each register that is marked as the CPU's against GDB's own print of it."""
+    sources = {name: register["from"] for name, register in shown["registers"].items()}
+    vectors = re.findall(r"= \{(0x\w+), (0x\w+)\}", gdb_says)
+    assert len(vectors) == 16
+    for i, halves in enumerate(vectors):
+        assert sources[f"xmm{i}"] == "CPU"
+        assert sources[f"ymm{i}"] == "low half CPU, rest memory"
+        assert found[f"xmm{i}"] == b"".join(int(h, 16).to_bytes(8, "little") for h in halves)
+    stack = re.findall(r"^st(\d) .*raw 0x(\w+)\)", gdb_says, re.MULTILINE)
+    assert len(stack) == 8
+    for i, raw in stack:
+        name = f"st{(int(i) - gdb_offset(gdb_says)) % 8}"
+        assert (sources[name], sources[f"mm{i}"]) == ("CPU", "CPU")
+        assert found[name] == int(raw, 16).to_bytes(10, "little")
+    words = {"fcw": "fctrl", "fsw": "fstat"}
+    for name, register in words.items():
+        (word,) = re.findall(rf"^{register} +(0x\w+)", gdb_says, re.MULTILINE)
+        assert (sources[name], found[name]) == ("CPU", int(word, 16).to_bytes(2, "little"))
+    assert {sources[name] for name in ("ftw", "fop", "mxcsr_mask", "pkru")} == {"memory"}
+
+
+def gdb_offset(gdb_says: str) -> int:
+    """Return which physical register GDB calls st0: up to QEMU 7.2 number 0, whatever TOP is."""
+    version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
+    if int(re.findall(r"version (\d+)\.", version.stdout)[0]) >= 8:
+        return 0
+    (word,) = re.findall(r"^fstat +(0x\w+)", gdb_says, re.MULTILINE)
+    return int(word, 16) >> 11 & 7
+
+
+def test_signal_frames_over_the_gdbstub(
+    guest: Machine, kernel: Kernel, running: Running, tmp_path: Path
+) -> None:
+    said = look(kernel, guest.gdbstub, tmp_path, {
+        name: stop_of(RESTORE, pid, "fpu-state --sigframe --format json")
+        for name, pid in running.pids.items()
+    })  # fmt: skip
+    for name, text in said.items():
+        shown = json.loads(text.split("@\n", 1)[1])
+        assert (shown["format"], shown["defects"]) == ("sigframe", [])
+        assert shown["frame"]["ia32"] is (name == "ia32sig")
+        found = registers(shown)
+        if name == "ia32sig":  # an FSAVE image has the full tag word: physical 6 and 7 are valid
+            assert found["ftw"] == bytes.fromhex("ff0f")
+            found["ftw"] = PATTERNS[name]["ftw"]
+        check_pattern(name, found)
+
+
+def test_condition_on_a_register(
+    guest: Machine, kernel: Kernel, running: Running, tmp_path: Path
+) -> None:
+    """Only audiod has this MXCSR: all others are seen, and pass the breakpoint."""
+    condition = '$tested++ >= 0 && $fpu_reg($fpu_task(), "mxcsr") == 0xffc0'
+    commands = ["set $tested = 0", f"break copy_fpstate_to_sigframe if {condition}"]
+    commands += ["continue", "print $fpu_task()->pid"] * 5
+    output = look(kernel, guest.gdbstub, tmp_path, {"all": [*commands, "print $tested"]})["all"]
+    *stopped, tested = (int(value) for value in values_of(output))
+    assert stopped == [running.pids["audiod"]] * 5
+    assert tested >= 8
+
+
+def test_functions_over_the_gdbstub(
+    guest: Machine, kernel: Kernel, running: Running, tmp_path: Path
+) -> None:
+    pid = running.pids["x87calc"]
+    task = "$fpu_task()"
+    output = look(kernel, guest.gdbstub, tmp_path, {"all": stop_of(
+        SUSPEND, pid, f"print {task}->pid", f"print {task}->comm", f"print $fpu_live({task})",
+        f"print/x $fpu_xfeatures({task})",
+        "print/x $fpu_task()->thread.fpu.state.xsave.header.xfeatures",
+        f'print/x $fpu_reg({task}, "fcw")', f'print $fpu_reg({task}, "st3")',
+        f'print $fpu_reg({task}, "ymm3")[31]', f'print $fpu_reg({task}, "ymm99")',
+    )})["all"]  # fmt: skip
+    values = values_of(output)
+    assert values[0] == str(pid)
+    assert values[1].startswith('"x87calc\\000')
+    assert values[2] == "1"
+    assert values[3] == values[4] != "0x0"
+    assert values[5:8] == ["0xb7f", "1.5", "0 '\\000'"]
+    assert "$fpu_reg: the image has no register 'ymm99'" in output
+
+
+@pytest.fixture(scope="module")
+def over_kgdb(
+    guest: Machine, kernel: Kernel, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Return what GDB says over KGDB where a running program returns from its signal handler."""
+    pid = start(guest, "x87calc", 300)
+    guest.break_in()
+    questions = {
+        "bare": ["tbreak *fpu__restore_sig", "continue", "echo @\\n", f"print {CURRENT}",
+                 f"print {CURRENT}.state.xsave.header"],
+        "load": "source gdbfpu",
+        "printed": [f"print {CURRENT}", f"print {CURRENT}.state.xsave.header"],
+        "raw": [f"print/r {CURRENT}", f"print/r {CURRENT}.state.xsave.header"],
+        "features": f"print/x {CURRENT}.state.xsave.header.xfeatures",
+        "state": "fpu-state --format json",
+        "frame": "fpu-state --sigframe",
+        "pid": "print $fpu_task()->pid",
+        "reg": 'print/x $fpu_reg($fpu_task(), "fcw")',
+    }  # fmt: skip
+    commands = []
+    for name, asked in questions.items():
+        commands += [f"echo @@{name}@\\n", *([asked] if isinstance(asked, str) else asked)]
+    commands += ["echo @@end@\\n", "detach"]
+    with GdbRun(kernel, guest.kgdb, commands, tmp_path_factory.mktemp("kgdb")) as gdb:
+        said = dict(part.split("@\n", 1) for part in gdb.finish().split("@@")[1:])
+    guest.run(f"kill {pid}; wait {pid}", COMMAND)
+    return {**said, "started": str(pid)}
+
+
+def test_running_task_over_kgdb(over_kgdb: dict[str, str]) -> None:
+    shown = json.loads(over_kgdb["state"])
+    assert shown["task"]["pid"] == int(over_kgdb["started"])
+    assert shown["task"]["live"] is True
+    assert re.fullmatch(
+        r"live in CPU [01], which this stub does not show: memory is the last save, not now",
+        shown["task"]["truth"],
+    )
+    assert {r["from"] for r in shown["registers"].values()} == {"memory"}
+    assert over_kgdb["frame"].strip().splitlines() == [over_kgdb["frame"].strip()]
+    assert re.match(r"fpu-state: no frame can be read at 0x\w+: KGDB refuses", over_kgdb["frame"])
+    assert values_of(over_kgdb["pid"]) == [over_kgdb["started"]]
+    assert values_of(over_kgdb["reg"]) == ["0xb7f"]
+
+
+def test_printers_over_kgdb(over_kgdb: dict[str, str]) -> None:
+    bare, printed = values_of(over_kgdb["bare"]), values_of(over_kgdb["printed"])
+    (features,) = values_of(over_kgdb["features"])
+    assert len(bare) == 2
+    assert values_of(over_kgdb["raw"]) == bare
+    assert "state = {fsave = {cwd = " in bare[0]
+    names = names_of(int(features, 16))
+    assert printed[1] == f"{names} ({features}), standard"
+    assert f"state = {names} ({features}), standard; cwd 0xb7f, swd 0x1804, twd 0xf8" in printed[0]
+    assert len(printed[0]) < 300 < len(bare[0])
+
+
+def names_of(features: int) -> str:
+    names = {0: "x87", 1: "SSE", 2: "AVX", 3: "BNDREGS", 4: "BNDCSR", 9: "PKRU"}
+    return "|".join(name for bit, name in names.items() if features >> bit & 1)
+
+
+def test_nothing_went_wrong(guest: Machine) -> None:
+    guest.check()
+    assert guest.run("echo alive", COMMAND).split() == ["alive"]
