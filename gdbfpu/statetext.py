@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gdbfpu.render import render_table, to_json, value_lines
 from gdbfpu.state import TaskState
 from gdbfpu.tables import table
+from gdbfpu.views import Register
 
 __all__ = ("diff_json", "diff_table", "state_json", "state_raw", "state_table")
 
@@ -22,10 +23,10 @@ def state_table(state: TaskState, components: Sequence[str]) -> str:
 
 
 def state_json(state: TaskState, components: Sequence[str]) -> dict[str, Any]:
-    """Return `state` as an object; its schema is docs/decode.schema.json with `task` beside."""
+    """Return `state` as an object for `json.dumps`; docs/decode.schema.json describes it."""
     data = to_json(state.image, components)
     for name, register in data["registers"].items():
-        register["from"] = state.source(name)
+        register["source"] = state.source(name)
     return {"task": _task_json(state), **data}
 
 
@@ -45,32 +46,40 @@ def state_raw(state: TaskState, components: Sequence[str]) -> str:
 
 def diff_table(one: TaskState, other: TaskState, components: Sequence[str]) -> str:
     """Return the registers in which two states differ, a row each."""
-    values = {r.name: r for r in other.image.registers}
-    rows = []
-    for register in _chosen(one, components):
-        twin = values.get(register.name)
-        if twin is None or twin.raw != register.raw:
-            there = "\n".join(value_lines(twin)) if twin else "-"
-            rows.append((register.name, "\n".join(value_lines(register)), there))
+    rows = [(name, _value(a), _value(b)) for name, a, b in _differing(one, other, components)]
     names = [f"{s.task.comm} ({s.task.pid})" for s in (one, other)]
     heads = f"{_head(one)}\n{_head(other)}\n\n"
     return heads + (table(rows, ("register", *names)) if rows else "no register differs")
 
 
 def diff_json(one: TaskState, other: TaskState, components: Sequence[str]) -> dict[str, Any]:
-    """Return the registers in which two states differ as an object."""
-    values = {r.name: r for r in other.image.registers}
+    """Return the registers in which two states differ; `#/$defs/diff` of the schema has it."""
     differing = {
-        r.name: [r.raw.hex(), values[r.name].raw.hex() if r.name in values else None]
-        for r in _chosen(one, components)
-        if r.name not in values or values[r.name].raw != r.raw
+        name: [register.raw.hex() if register else None for register in pair]
+        for name, *pair in _differing(one, other, components)
     }
     return {"tasks": [_task_json(one), _task_json(other)], "registers": differing}
 
 
-def _chosen(state: TaskState, components: Sequence[str]) -> list[Any]:
+def _differing(
+    one: TaskState, other: TaskState, components: Sequence[str]
+) -> Iterator[tuple[str, Register | None, Register | None]]:
+    """Yield each register that is not the same in both, None where a state lacks it."""
+    left, right = _chosen(one, components), _chosen(other, components)
+    for name in {**left, **right}:
+        a, b = left.get(name), right.get(name)
+        if a is None or b is None or a.raw != b.raw:
+            yield name, a, b
+
+
+def _chosen(state: TaskState, components: Sequence[str]) -> dict[str, Register]:
     numbers = {state.image.component(name).number for name in components}
-    return [r for r in state.image.registers if not numbers or r.component in numbers]
+    registers = state.image.registers
+    return {r.name: r for r in registers if not numbers or r.component in numbers}
+
+
+def _value(register: Register | None) -> str:
+    return "\n".join(value_lines(register)) if register else "-"
 
 
 def _head(state: TaskState) -> str:

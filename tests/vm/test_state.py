@@ -172,7 +172,7 @@ def test_state_is_the_documented_pattern(held: Held, name: str, stub: str) -> No
     assert shown["task"]["truth"] == "in memory: the task does not run"
     assert (shown["task"]["cpu"], shown["task"]["live"]) == (None, False)
     assert shown["defects"] == []
-    assert {r["from"] for r in shown["registers"].values()} == {"memory"}
+    assert {r["source"] for r in shown["registers"].values()} == {"memory"}
     check_pattern(name, registers(shown))
 
 
@@ -254,7 +254,7 @@ def test_forked_child_over_the_gdbstub(guest: Machine, kernel: Kernel, tmp_path:
 
 def check_live(shown: Mapping[str, Any], found: Mapping[str, bytes], gdb_says: str) -> None:
     """Check each register that is marked as the CPU's against GDB's own print of it."""
-    sources = {name: register["from"] for name, register in shown["registers"].items()}
+    sources = {name: register["source"] for name, register in shown["registers"].items()}
     vectors = re.findall(r"= \{(0x\w+), (0x\w+)\}", gdb_says)
     assert len(vectors) == 16
     for i, halves in enumerate(vectors):
@@ -372,7 +372,7 @@ def test_running_task_over_kgdb(over_kgdb: dict[str, str]) -> None:
         r"live in CPU [01], which this stub does not show: memory is the last save, not now",
         shown["task"]["truth"],
     )
-    assert {r["from"] for r in shown["registers"].values()} == {"memory"}
+    assert {r["source"] for r in shown["registers"].values()} == {"memory"}
     assert over_kgdb["frame"].strip().splitlines() == [over_kgdb["frame"].strip()]
     assert re.match(r"fpu-state: no frame can be read at 0x\w+: KGDB refuses", over_kgdb["frame"])
     assert values_of(over_kgdb["pid"]) == [over_kgdb["started"]]
