@@ -202,10 +202,11 @@ def _tif_flags(kernel: Kernel, task: int) -> int:
 
 
 def _find_tif(kernel: Kernel) -> int:
-    """Return which bit is TIF_NEED_FPU_LOAD: it is set in every task that does not run.
+    """Return which bit is TIF_NEED_FPU_LOAD.
 
-    The macro is not in DWARF, and no type came with its move, so sleeping tasks are asked.
-    Where they do not tell, it is the older one.
+    The macro is not in DWARF, and no type came with its move, so sleeping tasks are asked: at
+    the time of the move every task had it set when it left a CPU (earlier kernels set it only
+    when the task comes back). Where they do not tell, it is the older bit.
     """
     running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
     users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)

@@ -12,11 +12,19 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from gdbfpu.errors import UsageError
-from gdbfpu.probes import CATALOGUE
+from gdbfpu.probes import CATALOGUE, GROUPS
 from gdbfpu.report import SORTS
 from gdbfpu.xfeatures import COMPONENTS
 
-__all__ = ("HelpShown", "Parser", "complete", "report_parser", "state_parser", "trace_parser")
+__all__ = (
+    "HelpShown",
+    "Parser",
+    "complete",
+    "info_parser",
+    "report_parser",
+    "state_parser",
+    "trace_parser",
+)
 
 
 class HelpShown(Exception):
@@ -60,22 +68,32 @@ def trace_parser() -> Parser:
     )
     verbs = parser.add_subparsers(dest="verb", metavar="on|off|status|clear|probes", required=True)
     _add_on(verbs.add_parser("on", help="plant the probes", description="Plant the probes."))
+    listing = (
+        "list the functions that can be probed, which this kernel has, and what serves instead"
+    )
+    _add_probes(verbs.add_parser("probes", help=listing, description=f"{listing.capitalize()}."))
     for verb, text in (
         ("off", "take the probes out of the kernel, end the event file, keep the totals"),
         ("status", "show what is traced, how each probe resumes, and how many hits there were"),
         ("clear", "forget all totals"),
-        ("probes", "list the functions that can be probed, and which this kernel has"),
     ):
         verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
     return parser
+
+
+def _add_probes(parser: Parser) -> None:
+    parser.add_argument("--group", action="append", default=[], choices=GROUPS, dest="groups",
+        help="list only this group; may be given again")  # fmt: skip
 
 
 def _add_on(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     functions = tuple(probe.function for probe in CATALOGUE)
     add("--probe", action="append", default=[], metavar="FUNCTION", dest="probes",
-        help="trace this function; may be given again (default: all that the kernel has)"
+        help="trace this function; may be given again (default: signal frame save and sanitizing)"
         ).completions = functions  # type: ignore[attr-defined]  # fmt: skip
+    add("--group", action="append", default=[], choices=GROUPS, dest="groups",
+        help="trace the functions of this group; may be given again")  # fmt: skip
     add("--pid", action="append", default=[], type=_count, metavar="PID", dest="pids",
         help="record only this task; may be given again")  # fmt: skip
     add("--comm", action="append", default=[], metavar="GLOB", dest="comms",
@@ -105,6 +123,18 @@ def report_parser() -> Parser:
     add("--format", choices=("table", "json", "csv"), default="table",
         help="default: %(default)s")  # fmt: skip
     add("--out", metavar="FILE", help="write the report to this new file")
+    return parser
+
+
+def info_parser() -> Parser:
+    """Return the parser of `fpu-info`."""
+    parser = Parser(
+        prog="fpu-info",
+        description="Show how the kernel handles the FPU, and what each CPU has to do with it;\n"
+        "each value with the place it was read from.",
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table",
+        help="default: %(default)s")  # fmt: skip
     return parser
 
 

@@ -54,7 +54,8 @@ class Resume:
 
     `address` is where it stands, `next_pc` where the CPU goes on; `register` is what it
     writes (None: nothing but the program counter), from the registers that `inputs` weighs
-    (name to factor) plus `constant`, cut to `bits` and sign-extended if `signed`.
+    (name to factor) plus `constant`, cut to `bits` and sign-extended if `signed`; with `loads`
+    that sum is the address of the `bits` it takes from memory.
     """
 
     address: int
@@ -65,20 +66,24 @@ class Resume:
     constant: int = 0
     bits: int = 64
     signed: bool = False
+    loads: bool = False
 
     @property
     def writes(self) -> int:
         """Return how many registers a resume has to write; each is a packet on the wire."""
         return 1 + (self.register is not None)
 
-    def effect(self, read: Callable[[str], int]) -> dict[str, int]:
+    def effect(self, read: Callable[[str], int], load: Callable[[int, int], int]) -> dict[str, int]:
         """Return the registers to write (name to u64), the program counter last.
 
-        `read` gives a general register's value (u64) before the instruction.
+        `read` gives the value (u64) of a general register or of gs_base before the instruction,
+        `load` that of so many bytes (second argument) at an address.
         """
         if self.register is None:
             return {"rip": self.next_pc}
         total = self.constant + sum(read(name) * factor for name, factor in self.inputs)
+        if self.loads:
+            total = load(total & _U64, self.bits // 8)
         value = total & ((1 << self.bits) - 1)
         if self.signed and value >> (self.bits - 1):
             value -= 1 << self.bits
@@ -91,7 +96,7 @@ def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | No
     `code` is what memory holds now (the file on disk may differ: alternatives, ftrace), best
     the whole function, so that loops back into the prologue are seen. The place is passed
     once per call, before any of `arguments` (register names) is overwritten, and costs as few
-    register writes as can be had. None when no instruction qualifies.
+    transfers as can be had. None when no instruction qualifies.
     """
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
     disassembler.detail = True
@@ -99,7 +104,7 @@ def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | No
     end = min((t for t in _jump_targets(instructions) if t >= address), default=_U64)
     # From a jump's target on, an instruction may be passed more than once a call.
     places = [r for r in _candidates(instructions, arguments) if r.address < end]
-    return min(places, key=lambda r: r.writes, default=None)
+    return min(places, key=lambda r: r.writes + r.loads, default=None)
 
 
 def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator[Resume]:
@@ -163,6 +168,8 @@ def _value_of(instruction: Any) -> _Value:
         return _address_value(instruction, source, register, bits)
     if source.type == x86.X86_OP_IMM and instruction.id == x86.X86_INS_MOV:
         return {"register": register, "constant": source.imm, "bits": bits}
+    if source.type == x86.X86_OP_MEM:
+        return _per_cpu_value(instruction, source, register, bits)
     name = _register(instruction, source)
     if name is None:
         return None
@@ -176,6 +183,16 @@ def _register(instruction: Any, operand: Any) -> str | None:
         return None
     name = instruction.reg_name(operand.reg)
     return name if name in _WIDE else None
+
+
+def _per_cpu_value(instruction: Any, source: Any, register: str, bits: int) -> _Value:
+    """Return the value of a per-CPU variable, as `mov %gs:current_task,%rax` loads it."""
+    if source.mem.segment != x86.X86_REG_GS or instruction.id != x86.X86_INS_MOV:
+        return None
+    value = _address_value(instruction, source, register, bits)
+    if value is None or value["inputs"]:
+        return None
+    return {**value, "inputs": (("gs_base", 1),), "loads": True}
 
 
 def _address_value(instruction: Any, source: Any, register: str, bits: int) -> _Value:

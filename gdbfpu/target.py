@@ -45,8 +45,20 @@ class Target(Protocol):
     def symbol_size(self, name: str) -> int:
         """Return the bytes of the object called `name`, 0 when not known."""
 
+    def task_argument(self, function: str) -> tuple[str, str] | None:
+        """Return the register of `function`'s first argument that leads to a task, and how.
+
+        That is `fpu` for a `struct fpu *`, `task` for a `struct task_struct *`, None for none.
+        """
+
+    def inlined_copies(self, function: str) -> tuple[int, ...]:
+        """Return the addresses where `function` was inlined, empty where it was not."""
+
     def register(self, name: str) -> int | None:
         """Return general register `name` (`rdi`, `gs_base`) of the stopped thread, if known."""
+
+    def control_register(self, cpu: int, name: str) -> int | None:
+        """Return control register `name` (`cr0`) of CPU number `cpu`, None where it is hidden."""
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
         """Return the x87 and SSE registers that CPU number `cpu` holds, as far as they are shown.

@@ -149,7 +149,7 @@ class Tracer:
     def _subject(self, probe: Probe, caller: Task) -> Task:
         if probe.subject == "current":
             return caller
-        argument = self.model.kernel.target.register("rdi") or 0
+        argument = self.model.kernel.target.register(probe.register) or 0
         address = self.model.task_of(argument) if probe.subject == "fpu" else argument
         return caller if address == caller.address else self.model.kernel.task(address)
 
@@ -157,8 +157,9 @@ class Tracer:
         model, state = self.model, self.options.state
         target = model.kernel.target
         fpu = model.fpu_of(task.address)
-        image = model.image(fpu) if state == "full" else b""
-        header = None if state == "none" else model.header(fpu, image)
+        none = state == "none" or task.kthread
+        image = model.image(fpu) if state == "full" and not none else b""
+        header = None if none else model.header(fpu, image)
         mask = header[0] if header else 0
         hit = Hit(
             seq=self.seq + 1,
@@ -174,7 +175,7 @@ class Tracer:
             xfeatures=f"{header[0]:#x}" if header else None,
             xcomp_bv=f"{header[1]:#x}" if header else None,
             components=xfeatures.names(mask),
-            live=model.live(task.address),
+            live=task is caller and not task.kthread and model.live(task.address),
             backtrace=target.backtrace(self.options.backtrace) if self.options.backtrace else (),
             caller_pid=caller.pid,
             caller_comm=caller.comm,

@@ -23,8 +23,9 @@ __all__ = ("ProbeBreakpoint",)
 class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
     """A breakpoint on the function of `probe`, which begins at `address`.
 
-    `on_hit` records a hit and returns whether the kernel shall stay stopped; `on_error` takes
-    the reason why a hit could not be recorded or resumed.
+    `gs_base` gives the stopped CPU's, which KGDB does not show; `on_hit` records a hit and
+    returns whether the kernel shall stay stopped; `on_error` takes the reason why a hit could
+    not be recorded or resumed.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         target: GdbTarget,
         probe: Probe,
         address: int,
+        gs_base: Callable[[], int],
         on_hit: Callable[[Probe], bool],
         on_error: Callable[[str], None],
     ) -> None:
@@ -41,6 +43,7 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         self.probe = probe
         self.passes = 0
         self._target = target
+        self._gs_base = gs_base
         self._on_hit = on_hit
         self._on_error = on_error
         self._effect: dict[str, int] = {}
@@ -74,14 +77,17 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         return self._on_hit(self.probe)
 
     def _compute(self) -> bool:
-        self._effect = self.resume.effect(self._register) if self.resume else {}
+        self._effect = self.resume.effect(self._register, self._load) if self.resume else {}
         return False
 
     def _register(self, name: str) -> int:
-        value = self._target.register(name)
+        value = self._gs_base() if name == "gs_base" else self._target.register(name)
         if value is None:
             raise gdb.error(f"register {name} cannot be read")
         return value
+
+    def _load(self, address: int, size: int) -> int:
+        return int.from_bytes(self._target.read_memory(address, size), "little")
 
     def _write(self) -> bool:
         for name, value in self._effect.items():

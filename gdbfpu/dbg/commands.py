@@ -16,7 +16,16 @@ from gdbfpu import probes
 from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.fpu import FpuModel
-from gdbfpu.options import HelpShown, Parser, complete, report_parser, state_parser, trace_parser
+from gdbfpu.info import facts
+from gdbfpu.options import (
+    HelpShown,
+    Parser,
+    complete,
+    info_parser,
+    report_parser,
+    state_parser,
+    trace_parser,
+)
 from gdbfpu.render import render_table, to_json
 from gdbfpu.report import Report, collect
 from gdbfpu.state import find_task, read_frame, read_state
@@ -78,6 +87,7 @@ def register() -> Session:
     verbs = {"on": _on, "off": _off, "status": _status, "clear": _clear, "probes": _probes}
     _Command(trace_parser(), lambda arguments: verbs[arguments.verb](session, arguments))
     _Command(report_parser(), lambda arguments: _report(session, arguments))
+    _Command(info_parser(), lambda arguments: _info(session, arguments))
     _Command(state_parser(), lambda arguments: _state(session, arguments))
     return session
 
@@ -92,7 +102,8 @@ def _on(session: Session, arguments: argparse.Namespace) -> None:
         quiet=arguments.quiet,
     )
     out = Path(arguments.out).expanduser() if arguments.out else None
-    for line in session.on(options, arguments.probes, out):
+    chosen = probes.select(session.target, arguments.probes, arguments.groups)
+    for line in session.on(options, chosen, out):
         gdb.write(f"fpu-trace: {line}\n")
     if not options.quiet:
         gdb.write(HIT_HEADING + "\n")
@@ -125,15 +136,28 @@ def _clear(session: Session, _: argparse.Namespace) -> None:
     gdb.write("fpu-trace: totals cleared\n")
 
 
-def _probes(session: Session, _: argparse.Namespace) -> None:
+def _probes(session: Session, arguments: argparse.Namespace) -> None:
     target = session.target
     rows = []
     for probe in probes.CATALOGUE:
-        address = target.symbol_address(probe.function)
-        era = f"{probe.since} to {probe.until}" if probe.until else f"since {probe.since}"
-        where = f"{address:#x}" if address is not None else "not in this kernel"
-        rows.append((probe.function, where, era, probe.purpose))
-    gdb.write(table(rows, ("function", "address", "kernels", "what it does")) + "\n")
+        if not arguments.groups or probe.group in arguments.groups:
+            address = target.symbol_address(probe.function)
+            era = f"{probe.since} to {probe.until}" if probe.until else f"since {probe.since}"
+            why = probes.unavailable(target, probe)
+            where = why if address is None or why else f"{address:#x}"
+            rows.append((probe.group, probe.function, where, era, probe.purpose))
+    headers = ("group", "function", "address, or why not", "kernels", "what it does")
+    gdb.write(table(rows, headers) + "\n")
+
+
+def _info(session: Session, arguments: argparse.Namespace) -> None:
+    found = facts(session.model, session.build_id)
+    if arguments.format == "json":
+        text = json.dumps({fact.item: {"value": fact.value, "from": fact.source} for fact in found})
+    else:
+        rows = [(fact.item, fact.value, fact.source) for fact in found]
+        text = table(rows, ("item", "value", "read from"))
+    gdb.write(text + "\n")
 
 
 def _state(session: Session, arguments: argparse.Namespace) -> None:

@@ -46,7 +46,8 @@ def register_functions(session: Session) -> None:
         return model.header(model.fpu_of(_address(who)))[0]
 
     def live(who: Any) -> int:
-        return int(session.model.live(_address(who)))
+        address, model = _address(who), session.model
+        return int(model.kernel.running_on(address) is not None and model.live(address))
 
     def register(who: Any, name: Any) -> Any:
         return _register_value(session.model, _address(who), name.string())

@@ -16,7 +16,7 @@ from typing import Any
 import gdb
 
 import gdbfpu
-from gdbfpu import dwarf, fpu, identity, kernel, probes, xstate
+from gdbfpu import dwarf, fpu, identity, kernel, xstate
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, MissingSymbol, UsageError
@@ -96,20 +96,25 @@ class Session:
             raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
         return Path(name)
 
-    def on(self, options: Options, names: Sequence[str], out: Path | None) -> tuple[str, ...]:
-        """Plant the probes called `names` (all for none); return a line about each.
+    def on(
+        self, options: Options, chosen: Sequence[tuple[Probe, int]], out: Path | None
+    ) -> tuple[str, ...]:
+        """Plant the probes `chosen` at their functions' addresses; return a line about each.
 
         Nothing is planted unless everything needed is there.
         """
         if self.breakpoints:
             raise UsageError("tracing is on already: say `fpu-trace off` first")
         model, target = self.model, self.target
-        chosen = probes.select(target, names)
         model.kernel.current()
         with contextlib.ExitStack() as undo:
             points = []
             for probe, address in chosen:
-                points.append(ProbeBreakpoint(target, probe, address, self._hit, self._failed))
+                points.append(
+                    ProbeBreakpoint(
+                        target, probe, address, model.kernel.gs_base, self._hit, self._failed
+                    )
+                )
                 undo.callback(points[-1].delete)
             writer = EventWriter(out, self._header(model)) if out else None
             undo.pop_all()

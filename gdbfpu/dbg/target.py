@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import gdb
 
@@ -13,6 +15,8 @@ from gdbfpu.target import MAX_READ, Thread
 __all__ = ("GdbTarget",)
 
 _U64 = (1 << 64) - 1
+_ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
+_SUBJECTS = {"struct fpu": "fpu", "struct task_struct": "task"}
 _MAX_CODE = 4096  # bytes of a function worth looking at
 
 
@@ -61,6 +65,31 @@ class GdbTarget:
         except gdb.error:
             return 0
 
+    def task_argument(self, function: str) -> tuple[str, str] | None:
+        """Return the register of the first argument that leads to a task: `fpu` or `task`."""
+        free = list(_ARGUMENTS)
+        try:
+            for field in gdb.parse_and_eval(function).type.fields():
+                kind = field.type.strip_typedefs()
+                taken = free[: 1 if kind.sizeof <= 8 else 2 if kind.sizeof <= 16 else 0]
+                del free[: len(taken)]
+                if kind.code != gdb.TYPE_CODE_PTR:
+                    continue
+                subject = _SUBJECTS.get(str(kind.target().unqualified()))
+                if subject and taken:
+                    return taken[0], subject
+        except gdb.error:
+            pass
+        return None
+
+    def inlined_copies(self, function: str) -> tuple[int, ...]:
+        """Return the addresses where `function` was inlined, as GDB finds them in DWARF."""
+        try:
+            places = gdb.decode_line(function)[1] or ()
+        except gdb.error:
+            return ()
+        return tuple(sorted(place.pc for place in places))
+
     def register(self, name: str) -> int | None:
         """Return register `name` of the stopped thread as u64, None where the stub hides it."""
         try:
@@ -72,18 +101,30 @@ class GdbTarget:
         """Set register `name` of the stopped thread to `value` (u64); raise gdb.error."""
         gdb.parse_and_eval(f"${name} = {value:#x}")
 
+    def control_register(self, cpu: int, name: str) -> int | None:
+        """Return control register `name` of CPU number `cpu`, None over KGDB, which hides it."""
+        with self._on_cpu(cpu) as shown:
+            return self.register(name) if shown else None
+
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
         """Return what CPU number `cpu` holds of the x87 and SSE registers; nothing over KGDB."""
-        before = gdb.selected_thread()
+        with self._on_cpu(cpu) as shown:
+            try:
+                return _vector_registers(self._shows_physical_stack()) if shown else {}
+            except gdb.error:
+                return {}
+
+    @contextmanager
+    def _on_cpu(self, cpu: int) -> Iterator[bool]:
+        """Select the thread that is CPU number `cpu`; tell whether the stub has such a one."""
         threads = [t for t in self._inferior.threads() if t.ptid[1] == cpu + 1]
         if self.stub != "qemu" or not threads:
-            return {}
-        frame = gdb.selected_frame()
+            yield False
+            return
+        before, frame = gdb.selected_thread(), gdb.selected_frame()
         threads[0].switch()
         try:
-            return _vector_registers(self._shows_physical_stack())
-        except gdb.error:
-            return {}
+            yield True
         finally:
             before.switch()
             frame.select()

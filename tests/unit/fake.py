@@ -20,6 +20,9 @@ class FakeTarget:
         self.all_threads: tuple[Thread, ...] = (self.stopped,)
         self.frames: tuple[str, ...] = ()
         self.fpu: dict[int, dict[str, bytes]] = {}
+        self.control: dict[tuple[int, str], int] = {}
+        self.arguments: dict[str, tuple[str, str]] = {}
+        self.inlined: dict[str, tuple[int, ...]] = {}
         self.reads: list[tuple[int, int]] = []
 
     def put(self, address: int, data: bytes) -> None:
@@ -46,8 +49,17 @@ class FakeTarget:
     def symbol_size(self, name: str) -> int:
         return self.sizes.get(name, 0)
 
+    def task_argument(self, function: str) -> tuple[str, str] | None:
+        return self.arguments.get(function)
+
+    def inlined_copies(self, function: str) -> tuple[int, ...]:
+        return self.inlined.get(function, ())
+
     def register(self, name: str) -> int | None:
         return self.registers.get(name)
+
+    def control_register(self, cpu: int, name: str) -> int | None:
+        return self.control.get((cpu, name))
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
         return self.fpu.get(cpu, {})

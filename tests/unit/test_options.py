@@ -34,6 +34,7 @@ def test_trace_on_by_default():
     assert trace("on") == {
         "verb": "on",
         "probes": [],
+        "groups": [],
         "pids": [],
         "comms": [],
         "state": "header",
@@ -47,12 +48,14 @@ def test_trace_on_by_default():
 def test_trace_on_with_everything():
     words = (
         "on --probe copy_fpstate_to_sigframe --probe no_such --pid 5 --pid 0x10 --comm X* "
-        "--comm a --state full --backtrace 4 --limit 100 --quiet --out /tmp/f"
+        "--group signal --group xfd --comm a --state full --backtrace 4 --limit 100 --quiet "
+        "--out /tmp/f"
     )
     assert trace(*words.split()) == {
         "verb": "on",
         "probes": ["copy_fpstate_to_sigframe", "no_such"],
         "pids": [5, 16],
+        "groups": ["signal", "xfd"],
         "comms": ["X*", "a"],
         "state": "full",
         "backtrace": 4,
@@ -70,7 +73,12 @@ def test_parsers_share_nothing_between_uses():
     assert trace("on", "--pid", "2")["pids"] == [2]
 
 
-@pytest.mark.parametrize("verb", ["off", "status", "clear", "probes"])
+def test_probes_of_a_group():
+    assert trace("probes") == {"verb": "probes", "groups": []}
+    assert trace("probes", "--group", "ptrace") == {"verb": "probes", "groups": ["ptrace"]}
+
+
+@pytest.mark.parametrize("verb", ["off", "status", "clear"])
 def test_verbs_without_options(verb):
     assert trace(verb) == {"verb": verb}
 
@@ -188,7 +196,17 @@ def complete_verbs(parser):
 # --- completion
 
 ON = (
-    *("--backtrace", "--comm", "--help", "--limit", "--out", "--pid", "--probe", "--quiet"),
+    *(
+        "--backtrace",
+        "--comm",
+        "--group",
+        "--help",
+        "--limit",
+        "--out",
+        "--pid",
+        "--probe",
+        "--quiet",
+    ),
     "--state",
 )
 PROBES = ("copy_fpstate_to_sigframe", "fpstate_sanitize_xstate")
@@ -224,7 +242,7 @@ def test_completion_of_fpu_trace(text, expected):
 def test_completion_of_probes():
     found = complete(trace_parser(), "on --probe ")
     assert set(PROBES) <= set(found)
-    assert complete(trace_parser(), "on --probe copy_") == PROBES[:1]
+    assert complete(trace_parser(), "on --probe copy_fps") == PROBES[:1]
     assert complete(trace_parser(), "on --quiet --probe fpstate") == PROBES[1:]
 
 

@@ -7,7 +7,7 @@ import pytest
 from fake import FakeTarget
 
 from gdbfpu.errors import MissingSymbol, UsageError
-from gdbfpu.probes import CATALOGUE, select
+from gdbfpu.probes import CATALOGUE, GROUPS, select, unavailable
 
 SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
 
@@ -86,4 +86,67 @@ def test_arguments_as_the_kernel_declares_them(function, subject, registers):
 def test_catalogue_names_each_function_once():
     functions = [probe.function for probe in CATALOGUE]
     assert len(set(functions)) == len(functions)
-    assert {probe.subject for probe in CATALOGUE} <= {"current", "fpu", "task"}
+    assert {probe.subject for probe in CATALOGUE} <= {"current", "fpu", "task", "typed"}
+
+
+# --- groups, jobs, and what this kernel's declarations say
+
+
+def test_a_group_is_the_newest_function_of_each_of_its_jobs():
+    names = ("switch_fpu_return", "copy_fpregs_to_fpstate", "__switch_to", SIGFRAME)
+    target = kernel_with(**{name: at for at, name in enumerate(names, 1)})
+    assert chosen(target, ()) == [(SIGFRAME, 4)]
+    found = [(probe.function, address) for probe, address in select(target, (), ["switch"])]
+    assert found == [("copy_fpregs_to_fpstate", 2), ("switch_fpu_return", 1)]
+    both = select(target, ["__switch_to"], ["switch"])
+    assert [probe.function for probe, _ in both] == [
+        "__switch_to",
+        "copy_fpregs_to_fpstate",
+        "switch_fpu_return",
+    ]
+
+
+def test_a_group_that_this_kernel_has_nothing_of():
+    with pytest.raises(MissingSymbol):
+        select(kernel_with(**{SIGFRAME: 1}), (), ["xfd"])
+
+
+def test_default_probes_are_of_the_signal_group_only():
+    assert {probe.group for probe in CATALOGUE if probe.default} == {"signal"}
+    assert set(GROUPS) == {
+        *("signal", "switch", "task", "ptrace", "kernel", "xfd", "kvm", "fault"),
+    }
+
+
+def test_declaration_tells_whose_state_it_is():
+    """fpu__copy took two struct fpu up to 5.1, two tasks later; uabi_buf has its task third."""
+    target = kernel_with(fpu__copy=1, copy_xstate_to_uabi_buf=2, exit_thread=3)
+    target.arguments = {"fpu__copy": ("rdi", "fpu"), "copy_xstate_to_uabi_buf": ("rdx", "task")}
+    names = ["fpu__copy", "copy_xstate_to_uabi_buf", "exit_thread"]
+    found = [(p.subject, p.register) for p, _ in select(target, names)]
+    assert found == [("fpu", "rdi"), ("task", "rdx"), ("current", "rdi")]
+
+
+def test_noinstr_code_is_refused_over_kgdb_only():
+    target = kernel_with(
+        exc_device_not_available=0x2500, __noinstr_text_start=0x2000, __noinstr_text_end=0x2600
+    )
+    with pytest.raises(UsageError, match="exc_device_not_available cannot be probed: noinstr"):
+        select(target, ["exc_device_not_available"])
+    with pytest.raises(MissingSymbol):
+        select(target, (), ["switch"])
+    target.symbols["exc_device_not_available"] = 0x2600
+    assert chosen(target, ["exc_device_not_available"]) == [("exc_device_not_available", 0x2600)]
+    target.symbols["exc_device_not_available"] = 0x2000
+    target.stub = "qemu"
+    assert chosen(target, ["exc_device_not_available"]) == [("exc_device_not_available", 0x2000)]
+
+
+def test_why_a_probe_is_unavailable():
+    target = kernel_with(**{SIGFRAME: 1, "xfpregs_get": 2})
+    target.inlined = {"fpu__drop": (0x1234, 0x5678)}
+    said = {probe.function: unavailable(target, probe) for probe in CATALOGUE}
+    assert said[SIGFRAME] == said["xfpregs_get"] == ""
+    assert said["save_xstate_sig"] == f"not in this kernel; {SIGFRAME} there"
+    assert said["fpu__drop"] == "inlined at 0x1234, 0x5678"
+    assert said[SANITIZE] == "not in this kernel"

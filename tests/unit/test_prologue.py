@@ -22,6 +22,10 @@ ARGUMENTS = ("rdi", "rsi", "rdx")
 SOURCE = Path(__file__).parents[1] / "data" / "cpu" / "execute.c"
 
 
+def no_load(address, size):
+    raise AssertionError(f"nothing is to be loaded, and {address:#x} is asked for")
+
+
 class Cpu:
     """This machine's CPU, executing single instructions (tests/data/cpu/execute.c)."""
 
@@ -95,7 +99,7 @@ SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 
 
 def assert_is_what_the_cpu_does(cpu, resume, code, registers, flags):
-    written = resume.effect(registers.__getitem__)
+    written = resume.effect(registers.__getitem__, no_load)
     assert list(written)[-1] == "rip"
     assert len(written) == resume.writes
     rip, after, values = cpu.execute(code, registers, flags)
@@ -242,7 +246,6 @@ REFUSED = (
     "mov 8(%rdi), %rax",
     "mov %rdi, 8(%rsp)",
     "movl $1, (%rdi)",
-    "mov %gs:8, %rax",
     "mov %ax, %bx",
     "mov %al, %bl",
     "mov %ah, %bl",
@@ -425,14 +428,14 @@ def test_a_place_is_passed_once_a_call(assemble, lines, expected):
 
 def test_effect_of_a_place_without_a_register():
     resume = Resume(address=16, next_pc=20, text="endbr64")
-    assert resume.effect({}.__getitem__) == {"rip": 20}
+    assert resume.effect({}.__getitem__, no_load) == {"rip": 20}
     assert resume.writes == 1
 
 
 def test_effect_is_cut_and_extended():
     def effect(**fields):
         resume = Resume(0, 4, "", register="rax", **fields)
-        return resume.effect({"rdi": 0xFFFFFFFF80000001, "rsi": 3}.__getitem__)["rax"]
+        return resume.effect({"rdi": 0xFFFFFFFF80000001, "rsi": 3}.__getitem__, no_load)["rax"]
 
     assert effect(inputs=(("rdi", 1),)) == 0xFFFFFFFF80000001
     assert effect(inputs=(("rdi", 1),), bits=32) == 0x80000001
@@ -441,3 +444,50 @@ def test_effect_is_cut_and_extended():
     assert effect(inputs=(("rdi", 1), ("rsi", 4)), constant=-14) == 0xFFFFFFFF7FFFFFFF
     assert effect(constant=-1, bits=32) == 0xFFFFFFFF
     assert effect(constant=-1) == 0xFFFFFFFFFFFFFFFF
+
+
+# --- per-CPU variables
+
+
+@pytest.mark.parametrize(
+    ("code", "register", "address", "size"),
+    [
+        ("65488b0c25c0ab0100", "rcx", 0x1ABC0, 8),  # mov %gs:0x1abc0,%rcx
+        ("654c8b3c25c0ab0100", "r15", 0x1ABC0, 8),  # mov %gs:0x1abc0,%r15
+        ("65448b055b8aff7e", "r8", ADDRESS + 8 + 0x7EFF8A5B, 4),  # mov %gs:0x7eff8a5b(%rip),%r8d
+    ],
+)
+def test_a_per_cpu_load_is_taken_from_memory(code, register, address, size):
+    resume = choose(bytes.fromhex(code) + b"\xc3", ADDRESS, ("rdi",))
+    asked = []
+
+    def load(at, count):
+        asked.append((at, count))
+        return 0x1122334455667788 & ((1 << 8 * count) - 1)
+
+    base = 0xFFFF88801F200000
+    written = resume.effect({"gs_base": base}.__getitem__, load)
+    assert asked == [((base + address) % (1 << 64), size)]
+    value = 0x1122334455667788 if size == 8 else 0x55667788
+    assert written == {register: value, "rip": ADDRESS + len(code) // 2}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "488b0c25c0ab0100",  # mov 0x1abc0,%rcx: not per CPU
+        "64488b0c25c0ab0100",  # mov %fs:0x1abc0,%rcx
+        "65488b4810",  # mov %gs:0x10(%rax),%rcx
+        "6548030c25c0ab0100",  # add %gs:0x1abc0,%rcx
+        "658a0c25c0ab0100",  # mov %gs:0x1abc0,%cl
+        "6548890c25c0ab0100",  # mov %rcx,%gs:0x1abc0
+    ],
+)
+def test_no_other_load_is_chosen(code):
+    assert choose(bytes.fromhex(code) + b"\xc3", ADDRESS, ("rdi",)) is None
+
+
+def test_a_load_costs_as_much_as_a_write():
+    load, move, nop = bytes.fromhex("65488b0c25c0ab0100"), b"\x48\x89\xd8", b"\x90"
+    assert choose(load + move + b"\xc3", ADDRESS, ()).address == ADDRESS + 9
+    assert choose(load + nop + b"\xc3", ADDRESS, ()).address == ADDRESS + 9
