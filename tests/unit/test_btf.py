@@ -329,6 +329,16 @@ def test_bit_field_in_the_last_byte():
         made.members("over")
 
 
+def test_places_with_and_without_bit_fields():
+    """24 bits of place beside the width, 32 where no member is a bit-field."""
+    made = Btf()
+    number = made.int()
+    made.record("s", 1 << 21, ("far", number, (1 << 24) - 32), flag=1)
+    made.record("plain", 1 << 29, ("far", number, (1 << 32) - 32))
+    assert made.members() == (Member("far", (1 << 21) - 4, 4),)
+    assert made.members("plain") == (Member("far", (1 << 29) - 4, 4),)
+
+
 def test_unnamed_struct_by_its_typedef():
     made = Btf()
     number = made.int()
