@@ -173,7 +173,8 @@ def read_frame(model: FpuModel, address: int) -> FpuImage:
             f"no frame can be read at {address:#x}: KGDB refuses user memory on some kernels; "
             "QEMU's gdbstub reads it while that task runs"
         ) from error
-    return decode(image, format="sigframe", tables=model.xstate.tables)
+    found = decode(image, format="sigframe", tables=model.xstate.tables)
+    return replace(found, reason="as the kernel writes it for a signal handler")
 
 
 def _rest(target: Target, address: int, known: int, size: int) -> bytes:

@@ -59,7 +59,7 @@ def register_functions(session: Session) -> None:
         (
             "fpu_reg",
             '$fpu_reg(TASK, NAME) - register NAME ("ymm3") of TASK: a number up to 8 bytes,\n'
-            "a long double for st(i), else an array of bytes.",
+            "a long double for st(i), else an array of 64-bit numbers, lowest first.",
             register,
         ),
     ):
@@ -81,4 +81,5 @@ def _register_value(model: FpuModel, address: int, name: str) -> Any:
         return gdb.Value(raw.ljust(16, b"\0"), gdb.lookup_type("long double"))
     if len(raw) <= 8:
         return gdb.Value(int.from_bytes(raw, "little"))
-    return gdb.Value(raw, gdb.lookup_type("unsigned char").array(len(raw) - 1))
+    words = -(-len(raw) // 8)
+    return gdb.Value(raw.ljust(8 * words, b"\0"), gdb.lookup_type("unsigned long").array(words - 1))

@@ -64,10 +64,6 @@ class _Fpu:
     def __init__(self, value: Any) -> None:
         self._value = value
 
-    def to_string(self) -> str:
-        """Return the type's name."""
-        return "struct fpu"
-
     def children(self) -> Iterator[tuple[str, Any]]:
         """Yield each member with its name."""
         for member in self._value.type.fields():

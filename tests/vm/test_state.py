@@ -308,10 +308,12 @@ def test_condition_on_a_register(
     condition = '$tested++ >= 0 && $fpu_reg($fpu_task(), "mxcsr") == 0xffc0'
     commands = ["set $tested = 0", f"break copy_fpstate_to_sigframe if {condition}"]
     commands += ["continue", "print $fpu_task()->pid"] * 5
+    commands += ['print/x $fpu_reg($fpu_task(), "xmm7")']
     output = look(kernel, guest.gdbstub, tmp_path, {"all": [*commands, "print $tested"]})["all"]
-    *stopped, tested = (int(value) for value in values_of(output))
-    assert stopped == [running.pids["audiod"]] * 5
-    assert tested >= 8
+    *stopped, xmm7, tested = values_of(output)
+    assert stopped == [str(running.pids["audiod"])] * 5
+    assert xmm7 == "{0x400921fb54442d11, 0xfe37e43c8800759c}"  # 3.14159265358979, -1e300
+    assert int(tested) >= 8
 
 
 def test_functions_over_the_gdbstub(
@@ -324,14 +326,14 @@ def test_functions_over_the_gdbstub(
         f"print/x $fpu_xfeatures({task})",
         "print/x $fpu_task()->thread.fpu.state.xsave.header.xfeatures",
         f'print/x $fpu_reg({task}, "fcw")', f'print $fpu_reg({task}, "st3")',
-        f'print $fpu_reg({task}, "ymm3")[31]', f'print $fpu_reg({task}, "ymm99")',
+        f'print/x $fpu_reg({task}, "pkru")', f'print $fpu_reg({task}, "ymm99")',
     )})["all"]  # fmt: skip
     values = values_of(output)
     assert values[0] == str(pid)
     assert values[1].startswith('"x87calc\\000')
     assert values[2] == "1"
     assert values[3] == values[4] != "0x0"
-    assert values[5:8] == ["0xb7f", "1.5", "0 '\\000'"]
+    assert values[5:8] == ["0xb7f", "1.5", "0x0"]
     assert "$fpu_reg: the image has no register 'ymm99'" in output
 
 
@@ -388,6 +390,7 @@ def test_printers_over_kgdb(over_kgdb: dict[str, str]) -> None:
     names = names_of(int(features, 16))
     assert printed[1] == f"{names} ({features}), standard"
     assert f"state = {names} ({features}), standard; cwd 0xb7f, swd 0x1804, twd 0xf8" in printed[0]
+    assert printed[0].startswith("{last_cpu = ")
     assert len(printed[0]) < 300 < len(bare[0])
 
 
