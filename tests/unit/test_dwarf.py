@@ -128,6 +128,7 @@ def test_bit_fields(layouts, said):
         ("empty", "", False, 0),
         ("extended", "", False, None),
         ("comm", "", False, 16),
+        ("const_nothing", "", True, None),
     ],
 )
 def test_what_a_member_is(layouts, path, type_name, pointer, count):

@@ -418,6 +418,11 @@ def test_absurd_number_of_cpus(world, count):
         kernel_of(world)
 
 
+def test_an_smp_kernel_on_one_cpu(world):
+    world.target.put_int(SYMBOLS["nr_cpu_ids"], 1, 4)
+    assert kernel_of(world).cpu_offsets == CPU_OFFSETS[:1]
+
+
 def test_the_most_cpus_a_kernel_can_have(world):
     world.target.put_int(SYMBOLS["nr_cpu_ids"], 8192, 4)
     table = world.target.symbols["__per_cpu_offset"] = 0xFFFFFFFF82000000

@@ -32,7 +32,7 @@ class Cpu:
     def __init__(self, program: Path):
         self.process = subprocess.Popen(
             [program, f"{ADDRESS:x}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )  # its own alarm ends it after a minute, and the read below with it
+        )  # its own alarm ends an execution that takes ten seconds, and the read below with it
 
     def execute(self, code: bytes, registers: dict[str, int], flags: int = 0):
         """Return rip, RFLAGS and the registers afterwards; rip is None after a signal."""

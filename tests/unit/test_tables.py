@@ -156,6 +156,25 @@ def test_table_of_tasks():
     assert "\x1b" not in text
 
 
+def test_numbers_end_and_names_begin_below_each_other():
+    lines = table_report(report(), "task", "", colour=False).split("\n")
+    heading, xorg, evil = lines[0], lines[2], lines[3]
+    for name in ("task", "FPU", "components", "first"):
+        at = heading.index(name)
+        assert xorg[at - 1] == evil[at - 1] == " "
+        assert " " not in (xorg[at], evil[at])
+    for name in ("thread", "pid", SIGFRAME, SANITIZE, "CPU", "live", "memory"):
+        end = heading.index(name) + len(name)
+        assert xorg[end] == evil[end] == " "
+        assert " " not in (xorg[end - 1], evil[end - 1])
+    heading, _, *hits = table_report(report(), "probe", "", colour=False).split("\n")[:4]
+    at = heading.index("function")
+    assert [line[at - 1 :] for line in hits] == [f" {SIGFRAME}", f" {SANITIZE}"]
+    end = heading.index("hits") + 4
+    assert [line[:end].strip() for line in hits] == ["55", "6"]
+    assert [line[end - 1] for line in hits] == ["5", "6"]
+
+
 def test_table_of_tasks_in_an_order():
     text = table_report(report(), "task", "pid", colour=False)
     assert [row[1] for row in cells(text)[1:]] == ["7", "30", "40"]

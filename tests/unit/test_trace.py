@@ -29,9 +29,9 @@ from gdbfpu.target import Thread
 from gdbfpu.totals import Totals
 from gdbfpu.trace import Options, Tracer
 
-SIGFRAME = Probe("copy_fpstate_to_sigframe", "", "current", 3, "4.2")
-SANITIZE = Probe("fpstate_sanitize_xstate", "", "fpu", 1, "4.2")
-OLD = Probe("__sanitize_i387_state", "", "task", 1, "2.6.35")
+SIGFRAME = Probe("copy_fpstate_to_sigframe", "signal", "", "current", 3, "4.2")
+SANITIZE = Probe("fpstate_sanitize_xstate", "signal", "", "fpu", 1, "4.2")
+OLD = Probe("__sanitize_i387_state", "signal", "", "task", 1, "2.6.35")
 HITS = GOLDEN["hits"]
 KEYS = {
     *("seq", "time_ns", "function", "thread", "pid", "tgid", "comm", "cpu", "task", "fpu"),
@@ -190,6 +190,9 @@ def test_thread_of_a_task_that_gdb_does_not_know_yet(traced):
     world.target.all_threads += (Thread(12, 11),)
     assert setup.hit(SANITIZE).thread == 12
     assert setup.hit(SIGFRAME, tracer).thread == 110
+    world.target.threads = lambda: pytest.fail("asked for all threads again")
+    world.run(tracer, 1)
+    assert setup.hit(SANITIZE).thread == 12
 
 
 def test_threads_are_vcpus_under_the_gdbstub():
@@ -401,16 +404,16 @@ def test_a_task_in_an_old_ones_place_has_its_own_totals(world):
 def test_use_is_looked_for_at_hits_1_2_4_8_until_it_shows(world, monkeypatch, answers, asked_at):
     task = world.add(5)
     setup = Setup(world)
-    left, asked = list(answers), []
+    left, asked, done = list(answers), [], []
 
     def uses_fpu(model, whose):
         assert whose.pid == 5
-        asked.append(setup.tracer.seq + 1)  # the hit being recorded
+        asked.append(1 + len(done))
         return left.pop(0)
 
     monkeypatch.setattr(FpuModel, "uses_fpu", uses_fpu)
     for _ in range(20):
-        setup.hit(task=task)
+        done.append(setup.hit(task=task))
     assert asked == asked_at
     assert setup.totals.tasks[(task, 5)].uses_fpu is answers[-1]
 

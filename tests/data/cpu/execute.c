@@ -66,7 +66,6 @@ int main(int argc, char **argv)
 	catch(SIGBUS, leave);
 	catch(SIGILL, leave);
 	catch(SIGFPE, leave);
-	alarm(60);
 	while (scanf("%60s %llx", text, (unsigned long long *)&flags) == 2) {
 		for (int i = 0; i < 16; i++)
 			if (scanf("%llx", (unsigned long long *)&in[i]) != 1)
@@ -75,8 +74,10 @@ int main(int argc, char **argv)
 		for (int i = 0; text[2 * i]; i++)
 			sscanf(text + 2 * i, "%2hhx", code + i);
 		rip = (greg_t)code;
+		alarm(10);
 		if (!sigsetjmp(back, 1))
 			raise(SIGUSR1);
+		alarm(0);
 		if (how)
 			printf("signal %d", how);
 		else

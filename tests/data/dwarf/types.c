@@ -46,6 +46,7 @@ struct outer {
 	long double extended;
 	_Bool flag;
 	char comm[16];
+	const void *const_nothing;
 };
 
 struct flexible { unsigned count; struct inner entries[]; };
@@ -140,6 +141,7 @@ int main(void)
 	MEMBER(outer, extended);
 	MEMBER(outer, flag);
 	MEMBER(outer, comm);
+	MEMBER(outer, const_nothing);
 	MEMBER(flexible, count);
 	printf("flexible entries %zu 0\n", offsetof(struct flexible, entries));
 	MEMBER(packed, wide);
