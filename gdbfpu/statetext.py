@@ -10,6 +10,7 @@ from gdbfpu.render import render_table, to_json, value_lines
 from gdbfpu.state import TaskState
 from gdbfpu.tables import table
 from gdbfpu.views import Register
+from gdbfpu.xsave import in_use, parse_header
 
 __all__ = ("diff_json", "diff_table", "state_json", "state_raw", "state_table")
 
@@ -34,8 +35,10 @@ def state_raw(state: TaskState, components: Sequence[str]) -> str:
     """Return the bytes that memory holds of each component, whatever the header says."""
     chosen = [state.image.component(name) for name in components] or state.image.components
     lines = [_head(state)]
+    header = parse_header(state.raw) if state.image.xfeatures is not None else None
     for component in chosen:
-        used = "in use" if component.in_use else "initial by the header"
+        bit = header is None or in_use(header) >> component.number & 1
+        used = "in use" if bit else "initial by the header"
         lines.append(f"\n{component.name}, {used}")
         start = component.offset or 0
         raw = state.raw[start : start + (component.size or 0)]

@@ -23,9 +23,13 @@ REGS_ACTIVE = FPU + 5
 LIVE = {"mxcsr": b"\x80\x9f\0\0", "st0": b"\xb0" * 10, "xmm7": b"\xd7" * 16}
 
 
-def state(comm, live=None) -> TaskState:
-    """The recorded state of `comm` with its pattern; with `live` it runs, and a stub shows that."""
-    hit = next(h for h in GOLDEN["hits"] if h["comm"] == comm and h["header"]["xfeatures"])
+def state(comm, live=None, saved=True) -> TaskState:
+    """The recorded state of `comm` with its pattern; with `live` it runs, and a stub shows that.
+
+    Without `saved` it is the state before the first save: the header in memory is zero.
+    """
+    hits = (hit for hit in GOLDEN["hits"] if hit["comm"] == comm)
+    hit = next(hit for hit in hits if bool(hit["header"]["xfeatures"]) is saved)
     world, task = golden_world(hit, "qemu")
     world.target.put_int(task + REGS_ACTIVE, bool(live), 1)
     if live:
@@ -80,6 +84,14 @@ def test_raw_dump_is_memory_even_where_a_cpu_has_newer():
     dumped = bytes.fromhex("".join(line.split(":")[1] for line in lines if line[:2] == "  "))
     assert dumped == running.raw[160:416]
     assert dumped[7 * 16 :][:16] == bytes.fromhex("112d4454fb2109409c7500883ce437fe")
+
+
+def test_raw_dump_tells_the_bits_of_the_header_in_memory():
+    running = state("audiod", LIVE, saved=False)
+    assert [c.in_use for c in running.image.components] == [True, True, False]
+    lines = state_raw(running, ()).splitlines()
+    parts = [line for line in lines if line.endswith(("in use", "by the header"))]
+    assert parts == [f"{name}, initial by the header" for name in ("x87", "SSE", "AVX")]
 
 
 def test_raw_dump_of_all_components():
