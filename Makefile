@@ -53,7 +53,7 @@ test-vm: setup
 	@$(KERNEL_FIRST) && $(PY) -m pytest tests/vm
 
 test-kernels: setup
-	@$(PY) -m qemu.matrix
+	@$(PY) -m tests.vm.matrix
 
 lint: setup
 	$(PY) -m ruff check . $(SCRIPTS)

@@ -32,6 +32,7 @@ class Entry:
     kind: str
     stubs: tuple[str, ...]
     configs: Path
+    cpus: tuple[str, ...] = ("max",)
     version: str = ""
     config: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from qemu.given import PREFERRED, given_pair
 from qemu.kernels import cached
 from qemu.sources import TARBALL_VARIABLE
 
-__all__ = ("FALLBACK", "kernel_name", "main")
+__all__ = ("FALLBACK", "availability", "kernel_name", "main")
 
 FALLBACK = "kgdb-5.10"
 """The kernel that is used where PREFERRED cannot be had."""
@@ -34,18 +34,23 @@ def kernel_name() -> str:
     named = os.environ.get("KERNEL")
     if named:
         return named
-    available, reason = _available(load()[PREFERRED])
+    available, reason = availability(load()[PREFERRED])
     chosen = PREFERRED if available else FALLBACK
     print(f"kernel: {chosen}, as {PREFERRED} {reason}", file=sys.stderr, flush=True)
     return chosen
 
 
-def _available(entry: Entry) -> tuple[bool, str]:
-    """Return whether a kernel can be had without asking for anything large, and the reason."""
+def availability(entry: Entry) -> tuple[bool, str]:
+    """Return whether a kernel can be had, found out without a large download, and the reason.
+
+    Raises SetupError.
+    """
     if given_pair(entry.name):
         return True, "is given by VMLINUX and BZIMAGE"
     if cached(entry).is_dir():
         return True, "is in the cache"
+    if entry.kind != "tarball":
+        return True, f"is Debian {entry.suite}'s"
     if path := os.environ.get(TARBALL_VARIABLE):
         return True, f"is built from {path}"
     if "://" not in entry.url:

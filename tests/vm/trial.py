@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One kernel over one stub: run the guest programs under a trace, and judge what gdbfpu says.
+
+The other side of each comparison is what the programs announce, and the pattern one sleeps with.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qemu.console import PROMPT
+from qemu.guest.image import test_image
+from qemu.guest.patterns import PATTERNS
+from qemu.kernels import Kernel
+from qemu.vm import Machine
+from tests.vm.gdbrun import GdbRun, events
+
+SAVE = "copy_fpstate_to_sigframe"
+EVIL = r"evil\x1b[31m\x07\x0a\xff\xfe"
+SIGNALS = 25  # for each program or thread; a trace takes 30 to 60 hits a second
+PROGRAMS = (
+    "ymmall", "x87calc", "mmxplay", "audiod", "avxthreads", "intonly", "ia32sig", "evilname",
+    "coredump", "forkexec", "ptracer",
+)  # fmt: skip
+USERS = {"ymmall", "x87calc", "mmxplay", "audiod", "avxthreads", "ia32sig", EVIL, "coredump"}
+BOOT = 120.0  # seconds
+GDB = 120.0  # seconds for GDB to read a vmlinux of 600 MB and plant the probes; it takes about ten
+GUEST = 240.0  # seconds for the programs to end while every signal stops the kernel
+END = 120.0  # seconds for the report and the state
+# What GDB and the commands say when something is wrong; how a probe resumes and how many hits there
+# were is no complaint.
+COMPLAINT = re.compile(
+    r"^(?:fpu-[a-z]+: (?!.*(?: resumed | hits so far)).*|.*not recorded.*|Error .*)$", re.MULTILINE
+)
+
+
+@dataclass
+class Outcome:
+    """What worked; a cell is empty where it was not reached, and `problems` has a line for each."""
+
+    kernel: Kernel
+    cpu: str
+    stub: str
+    boots: str = ""
+    layouts: str = ""
+    hits: str = ""
+    users: str = ""
+    state: str = ""
+    problems: list[str] = field(default_factory=list)
+
+
+def commands(folder: Path, sleeper: int) -> list[str]:
+    return [
+        "source gdbfpu",
+        f"fpu-trace on --quiet --out {folder}/events",
+        "echo READY\\n",
+        "continue",
+        f"fpu-report --format json --out {folder}/report",
+        "echo @@state@\\n",
+        f"fpu-state {sleeper} --format json",
+        "echo @@end@\\n",
+        "fpu-trace off",
+        "detach",
+    ]
+
+
+def trial(outcome: Outcome, folder: Path) -> None:
+    """Boot the kernel, trace its guest programs over the stub, note in `outcome` what worked."""
+    kernel, stub = outcome.kernel, outcome.stub
+    with Machine(kernel.bzimage, test_image(), cpu=outcome.cpu) as machine:
+        started = time.monotonic()
+        machine.boot(PROMPT, BOOT)
+        outcome.boots = f"{time.monotonic() - started:.0f} s"
+        sleeper = int(machine.run("(ymmall 0 1000000 > /dev/null & echo $!)", 20.0))
+        announced, output = traced(machine, kernel, stub, commands(folder, sleeper), folder)
+        machine.run("echo alive", 20.0)
+    outcome.problems += COMPLAINT.findall(output)
+    judge(outcome, announced, folder)
+    outcome.state = judge_state(outcome, output)
+
+
+def traced(
+    machine: Machine, kernel: Kernel, stub: str, asked: list[str], folder: Path
+) -> tuple[list[str], str]:
+    """Return what the programs announced and what GDB printed."""
+    socket = machine.kgdb if stub == "kgdb" else machine.gdbstub
+    if stub == "kgdb":
+        machine.break_in()
+    with GdbRun(kernel, socket, asked, folder) as gdb:
+        gdb.wait_for("READY", GDB)
+        starts = " ".join(f"{name} {SIGNALS} 4 &" for name in PROGRAMS[:-1])
+        output = machine.run(f"{starts} ptracer 3 1 & wait", GUEST)
+        if stub == "kgdb":
+            machine.break_in()
+        else:
+            gdb.interrupt()
+        return [line for line in output.splitlines() if line.startswith("guest: ")], gdb.finish(END)
+
+
+def judge(outcome: Outcome, announced: list[str], folder: Path) -> None:
+    names = {line.split()[1] for line in announced if line.endswith(" ok")}
+    if missing := set(PROGRAMS) - names:
+        outcome.problems.append(f"guest programs failed: {', '.join(sorted(missing))}")
+    if not (folder / "events").exists():
+        outcome.layouts = outcome.hits = "no"
+        return
+    header, hits = events(folder / "events")
+    outcome.layouts = f"{header['switching']}, {header['xsave_format']}"
+    judge_hits(outcome, announced, hits, lazy=header["switching"] == "lazy")
+    if (folder / "report").exists():
+        judge_users(outcome, json.loads((folder / "report").read_text()))
+    else:
+        outcome.users = "no"
+
+
+def wanted_hits(announced: list[str], *, lazy: bool) -> dict[str, int]:
+    """Return how often each task, by its pid, has its state saved for a signal."""
+    wanted = {"forkexec": SIGNALS}
+    for line in announced:
+        _, name, *_ = line.split()
+        if name not in ("ptracer", "forkexec"):
+            (pid,) = re.findall(r" pid=(\d+)", line)
+            (count,) = re.findall(r"signals=(\d+)", line)
+            wanted[pid] = 0 if lazy and name == "intonly" else int(count)
+    return wanted
+
+
+def judge_hits(
+    outcome: Outcome, announced: list[str], hits: list[dict[str, Any]], *, lazy: bool
+) -> None:
+    wanted = wanted_hits(announced, lazy=lazy)
+    saves = [hit for hit in hits if hit["function"] == SAVE]
+    found = Counter(str(hit["pid"]) for hit in saves)
+    found["forkexec"] = sum(
+        hit["comm"] == "forkexec" and str(hit["pid"]) not in wanted for hit in saves
+    )
+    differing = {key: (found[key], count) for key, count in wanted.items() if found[key] != count}
+    total = sum(found[key] for key in wanted)
+    outcome.hits = f"{total} of {sum(wanted.values())}"
+    if differing:
+        told = (f"{key}: {got} of {count}" for key, (got, count) in differing.items())
+        outcome.problems.append(f"hits differ from the signals announced: {', '.join(told)}")
+
+
+def judge_users(outcome: Outcome, report: dict[str, Any]) -> None:
+    uses = {task["comm"]: task["uses_fpu"] for task in report["tasks"]}
+    wrong = sorted(name for name in USERS if uses.get(name) is not True)
+    wrong += ["intonly"] * (uses.get("intonly") is not False)
+    outcome.users = "no" if wrong else "yes"
+    if wrong:
+        outcome.problems.append(f"the report is wrong about {', '.join(wrong)}")
+
+
+def judge_state(outcome: Outcome, output: str) -> str:
+    """Compare the sleeping ymmall's registers with its pattern."""
+    text = output.partition("@@state@\n")[2].partition("@@end@")[0]
+    try:
+        registers = json.loads(text)["registers"]
+    except (ValueError, KeyError):
+        return "no"
+    pattern = PATTERNS["ymmall"]
+    shown = {name: registers.get(name, {}).get("bytes") for name in pattern}
+    if wrong := [name for name, data in pattern.items() if shown[name] != data.hex()]:
+        outcome.problems.append(f"fpu-state is wrong about {', '.join(wrong)}")
+        return "no"
+    return "yes"
