@@ -314,7 +314,7 @@ def test_truncated_file(binaries, symbols, tmp_path, version):
 def test_damaged_file_never_raises_anything_else(binaries, symbols, tmp_path, version):
     rng, data = random.Random(version), binaries[version].read_bytes()
     anchor, refused = symbols[version]["anchor"], 0
-    for _ in range(120):
+    for _ in range(60):
         damaged = bytearray(data)
         for _ in range(rng.choice((1, 5, 50))):
             damaged[rng.choice((rng.randrange(64), rng.randrange(len(data))))] = rng.randrange(256)
@@ -325,4 +325,4 @@ def test_damaged_file_never_raises_anything_else(binaries, symbols, tmp_path, ve
         except GdbFpuError as error:
             assert_one_line(error)
             refused += 1
-    assert refused > 20
+    assert refused > 10
