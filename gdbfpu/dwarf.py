@@ -70,7 +70,7 @@ def build_id(vmlinux: Path) -> str | None:
         for section in elf.iter_sections():
             if isinstance(section, NoteSection):
                 for note in section.iter_notes():
-                    if note["n_type"] == "NT_GNU_BUILD_ID":
+                    if (note["n_name"], note["n_type"]) == ("GNU", "NT_GNU_BUILD_ID"):
                         return str(note["n_desc"])
     return None
 

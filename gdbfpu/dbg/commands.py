@@ -6,13 +6,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from pathlib import Path
 from typing import Callable
 
 import gdb
 
 from gdbfpu import probes
+from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.fpu import FpuModel
@@ -34,8 +34,6 @@ from gdbfpu.tables import HIT_HEADING, csv_report, table, table_report
 from gdbfpu.trace import Options
 
 __all__ = ("register",)
-
-_PROGRESS_AFTER = 2.0  # seconds
 
 
 class _Command(gdb.Command):  # type: ignore[misc]
@@ -66,19 +64,6 @@ class _Command(gdb.Command):  # type: ignore[misc]
         """Return what `word`, the end of `text` by GDB's idea of words, can become."""
         typed = text.split(" ")[-1]
         return [c[len(typed) - len(word) :] for c in complete(self._parser, text)]
-
-
-class _Progress:
-    """Says how far a walk got, once it takes long."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + _PROGRESS_AFTER
-
-    def __call__(self, count: int) -> None:
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _PROGRESS_AFTER
-            gdb.write(f"reading tasks: {count} so far ...\n")
-            gdb.flush()
 
 
 def register() -> Session:
@@ -119,6 +104,8 @@ def _off(session: Session, _: argparse.Namespace) -> None:
 def _status(session: Session, _: argparse.Namespace) -> None:
     totals, tracer = session.totals, session.tracer
     on = bool(session.breakpoints)
+    if tracer is not None:
+        gdb.write(f"layouts come from {tracer.model.kernel.layouts.source}\n")
     gdb.write(
         f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {len(totals.tasks)} tasks, "
         f"{totals.filtered} filtered out\n"
@@ -197,7 +184,7 @@ def _frame_address(session: Session, text: str) -> int:
 
 
 def _report(session: Session, arguments: argparse.Namespace) -> None:
-    report = collect(session.model, session.totals, _Progress())
+    report = collect(session.model, session.totals, Progress("tasks"))
     text = _render(report, arguments)
     if not arguments.out:
         gdb.write(text + "\n")

@@ -16,19 +16,23 @@ from typing import Any
 import gdb
 
 import gdbfpu
-from gdbfpu import dwarf, fpu, identity, kernel, xstate
+from gdbfpu import debuginfo, fpu, identity, kernel, xstate
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
+from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.errors import GdbFpuError, MissingSymbol, UsageError
+from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.events import EventWriter
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Kernel
+from gdbfpu.kgdb import waiting_cpus
 from gdbfpu.probes import Probe
 from gdbfpu.tables import hit_line
 from gdbfpu.totals import Totals
 from gdbfpu.trace import Options, Tracer
 
 __all__ = ("Session",)
+
+_MOST_DRAINED = 1000  # hits under way that are taken before probes go, at the most
 
 
 class Session:
@@ -43,6 +47,9 @@ class Session:
         self._target: GdbTarget | None = None
         self._model: FpuModel | None = None
         self._pagination = False
+        self._draining = False
+        if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; breakpoints go when GDB detaches
+            gdb.events.gdb_exiting.connect(lambda _: self.off())
         for name in ("connection_removed", "exited", "new_objfile"):
             if hasattr(gdb.events, name):  # connection_removed is there since GDB 11
                 getattr(gdb.events, name).connect(self._connection_ended)
@@ -78,11 +85,13 @@ class Session:
         """Return the model of `target`, and begin new totals if it is another kernel."""
         vmlinux = self._vmlinux()
         build_id = identity.verify(target, vmlinux)
-        found = [target.symbol_address(n) for n in (*fpu.ANCHORS, *kernel.ANCHORS)]
-        anchors = [address for address in found if address is not None]
-        if not anchors:
-            raise MissingSymbol(fpu.ANCHORS[0])
-        layouts = dwarf.read_layouts(vmlinux, (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES), anchors)
+        layouts = debuginfo.read_layouts(
+            target,
+            vmlinux,
+            (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES),
+            (*fpu.ANCHORS, *kernel.ANCHORS),
+            Progress("bytes of BTF"),
+        )
         model = fpu.probe(Kernel(target, layouts))
         known = build_id or model.kernel.banner()
         if known != self._known:
@@ -123,6 +132,7 @@ class Session:
         gdb.events.stop.connect(self._stopped)
         self._pagination = bool(gdb.parameter("pagination"))
         gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
+        gdb.execute("define hook-detach\nfpu-trace off\nend")
         return tuple(self.describe(point) for point in self.breakpoints)
 
     def _header(self, model: FpuModel) -> dict[str, Any]:
@@ -147,8 +157,13 @@ class Session:
         return f"{point.probe.function} at {point.address:#x}, {way}"
 
     def off(self) -> bool:
-        """Take every probe out of the kernel and end the event file; return whether it was on."""
+        """Take every probe out of the kernel and end the event file; return whether it was on.
+
+        Over KGDB, hits that other CPUs have under way are taken first.
+        """
         was_on = bool(self.breakpoints)
+        if was_on and self.tracer is not None and self._model is not None:
+            self._drain(self._model)
         while self.breakpoints:
             point = self.breakpoints.pop()
             if point.is_valid():
@@ -156,9 +171,26 @@ class Session:
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
             gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
+            gdb.execute("define hook-detach\nend")
         if self.tracer is not None:
             self.tracer.close()
         return was_on
+
+    def _drain(self, model: FpuModel) -> None:
+        """Let each CPU that waits to report a hit report it, and stop there.
+
+        The kernel runs for as long as that takes: nothing else lets such a CPU out of KGDB
+        once the probe it hit is gone. See `gdbfpu.kgdb`.
+        """
+        with contextlib.suppress(
+            gdb.error, GdbFpuError
+        ):  # a kernel that is gone has nothing under way
+            self._draining = True
+            for _ in range(_MOST_DRAINED):
+                if not waiting_cpus(model.kernel):
+                    break
+                gdb.execute("continue", False, True)
+        self._draining = False
 
     def clear(self) -> None:
         """Forget all totals; a trace that is on goes on from nothing."""
@@ -168,24 +200,33 @@ class Session:
 
     def _hit(self, probe: Probe) -> bool:
         tracer = self.tracer
-        if tracer is None or tracer.full:
+        if tracer is None:
             return False
+        if tracer.full:
+            return self._enough(tracer)
         before = tracer.seq
         try:
             hit = tracer.hit(probe)
             if hit is not None and not tracer.options.quiet:
                 gdb.write(hit_line(hit) + "\n")
                 gdb.flush()
-            return tracer.full
+            return self._enough(tracer)
         except KeyboardInterrupt:
             if tracer.seq == before:  # it is not recorded, and shall be tried again
                 raise
             return True
 
+    def _enough(self, tracer: Tracer) -> bool:
+        """Return whether the kernel shall stay stopped here: no CPU may be left at a probe."""
+        wanted = tracer.full or self._draining
+        return wanted and not waiting_cpus(tracer.model.kernel)
+
     def _failed(self, reason: str) -> None:
         self.totals.errors[reason] += 1
 
     def _stopped(self, _event: Any) -> None:
+        if self._draining:
+            return
         if self.breakpoints and self.tracer is not None and self.tracer.full:
             limit = self.tracer.options.limit
             self.off()

@@ -184,8 +184,8 @@ _ask = {
     "twd": "->thread.fpu.state.fxsave.twd", "mxcsr": "->thread.fpu.state.fxsave.mxcsr",
     "flags": "->thread_info.flags",
 }
-_stop = ProbeBreakpoint.stop
-def stop(self):
+_record = ProbeBreakpoint._record
+def record(self):
     said = {}
     for key, path in _ask.items():
         said[key] = gdb.execute("print/x " + _task + path, to_string=True).split("= ")[1].strip()
@@ -195,8 +195,8 @@ def stop(self):
     said["thread"] = gdb.execute("print $_thread", to_string=True).split("= ")[1].strip()
     said["lwp"] = gdb.selected_thread().ptid[1]
     gdb.write("ORACLE " + json.dumps(said) + "\\n")
-    return _stop(self)
-ProbeBreakpoint.stop = stop
+    return _record(self)
+ProbeBreakpoint._record = record
 end
 """
 
@@ -281,6 +281,31 @@ def test_no_breakpoint_stays(guest: Machine, kernel: Kernel, tmp_path: Path, end
     else:
         assert "signals=10 ok" in guest.run("ymmall 10 5", 20.0)
     guest.check()
+
+
+BUSY = "ymmall 0 5 & x87calc 0 5 & audiod 0 5 & mmxplay 0 5 & avxthreads 0 5 & ptracer 9999 1 &"
+
+
+@pytest.mark.parametrize("end", ["limit", "off", "detach", "quit"])
+def test_guest_runs_on_though_both_cpus_were_at_probes(
+    guest: Machine, kernel: Kernel, tmp_path: Path, end: str
+) -> None:
+    """A CPU that waits to report its hit may not be left in KGDB when the probes go."""
+    guest.run(BUSY, 10.0)
+    ends = {"off": ["fpu-trace off", "detach"], "limit": ["detach"], "detach": ["detach"]}
+    for turn in range(4):
+        guest.break_in()
+        limit = "--limit 25" if end == "limit" else ""
+        commands = ["source gdbfpu", f"fpu-trace on {limit} --group signal --group switch"]
+        with GdbRun(
+            kernel, guest.kgdb, [*commands, "continue", *ends.get(end, [])], tmp_path
+        ) as gdb:
+            if end != "limit":
+                gdb.wait_for(f"{15 + turn}  ")
+                guest.break_in()
+            gdb.finish()
+        assert guest.run("echo alive", 20.0).split() == ["alive"]
+        guest.check()
 
 
 def test_killed_gdb_leaves_nothing_to_the_next(
