@@ -36,7 +36,7 @@ def read_layouts(
     if dwarf.has_types(vmlinux):
         names = tuple(anchors)
         found = [target.symbol_address(name) for name in names]
-        addresses = [address for address in found if address is not None]
+        addresses = [address - target.slide for address in found if address is not None]
         if not addresses:
             raise MissingSymbol(names[0])
         return dwarf.read_layouts(vmlinux, wanted, addresses)

@@ -23,7 +23,15 @@ from elftools.elf.sections import NoteSection
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
 from gdbfpu.layout import Layouts, Member, StructLayout
 
-__all__ = ("btf_section", "build_id", "has_types", "machine", "read_layouts", "static_string")
+__all__ = (
+    "btf_section",
+    "build_id",
+    "has_types",
+    "machine",
+    "read_layouts",
+    "section_start",
+    "static_string",
+)
 
 _STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
 _TRANSPARENT = (
@@ -86,6 +94,13 @@ def machine(vmlinux: Path) -> str:
     """Return the ELF machine of the file `vmlinux`, `EM_X86_64` for what gdbfpu can read."""
     with _opened(vmlinux) as elf:
         return str(elf["e_machine"])
+
+
+def section_start(vmlinux: Path, name: str) -> int | None:
+    """Return the address of section `name` in the file `vmlinux`, None where it has none."""
+    with _opened(vmlinux) as elf:
+        section = elf.get_section_by_name(name)
+        return None if section is None else int(section["sh_addr"])
 
 
 def static_string(vmlinux: Path, address: int) -> bytes:

@@ -1,19 +1,60 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether the kernel that runs is the one that vmlinux describes."""
+"""Whether the kernel that runs is the one that vmlinux describes, and how far KASLR moved it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gdbfpu import dwarf
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.target import Target
 
-__all__ = ("verify",)
+__all__ = ("file_slide", "find_slide", "verify")
 
 _MAX_NOTES = 4096  # bytes; a kernel has a few notes of some ten bytes each
 _NT_GNU_BUILD_ID = 3
 _HINT = "give GDB the vmlinux of that kernel, or boot it with nokaslr"
+_STEP = 2 << 20  # the least CONFIG_PHYSICAL_ALIGN on x86-64: KASLR moves the kernel by multiples
+_MOST = 1 << 30  # RANDOMIZE_BASE_MAX_OFFSET, arch/x86/include/asm/page_64_types.h
+
+
+def file_slide(target: Target, vmlinux: Path) -> int:
+    """Return how many bytes the debugger's symbols lie above the addresses in `vmlinux`.
+
+    0 unless they were moved, as by `symbol-file -o`.
+    """
+    start, written = target.symbol_address("__start_notes"), dwarf.section_start(vmlinux, ".notes")
+    return start - written if start is not None and written is not None else 0
+
+
+def find_slide(
+    target: Target, vmlinux: Path, progress: Callable[[int, int], None] | None = None
+) -> int | None:
+    """Return how many bytes the running kernel lies above the addresses in `vmlinux`.
+
+    Where the kernel could be is tried from the symbols' present place on; only a place with
+    the file's build-id (its banner, where it has none) counts. None when there is none: it is
+    another kernel, or its text is not mapped where the CPU stopped.
+    """
+    applied, wanted = file_slide(target, vmlinux), dwarf.build_id(vmlinux)
+    places = [applied, *(slide for slide in range(0, _MOST, _STEP) if slide != applied)]
+    for tried, slide in enumerate(places):
+        if _is_at(target, vmlinux, wanted, slide - applied):
+            return slide
+        if progress is not None:
+            progress(tried, len(places))
+    return None
+
+
+def _is_at(target: Target, vmlinux: Path, wanted: str | None, further: int) -> bool:
+    """Return whether the kernel of `vmlinux` lies `further` bytes above the symbols."""
+    try:
+        if wanted is None:
+            return _has_banner(target, vmlinux, further)
+        return _running_build_id(target, vmlinux, further) == wanted
+    except GdbFpuError:
+        return False
 
 
 def verify(target: Target, vmlinux: Path) -> str:
@@ -39,12 +80,12 @@ def verify(target: Target, vmlinux: Path) -> str:
     return wanted
 
 
-def _running_build_id(target: Target, vmlinux: Path) -> str | None:
+def _running_build_id(target: Target, vmlinux: Path, further: int = 0) -> str | None:
     start, end = target.symbol_address("__start_notes"), target.symbol_address("__stop_notes")
     if start is None or end is None or not 0 < end - start <= _MAX_NOTES:
         raise CorruptState(f"{vmlinux} does not say where the kernel's notes are")
     try:
-        return _find_build_id(target.read_memory(start, end - start))
+        return _find_build_id(target.read_memory(start + further, end - start))
     except MemoryFault as error:
         raise GdbFpuError(f"the kernel of {vmlinux} is not in memory: {_HINT}") from error
 
@@ -65,10 +106,13 @@ def _find_build_id(notes: bytes) -> str | None:
 
 
 def _same_banner(target: Target, vmlinux: Path) -> None:
+    if not _has_banner(target, vmlinux, 0):
+        raise GdbFpuError(f"{vmlinux} is not the kernel that runs: {_HINT}")
+
+
+def _has_banner(target: Target, vmlinux: Path, further: int) -> bool:
     address = target.symbol_address("linux_banner")
     if address is None:
         raise GdbFpuError(f"{vmlinux} has no linux_banner: is it a Linux kernel?")
-    wanted = dwarf.static_string(vmlinux, address)
-    running = target.read_memory(address, len(wanted))
-    if not wanted or running != wanted:
-        raise GdbFpuError(f"{vmlinux} is not the kernel that runs: {_HINT}")
+    wanted = dwarf.static_string(vmlinux, address - file_slide(target, vmlinux))
+    return bool(wanted) and target.read_memory(address + further, len(wanted)) == wanted

@@ -42,6 +42,7 @@ def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
     yield Fact("kernel", kernel.banner(), "linux_banner")
     yield Fact("build-id", build_id or "none", "__start_notes, equal to vmlinux's")
     yield Fact("stub", kernel.target.stub, "registers that it shows")
+    yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
     yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.source}")
     yield Fact("switching", model.switching, _switching_source(model))
     if "fpregs_active" not in model.flags and "initialized" not in model.flags:

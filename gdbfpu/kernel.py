@@ -180,11 +180,21 @@ class Kernel:
         base = self.target.symbol_address("pcpu_hot") if hot else None
         if hot is None or base is None:
             return read_u64(self.target, self.per_cpu("current_task", cpu))
-        return read_u64(self.target, base + hot.offset + self.cpu_offsets[cpu])
+        return read_u64(self.target, self._in_cpu(base, cpu) + hot.offset)
 
     def per_cpu(self, symbol: str, cpu: int) -> int:
         """Return the address of the per-CPU variable `symbol` of CPU number `cpu`."""
-        return (self.symbol(symbol) + self.cpu_offsets[cpu]) & ((1 << 64) - 1)
+        return self._in_cpu(self.symbol(symbol), cpu)
+
+    def _in_cpu(self, address: int, cpu: int) -> int:
+        """Return where CPU number `cpu` has the per-CPU variable whose symbol is at `address`.
+
+        Up to 6.14 those symbols count from 0, and KASLR does not move them, whatever the
+        debugger did with all symbols.
+        """
+        first = self.target.symbol_address("__per_cpu_start")
+        moved = self.target.slide if first == self.target.slide else 0
+        return (address - moved + self.cpu_offsets[cpu]) & ((1 << 64) - 1)
 
     def task(self, address: int, pid: int | None = None) -> Task:
         """Return the task whose task_struct is at `address`; raise MemoryFault.

@@ -18,6 +18,7 @@ from gdbfpu.xstate import MAX_IMAGE
 
 __all__ = ("TaskState", "find_task", "read_frame", "read_state")
 
+_PKRU = 9
 # Where FXSAVE64 has what a stub may show live (Intel SDM volume 1, 10.5.1).
 _PLACES = {
     "fcw": 0,
@@ -109,7 +110,7 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
         task=task,
         fpu=fpu,
         raw=raw,
-        image=_decode(model, _overlaid(raw, registers)),
+        image=_decode(model, _overlaid(_with_pkru(model, task, raw), registers)),
         cpu=cpu,
         loaded=loaded,
         live=tuple(registers),
@@ -123,6 +124,23 @@ def _kernel_uses(model: FpuModel, cpu: int) -> bool:
     if kernel.target.symbol_address("in_kernel_fpu") is None:
         return False
     return kernel.target.read_memory(kernel.per_cpu("in_kernel_fpu", cpu), 1) != b"\0"
+
+
+def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
+    """Return `raw` with the task's PKRU in its place and its header bit set.
+
+    Since 5.14 (commit 954436989cc5) `thread.pkru` holds it for a task that does not run, and
+    the XSAVE area's is stale.
+    """
+    kernel, layouts = model.kernel, model.kernel.layouts
+    pkru = layouts.find("task_struct", "thread.pkru")
+    span = next((span for span in model.xstate.spans if span.number == _PKRU), None)
+    if pkru is None or span is None or span.end > len(raw):
+        return raw
+    image = bytearray(raw)
+    image[span.offset : span.offset + 4] = kernel.target.read_memory(task.address + pkru.offset, 4)
+    image[HEADER_OFFSET + _PKRU // 8] |= 1 << _PKRU % 8
+    return bytes(image)
 
 
 def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:

@@ -36,6 +36,10 @@ class Target(Protocol):
     def stub(self) -> str:
         """Return `kgdb`, `qemu` or `core`."""
 
+    @property
+    def slide(self) -> int:
+        """Return how many bytes the symbols lie above the addresses in vmlinux (KASLR)."""
+
     def read_memory(self, address: int, length: int) -> bytes:
         """Return exactly `length` bytes at `address`; raise MemoryFault otherwise."""
 

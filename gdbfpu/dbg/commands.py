@@ -87,7 +87,7 @@ def _on(session: Session, arguments: argparse.Namespace) -> None:
         quiet=arguments.quiet,
     )
     out = Path(arguments.out).expanduser() if arguments.out else None
-    chosen = probes.select(session.target, arguments.probes, arguments.groups)
+    chosen = probes.select(session.model.kernel.target, arguments.probes, arguments.groups)
     for line in session.on(options, chosen, out):
         gdb.write(f"fpu-trace: {line}\n")
     if not options.quiet:
@@ -124,7 +124,7 @@ def _clear(session: Session, _: argparse.Namespace) -> None:
 
 
 def _probes(session: Session, arguments: argparse.Namespace) -> None:
-    target = session.target
+    target = session.model.kernel.target
     rows = []
     for probe in probes.CATALOGUE:
         if not arguments.groups or probe.group in arguments.groups:

@@ -84,6 +84,7 @@ class Session:
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""
         vmlinux = self._vmlinux()
+        self._place_symbols(target, vmlinux)
         build_id = identity.verify(target, vmlinux)
         layouts = debuginfo.read_layouts(
             target,
@@ -97,6 +98,16 @@ class Session:
         if known != self._known:
             self._known, self.build_id, self.totals = known, build_id, Totals()
         return model
+
+    def _place_symbols(self, target: GdbTarget, vmlinux: Path) -> None:
+        """Move GDB's symbols to where the kernel is, if it is found elsewhere (KASLR)."""
+        target.slide = identity.file_slide(target, vmlinux)
+        slide = identity.find_slide(target, vmlinux, Progress("places where the kernel may be"))
+        if slide is not None and slide != target.slide:
+            target.move_symbols(vmlinux, slide)
+            target.slide = slide
+            self._target = target  # reading symbols anew ended what was known
+            gdb.write(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there\n")
 
     @staticmethod
     def _vmlinux() -> Path:
@@ -114,6 +125,8 @@ class Session:
         """
         if self.breakpoints:
             raise UsageError("tracing is on already: say `fpu-trace off` first")
+        if self.target.stub == "core":
+            raise UsageError("there is nothing to trace: this is a memory dump")
         model, target = self.model, self.target
         model.kernel.current()
         with contextlib.ExitStack() as undo:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import gdb
 
@@ -27,7 +28,14 @@ class GdbTarget:
         self._inferior = gdb.selected_inferior()
         self._addresses: dict[str, int | None] = {}
         self._physical_stack: bool | None = None  # not asked yet
+        self.slide = 0
         self.stub = self._find_stub()
+
+    def move_symbols(self, vmlinux: Path, slide: int) -> None:
+        """Have GDB read its symbols anew, `slide` bytes above the addresses in `vmlinux`."""
+        name = str(vmlinux).replace("\\", "\\\\").replace('"', '\\"')
+        gdb.execute(f'symbol-file -o {slide:#x} "{name}"', False, True)
+        self._addresses.clear()
 
     def _find_stub(self) -> str:
         """Tell the stubs apart: QEMU's shows gs_base, KGDB's shows general registers only."""

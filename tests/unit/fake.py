@@ -12,6 +12,7 @@ class FakeTarget:
 
     def __init__(self, stub="kgdb"):
         self.stub = stub
+        self.slide = 0
         self.ranges: dict[int, bytearray] = {}
         self.symbols: dict[str, int] = {}
         self.sizes: dict[str, int] = {}
