@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qemu.catalogue import load
 from qemu.console import PROMPT
 from qemu.guest.image import test_image
 from qemu.kernels import Kernel, obtain
@@ -15,12 +16,20 @@ from qemu.session import kernel_name
 from qemu.vm import Machine
 
 BOOT_TIMEOUT = 120.0  # seconds; it takes about three
+NAME = kernel_name()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `cpu` each of the CPU models that make a difference to the kernel."""
+    if "cpu" in metafunc.fixturenames:
+        entry = load().get(NAME)
+        metafunc.parametrize("cpu", entry.cpus if entry else ["max"])
 
 
 @pytest.fixture(scope="session")
 def kernel() -> Kernel:
     """The kernel that the environment variable KERNEL names, or that is chosen without it."""
-    return obtain(kernel_name())
+    return obtain(NAME)
 
 
 @pytest.fixture(scope="session")

@@ -163,9 +163,11 @@ def test_panic_is_noticed_at_once(machine, initrd):
     with pytest.raises(MachineLost) as lost:
         guest.run("echo c > /proc/sysrq-trigger", 60)
     assert time.monotonic() - started < 10
-    assert "Kernel panic - not syncing: sysrq triggered crash" in lost.value.how
+    # Before Linux 5.0 the key made the kernel follow a NULL pointer.
+    crash = "Kernel panic - not syncing: sysrq triggered crash|BUG: unable to handle kernel NULL"
+    assert re.search(crash, lost.value.how)
     assert "qemu-system-x86_64 ended with status 0" in lost.value.how
-    assert "RIP: " in lost.value.console
+    assert "RIP" in lost.value.console
     assert not guest.alive()
 
 
