@@ -138,9 +138,35 @@ def info_parser() -> Parser:
     return parser
 
 
+# Arguments of `fpu-state` that contradict one another, by their names in the namespace.
+_AT_ODDS = (
+    ("raw", "format"),
+    ("diff", "raw"),
+    ("task", "comm"),
+    *(("sigframe", other) for other in ("raw", "diff", "task", "comm")),
+)
+_WORDS = {"format": "--format json", "task": "PID or ADDRESS"}  # others are `--NAME`
+
+
+class _StateParser(Parser):
+    """The parser of `fpu-state`, whose options do not all go together."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Return what was given; raise UsageError for what contradicts itself."""
+        found, rest = super().parse_known_args(args, namespace)
+        given = {name for name, value in vars(found).items() if value != self.get_default(name)}
+        for one, other in _AT_ODDS:
+            if {one, other} <= given:
+                words = (_WORDS.get(name, f"--{name}") for name in (one, other))
+                self.error("{} and {} do not go together".format(*words))
+        return found, rest
+
+
 def state_parser() -> Parser:
     """Return the parser of `fpu-state`."""
-    parser = Parser(
+    parser = _StateParser(
         prog="fpu-state",
         description="Show a task's whole FPU state, and where the truth about it is: in memory,\n"
         "or live in a CPU. With --sigframe, what the kernel wrote to a user stack.",

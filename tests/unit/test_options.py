@@ -8,9 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu.errors import UsageError
-from gdbfpu.options import HelpShown, complete, report_parser, state_parser, trace_parser
+from gdbfpu.options import (
+    HelpShown,
+    complete,
+    info_parser,
+    report_parser,
+    state_parser,
+    trace_parser,
+)
 
-PARSERS = {"fpu-trace": trace_parser, "fpu-report": report_parser, "fpu-state": state_parser}
+PARSERS = {
+    "fpu-trace": trace_parser,
+    "fpu-report": report_parser,
+    "fpu-info": info_parser,
+    "fpu-state": state_parser,
+}
 
 
 def understood(parser, words):
@@ -89,6 +101,65 @@ def test_report_options():
     assert report(*words.split()) == {"by": "path", "sort": "pid", "format": "csv", "out": "f"}
 
 
+def test_info_options():
+    assert understood(info_parser(), []) == {"format": "table"}
+    assert understood(info_parser(), ["--format", "json"]) == {"format": "json"}
+
+
+STATE = {
+    "task": "current",
+    "comm": "",
+    "components": [],
+    "raw": False,
+    "format": "table",
+    "diff": "",
+    "sigframe": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("", {}),
+        ("current", {}),
+        ("current --comm X*", {"comm": "X*"}),
+        ("12 --diff 13 --format json", {"task": "12", "diff": "13", "format": "json"}),
+        ("12 --raw --component x87", {"task": "12", "raw": True, "components": ["x87"]}),
+        ("--raw --format table", {"raw": True}),
+        ("--comm a --diff 1", {"comm": "a", "diff": "1"}),
+        ("--comm a --raw", {"comm": "a", "raw": True}),
+        ("--sigframe", {"sigframe": ""}),
+        ("--sigframe 0x5 --format json", {"sigframe": "0x5", "format": "json"}),
+        ("--sigframe --component SSE", {"sigframe": "", "components": ["SSE"]}),
+    ],
+)
+def test_state_options(line, given):
+    assert understood(state_parser(), line.split()) == {**STATE, **given}
+
+
+@pytest.mark.parametrize(
+    ("line", "one", "other"),
+    [
+        ("--raw --format json", "--raw", "--format json"),
+        ("5 --format json --raw", "--raw", "--format json"),
+        ("--diff 1 --raw", "--diff", "--raw"),
+        ("--raw --diff=1", "--diff", "--raw"),
+        ("5 --comm x", "PID or ADDRESS", "--comm"),
+        ("--comm x 0xffff888000000000", "PID or ADDRESS", "--comm"),
+        ("--sigframe --raw", "--sigframe", "--raw"),
+        ("--sigframe 0x5 --diff 1", "--sigframe", "--diff"),
+        ("5 --sigframe", "--sigframe", "PID or ADDRESS"),
+        ("--sigframe 0x5 7", "--sigframe", "PID or ADDRESS"),
+        ("--sigframe --comm a", "--sigframe", "--comm"),
+    ],
+)
+def test_state_options_that_contradict_one_another(line, one, other):
+    with pytest.raises(UsageError) as caught:
+        state_parser().parse_args(line.split())
+    message = f"{one} and {other} do not go together; see `fpu-state --help`"
+    assert str(caught.value) == message
+
+
 # --- what is not
 
 
@@ -116,6 +187,8 @@ def test_report_options():
         ("fpu-report", "--format xml", "--format: invalid choice: 'xml'"),
         ("fpu-report", "task", "task"),
         ("fpu-report", "--out", "--out"),
+        ("fpu-info", "--format csv", "--format: invalid choice: 'csv'"),
+        ("fpu-info", "1", "1"),
         ("fpu-state", "1 2", "2"),
         ("fpu-state", "--format csv", "--format: invalid choice: 'csv'"),
         ("fpu-state", "--wrong", "--wrong"),
@@ -260,6 +333,16 @@ def test_completion_of_probes():
 )
 def test_completion_of_fpu_report(text, expected):
     assert complete(report_parser(), text) == expected
+
+
+def test_completion_of_fpu_info():
+    assert complete(info_parser(), "") == ("--format", "--help")
+    assert complete(info_parser(), "--format ") == ("json", "table")
+
+
+def test_completion_of_groups():
+    assert complete(trace_parser(), "probes --group x") == ("xfd",)
+    assert {"signal", "ptrace"} <= set(complete(trace_parser(), "on --group "))
 
 
 def test_completion_of_fpu_state():
