@@ -134,6 +134,19 @@ class FpuModel:
                 return bool(self._flag(task, name))
         return not _tif_flags(self.kernel, task) >> self.tif & 1
 
+    def kernel_use(self, cpu: int) -> tuple[bool, str]:
+        """Return whether kernel code has the registers of CPU number `cpu`, and what says so.
+
+        It has between kernel_fpu_begin() and kernel_fpu_end(). `in_kernel_fpu` tells, in 6.16
+        `kernel_fpu_allowed`, inverted; False and `` where a kernel has neither.
+        """
+        for name in ("in_kernel_fpu", "kernel_fpu_allowed"):
+            if self.kernel.target.symbol_address(name) is not None:
+                place = self.kernel.per_cpu(name, cpu)
+                value = self.kernel.target.read_memory(place, 1) != b"\0"
+                return value != (name == "kernel_fpu_allowed"), name
+        return False, ""
+
     def _flag(self, task: int, name: str) -> int:
         member = self.flags[name]
         data = self.kernel.target.read_memory(self.fpu_of(task) + member.offset, member.size)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gdbfpu import xfeatures
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fpu import FpuModel
-from gdbfpu.kernel import Kernel
+from gdbfpu.kernel import Task
 from gdbfpu.target import read_u32, read_u64
 
 __all__ = ("Fact", "facts")
@@ -104,31 +104,38 @@ def _instruction(model: FpuModel) -> tuple[str, str]:
 
 def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
     kernel, name = model.kernel, f"CPU {cpu}"
-    address = kernel.current_task(cpu)
+    address, (taken, variable) = kernel.current_task(cpu), model.kernel_use(cpu)
     try:
         task = kernel.task(address)
         yield Fact(f"{name} runs", f"{task.comm} (pid {task.pid})", "current_task")
-        loaded = not task.kthread and model.live(address)
-        yield Fact(f"{name} registers", _loaded(task.kthread, loaded), _live_source(model))
+        yield Fact(f"{name} registers", *_registers(model, task, variable if taken else ""))
     except MemoryFault as error:
         yield Fact(f"{name} runs", str(error), "current_task")
     yield Fact(f"{name} owner", _owner(model, cpu), "fpu_fpregs_owner_ctx")
-    yield from _in_kernel(kernel, cpu)
+    if variable:
+        yield Fact(f"{name} kernel use", "yes" if taken else "no", variable)
     cr0 = kernel.target.control_register(cpu, "cr0")
     if cr0 is not None:
         value = f"TS {cr0 >> _CR0_TS & 1}, EM {cr0 >> _CR0_EM & 1}"
         yield Fact(f"{name} CR0", value, "the stub")
 
 
-def _loaded(kthread: bool, loaded: bool) -> str:
-    if kthread:
-        return "of another task, if of any: a kernel thread has none"
-    return "loaded: they are this task's" if loaded else "not loaded: memory holds the task's"
+def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:
+    """Return whose registers the CPU that runs `task` has, and how that is known.
 
-
-def _live_source(model: FpuModel) -> str:
+    `taken` names the variable that says that kernel code has them; a flag of struct fpu does
+    not change then.
+    """
+    if taken:
+        return "not loaded: kernel code uses the FPU", taken
+    if task.kthread:
+        return "of another task, if of any: a kernel thread has none", "task_struct.flags"
+    loaded = model.live(task.address)
     flag = next((n for n in ("fpregs_active", "initialized", "has_fpu") if n in model.flags), "")
-    return f"fpu.{flag}" if flag else "TIF_NEED_FPU_LOAD"
+    return (
+        "loaded: they are this task's" if loaded else "not loaded: memory holds the task's",
+        f"fpu.{flag}" if flag else "TIF_NEED_FPU_LOAD",
+    )
 
 
 def _owner(model: FpuModel, cpu: int) -> str:
@@ -146,11 +153,3 @@ def _owner(model: FpuModel, cpu: int) -> str:
     except GdbFpuError as error:
         return f"struct fpu {fpu:#x}; {error}"
     return f"struct fpu {fpu:#x}, of no task that lives"
-
-
-def _in_kernel(kernel: Kernel, cpu: int) -> Iterator[Fact]:
-    for name in ("in_kernel_fpu", "kernel_fpu_allowed"):  # the latter, inverted, in 6.16 only
-        if kernel.target.symbol_address(name) is not None:
-            value = kernel.target.read_memory(kernel.per_cpu(name, cpu), 1) != b"\0"
-            used = value != (name == "kernel_fpu_allowed")
-            yield Fact(f"CPU {cpu} kernel use", "yes" if used else "no", name)

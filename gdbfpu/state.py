@@ -102,7 +102,7 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
     if not raw:
         raise UsageError(f"{task.comm} (pid {task.pid}) never used the FPU: it has no FPU state")
     cpu = model.kernel.running_on(task.address)
-    taken = cpu is not None and _kernel_uses(model, cpu)
+    taken = cpu is not None and model.kernel_use(cpu)[0]
     loaded = cpu is not None and not taken and model.live(task.address)
     registers = model.kernel.target.fpu_registers(cpu) if loaded and cpu is not None else {}
     unused = model.switching == "lazy" and not model.uses_fpu(task)
@@ -116,14 +116,6 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
         live=tuple(registers),
         truth=_UNUSED if unused else _truth(cpu, taken, loaded, registers),
     )
-
-
-def _kernel_uses(model: FpuModel, cpu: int) -> bool:
-    """Return whether kernel code between kernel_fpu_begin() and _end() has the CPU's registers."""
-    kernel = model.kernel
-    if kernel.target.symbol_address("in_kernel_fpu") is None:
-        return False
-    return kernel.target.read_memory(kernel.per_cpu("in_kernel_fpu", cpu), 1) != b"\0"
 
 
 def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:

@@ -152,6 +152,19 @@ def test_kernel_code_may_have_the_registers(uses):
         assert state.image.register("xmm7").raw == SHOWN["xmm7"]
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_kernel_code_may_have_the_registers_in_6_16(allowed):
+    """`kernel_fpu_allowed` says the opposite of `in_kernel_fpu`."""
+    world, model, task = golden("audiod", "qemu")
+    world.run(task, 1)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    world.target.symbols["kernel_fpu_allowed"] = IN_KERNEL_FPU
+    world.target.put_int(CPU_OFFSETS[1] + IN_KERNEL_FPU, allowed, 1)
+    state = state_of(model, task)
+    assert state.loaded is allowed
+    assert ("kernel code uses the FPU" in state.truth) is not allowed
+
+
 def test_lazy_task_that_never_used_the_fpu():
     world, model, task = golden("audiod")
     world.target.put_int(task + ACTIVE, 0, 1)
