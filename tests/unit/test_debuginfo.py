@@ -105,6 +105,16 @@ def test_btf_needs_no_anchor(target, stripped, both):
         read(target, both)
 
 
+def test_anchors_of_a_kernel_that_was_moved(target, both):
+    """DWARF has the addresses that the file has."""
+    target.slide = 0x1C200000
+    target.symbols["anchor"] += target.slide
+    assert read(target, both) == "DWARF"
+    target.slide = 0
+    with pytest.raises(GdbFpuError):
+        read(target, both)
+
+
 def test_nothing_at_all(target, bare):
     with pytest.raises(GdbFpuError, match=r"bare has neither DWARF .* nor BTF: .*DEBUG_INFO") as c:
         read(target, bare)

@@ -10,7 +10,7 @@ import pytest
 from fake import FakeTarget
 
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
-from gdbfpu.identity import verify
+from gdbfpu.identity import file_slide, find_slide, verify
 
 ID = "00112233445566778899aabbccddeeff01234567"
 NOTES = 0xFFFFFFFF81A00000
@@ -35,6 +35,8 @@ def folder(tmp_path_factory):
     run(*common, folder / "bare", "-Wl,--build-id=none")
     section = "--dump-section=.note.gnu.build-id=" + str(folder / "notes")
     run("objcopy", section, folder / "vmlinux", folder / "unused")
+    name = "--rename-section=.note.gnu.build-id=.notes"  # a kernel's section of notes
+    run("objcopy", name, folder / "vmlinux", folder / "with-notes")
     return folder
 
 
@@ -189,3 +191,117 @@ def test_other_machine_is_refused_before_anything_is_read(folder):
 def test_file_that_is_not_there(folder):
     with pytest.raises(GdbFpuError, match="No such file"):
         verify(FakeTarget(), folder / "missing")
+
+
+# --- how far KASLR moved it
+
+MIB = 1 << 20
+STEP, MOST = 2 * MIB, 1 << 30  # arch/x86/boot/compressed/kaslr.c: places in the first GiB
+
+
+def moved(folder, slide, applied=0):
+    """A kernel `slide` above its file, in a debugger whose symbols are `applied` above it."""
+    lines = run("readelf", "-SW", folder / "with-notes").splitlines()
+    fields = next(line for line in lines if " .notes " in line).partition("NOTE")[2].split()
+    start, data = int(fields[0], 16), (folder / "notes").read_bytes()
+    target = FakeTarget()
+    target.slide = applied
+    target.symbols = {
+        "__start_notes": start + applied,
+        "__stop_notes": start + len(data) + applied,
+    }
+    if slide is not None:
+        target.put(start + slide, data)
+    return target, start
+
+
+@pytest.mark.parametrize("applied", [0, STEP, 0x1C200000])
+def test_slide_of_the_symbols(folder, applied):
+    target, _ = moved(folder, 0, applied)
+    assert file_slide(target, folder / "with-notes") == applied
+    assert target.reads == []
+
+
+def test_slide_of_symbols_that_are_not_there(folder):
+    target, _ = moved(folder, 0, STEP)
+    assert file_slide(target, folder / "vmlinux") == 0  # a file without a section .notes
+    del target.symbols["__start_notes"]
+    assert file_slide(target, folder / "with-notes") == 0
+
+
+@pytest.mark.parametrize("applied", [0, STEP, 0x1C200000])
+@pytest.mark.parametrize("slide", [0, STEP, 2 * STEP, 0x1C200000, MOST - STEP])
+def test_kernel_is_found_wherever_kaslr_puts_it(folder, slide, applied):
+    """Between the places nothing is mapped."""
+    target, _ = moved(folder, slide, applied)
+    assert find_slide(target, folder / "with-notes") == slide
+
+
+def test_present_place_is_tried_first(folder):
+    applied = 3 * STEP + 5  # no place of KASLR's, and still the truth
+    target, start = moved(folder, applied, applied)
+    told = []
+    assert find_slide(target, folder / "with-notes", lambda *at: told.append(at)) == applied
+    assert [address for address, _ in target.reads] == [start + applied]
+    assert told == []
+
+
+@pytest.mark.parametrize("slide", [MIB, STEP - 4, MOST, MOST + STEP, -STEP, None])
+def test_places_that_kaslr_does_not_choose_are_not_tried(folder, slide):
+    target, start = moved(folder, slide)
+    assert find_slide(target, folder / "with-notes") is None
+    places = [address for address, _ in target.reads]
+    assert places == list(range(start, start + MOST, STEP))
+
+
+def test_no_place_is_tried_twice(folder):
+    target, start = moved(folder, None, 2 * STEP)
+    assert find_slide(target, folder / "with-notes") is None
+    places = [address for address, _ in target.reads]
+    assert places[:2] == [start + 2 * STEP, start]
+    assert sorted(places) == list(range(start, start + MOST, STEP))
+
+
+def test_other_build_ids_on_the_way_do_not_count(folder):
+    target, start = moved(folder, 3 * STEP)
+    other = "ff" + ID[2:]
+    for at, data in ((0, note(b"GNU\0", 3, bytes.fromhex(other))), (STEP, bytes(36))):
+        target.put(start + at, data)
+    assert find_slide(target, folder / "with-notes") == 3 * STEP
+    target.put(start + 3 * STEP, note(b"GNU\0", 3, bytes.fromhex(other)))
+    assert find_slide(target, folder / "with-notes") is None
+
+
+def test_search_is_told(folder):
+    target, _ = moved(folder, 3 * STEP)
+    told = []
+    find_slide(target, folder / "with-notes", lambda *at: told.append(at))
+    assert told == [(0, 512), (1, 512), (2, 512)]
+
+
+def test_kernel_without_a_build_id_is_found_by_its_banner(folder):
+    target = bannered(folder, BANNER.replace(b"4.4.60", b"4.4.61"))
+    address = target.symbols["linux_banner"]
+    target.put(address + STEP, bytes(len(BANNER)))
+    target.put(address + 4 * STEP, BANNER + b"\0rest")
+    assert find_slide(target, folder / "bare") == 4 * STEP
+    del target.ranges[address + 4 * STEP]
+    assert find_slide(target, folder / "bare") is None
+
+
+def test_banner_below_moved_symbols(folder):
+    """The file is asked at its own address, memory where the kernel is."""
+    name = "--rename-section=.note.ABI-tag=.notes"
+    run("objcopy", name, folder / "bare", folder / "bare-notes")
+    lines = run("readelf", "-SW", folder / "bare-notes").splitlines()
+    fields = next(line for line in lines if " .notes " in line).partition("NOTE")[2].split()
+    address = symbol(folder, "linux_banner")
+    target = FakeTarget()
+    target.symbols = {"linux_banner": address + STEP, "__start_notes": int(fields[0], 16) + STEP}
+    target.put(address + 4 * STEP, BANNER)
+    assert find_slide(target, folder / "bare-notes") == 4 * STEP
+
+
+def test_file_that_says_nothing_is_found_nowhere(folder):
+    assert find_slide(FakeTarget(), folder / "with-notes") is None
+    assert find_slide(FakeTarget(), folder / "bare") is None

@@ -402,6 +402,43 @@ def test_current_task_in_pcpu_hot():
     assert kernel.current_task(1) == 0x1234
 
 
+SLIDE = 0x1C200000
+
+
+@pytest.mark.parametrize("slide", [0, SLIDE])
+def test_per_cpu_symbols_that_count_from_zero_do_not_move(world, slide):
+    """Up to 6.14: the debugger moved them with all others, the kernel did not."""
+    world.target.slide = slide
+    world.target.symbols.update(__per_cpu_start=slide, current_task=0xC000 + slide)
+    world.run(TASK_BASE, 1, active=False)
+    world.target.put_int(CPU_OFFSETS[1] + 0xC000, TASK_BASE)
+    kernel = kernel_of(world)
+    assert kernel.per_cpu("current_task", 1) == CPU_OFFSETS[1] + 0xC000
+    assert kernel.current_task(1) == TASK_BASE
+
+
+@pytest.mark.parametrize("start", [0xFFFFFFFF83000000, None])
+def test_per_cpu_symbols_at_real_addresses_move_with_the_kernel(world, start):
+    """Since 6.15 __per_cpu_offset is counted from where they are."""
+    world.target.slide = SLIDE
+    world.target.symbols["current_task"] = 0xFFFFFFFF83001000 + SLIDE
+    if start is not None:
+        world.target.symbols["__per_cpu_start"] = start + SLIDE
+    expected = (CPU_OFFSETS[1] + 0xFFFFFFFF83001000 + SLIDE) % (1 << 64)
+    assert kernel_of(world).per_cpu("current_task", 1) == expected
+
+
+def test_pcpu_hot_of_a_kernel_that_was_moved():
+    world = World("qemu")
+    task = world.add(0)
+    hot = struct("pcpu_hot", 64, ("preempt_count", 0, 4), ("current_task", 8, 8))
+    world.target.slide = SLIDE
+    world.target.symbols.update(__per_cpu_start=SLIDE, pcpu_hot=0x1F000 + SLIDE)
+    world.target.put_int(CPU_OFFSETS[1] + 0x1F000 + 8, task)
+    kernel = Kernel(world.target, Layouts([task_struct(), *COMMON, hot]))
+    assert kernel.current_task(1) == task
+
+
 @pytest.mark.parametrize("name", ["__per_cpu_offset", "nr_cpu_ids"])
 def test_uniprocessor_kernel_has_one_cpu_at_offset_zero(world, name):
     del world.target.symbols[name]

@@ -17,11 +17,13 @@ from fake_kernel import (
     World,
     golden_world,
     layouts_44,
+    struct,
 )
 
 from gdbfpu import fpu
 from gdbfpu.errors import CorruptState, UsageError
 from gdbfpu.kernel import Kernel
+from gdbfpu.layout import Layouts
 from gdbfpu.state import find_task, read_frame, read_state
 from gdbfpu.target import Thread
 
@@ -184,6 +186,76 @@ def test_kernel_thread_has_no_state():
     thread = world.add(2, b"kthreadd", flags=PF_KTHREAD)
     with pytest.raises(UsageError, match=r"kthreadd \(pid 2\) is a kernel thread: it has no FPU"):
         state_of(model, thread)
+
+
+# --- PKRU, which since 5.14 is in thread.pkru, not in the image, while a task does not run
+
+PKRU, STALE, TRUE = 0x200, b"\x54\x55\x55\x55", b"\x0c\0\0\x80"
+THREAD_PKRU = 1600 + 40  # thread_struct is at 1600 in a task_struct of fake_kernel
+
+
+def layouts_with_pkru():
+    layouts = layouts_44()
+    kept = [layouts.struct(name) for name in layouts.names() if name != "thread_struct"]
+    members = (("sp", 24, 8), ("pkru", THREAD_PKRU - 1600, 4), ("fpu", FPU - 1600, 3904, "fpu"))
+    return Layouts([*kept, struct("thread_struct", 4096, *members)])
+
+
+def pkru_world(offset, *, compacted=False, size=None, mask=PKRU | 7):
+    """A task whose image has PKRU at `offset`, header bit clear, and whose thread.pkru is TRUE."""
+    world = World()
+    world.add(0, b"swapper/0", flags=PF_KTHREAD)
+    size = size or offset + 8
+    task = world.add(7)
+    target = world.target
+    header = b"\x07".ljust(8, b"\0") + ((1 << 63 | mask) * compacted).to_bytes(8, "little")
+    target.put(task + FPU + 64 + 512, header)
+    target.put(task + FPU + 64 + offset, STALE.ljust(8, b"\xee"))
+    target.put(task + THREAD_PKRU, TRUE)
+    target.put_int(SYMBOLS["xfeatures_mask"], mask)
+    target.put_int(SYMBOLS["xstate_size"], size, 4)
+    for name, value in (("xstate_offsets", offset), ("xstate_sizes", 8)):
+        target.put_int(SYMBOLS[name] + 4 * 9, value, 4)
+    target.put(SYMBOLS["init_fpstate"] + 512 + 8, header[8:])
+    return world, task
+
+
+def pkru_of(world, task, layouts):
+    return state_of(fpu.probe(Kernel(world.target, layouts)), task)
+
+
+@pytest.mark.parametrize(("offset", "compacted"), [(2688, False), (2432, False), (832, True)])
+def test_pkru_is_the_threads(offset, compacted):
+    """At Intel's place, at AMD's, and where the compacted format has it."""
+    world, task = pkru_world(offset, compacted=compacted)
+    state = pkru_of(world, task, layouts_with_pkru())
+    assert state.image.format == ("compacted" if compacted else "standard")
+    assert state.image.register("pkru").raw == TRUE
+    assert {c.name: c.in_use for c in state.image.components}["PKRU"] is True
+    assert state.raw[offset : offset + 8] == STALE + b"\xee" * 4  # --raw is memory's
+    assert state.raw[512:514] == b"\x07\0"
+    assert {c.name for c in state.image.components if c.in_use} == {"x87", "SSE", "AVX", "PKRU"}
+
+
+def test_pkru_of_a_kernel_that_keeps_it_in_the_image():
+    world, task = pkru_world(2688)
+    world.target.put_int(task + FPU + 64 + 512, PKRU | 7)
+    state = pkru_of(world, task, layouts_44())
+    assert state.image.register("pkru").raw == STALE
+
+
+def test_pkru_that_is_not_enabled():
+    world, task = pkru_world(2688, mask=7, size=832)
+    state = pkru_of(world, task, layouts_with_pkru())
+    assert (len(state.raw), state.image.xfeatures) == (832, 7)
+
+
+@pytest.mark.parametrize(("size", "there"), [(2688, False), (2695, False), (2696, True)])
+def test_pkru_outside_the_image_is_not_made_up(size, there):
+    world, task = pkru_world(2688, size=size)
+    state = pkru_of(world, task, layouts_with_pkru())
+    assert len(state.raw) == size
+    assert bool(state.image.xfeatures & PKRU) is there
 
 
 # --- which task is meant
