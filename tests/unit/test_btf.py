@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu import btf, dwarf
@@ -43,8 +43,13 @@ def program(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def layouts(program):
-    return btf.read_layouts(dwarf.btf_section(program), WANTED)
+def section(program):
+    return dwarf.btf_section(program)
+
+
+@pytest.fixture(scope="module")
+def layouts(section):
+    return btf.read_layouts(section, WANTED)
 
 
 @pytest.fixture(scope="module")
@@ -523,9 +528,7 @@ def survives(data):
     return True
 
 
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None)  # for each of three programs
 @given(
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
     words=st.lists(
@@ -537,8 +540,8 @@ def survives(data):
     ),
     length=st.one_of(st.none(), st.floats(0, 1)),
 )
-def test_damage_never_raises_anything_else(program, changes, words, length):
-    data = bytearray(dwarf.btf_section(program))
+def test_damage_never_raises_anything_else(section, changes, words, length):
+    data = bytearray(section)
     for place, byte in changes:
         data[int(place * len(data))] = byte
     for place, word in words:
@@ -553,7 +556,6 @@ def test_noise_behind_a_header(noise):
     survives(head + noise)
 
 
-def test_every_truncation_is_refused(program):
-    data = dwarf.btf_section(program)
-    assert survives(data)
-    assert not any(survives(data[:length]) for length in range(0, len(data), 7))
+def test_every_truncation_is_refused(section):
+    assert survives(section)
+    assert not any(survives(section[:length]) for length in range(0, len(section), 7))
