@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gdbfpu import dwarf
@@ -37,24 +38,28 @@ def find_slide(
     the file's build-id (its banner, where it has none) counts. None when there is none: it is
     another kernel, or its text is not mapped where the CPU stopped.
     """
-    applied, wanted = file_slide(target, vmlinux), dwarf.build_id(vmlinux)
+    applied = file_slide(target, vmlinux)
     places = [applied, *(slide for slide in range(0, _MOST, _STEP) if slide != applied)]
+    try:
+        is_at = _recognizer(target, vmlinux)
+    except GdbFpuError:  # nothing to know it by, as `verify` will say
+        return None
     for tried, slide in enumerate(places):
-        if _is_at(target, vmlinux, wanted, slide - applied):
-            return slide
+        with suppress(GdbFpuError):  # nothing is there
+            if is_at(slide - applied):
+                return slide
         if progress is not None:
             progress(tried, len(places))
     return None
 
 
-def _is_at(target: Target, vmlinux: Path, wanted: str | None, further: int) -> bool:
-    """Return whether the kernel of `vmlinux` lies `further` bytes above the symbols."""
-    try:
-        if wanted is None:
-            return _has_banner(target, vmlinux, further)
-        return _running_build_id(target, vmlinux, further) == wanted
-    except GdbFpuError:
-        return False
+def _recognizer(target: Target, vmlinux: Path) -> Callable[[int], bool]:
+    """Return a function that tells whether the kernel lies so many bytes above the symbols."""
+    wanted = dwarf.build_id(vmlinux)
+    if wanted is not None:
+        return lambda further: _running_build_id(target, vmlinux, further) == wanted
+    address, banner = _banner(target, vmlinux)
+    return lambda further: target.read_memory(address + further, len(banner)) == banner
 
 
 def verify(target: Target, vmlinux: Path) -> str:
@@ -106,13 +111,17 @@ def _find_build_id(notes: bytes) -> str | None:
 
 
 def _same_banner(target: Target, vmlinux: Path) -> None:
-    if not _has_banner(target, vmlinux, 0):
+    address, banner = _banner(target, vmlinux)
+    if target.read_memory(address, len(banner)) != banner:
         raise GdbFpuError(f"{vmlinux} is not the kernel that runs: {_HINT}")
 
 
-def _has_banner(target: Target, vmlinux: Path, further: int) -> bool:
+def _banner(target: Target, vmlinux: Path) -> tuple[int, bytes]:
+    """Return where linux_banner is by the symbols, and what the file says there."""
     address = target.symbol_address("linux_banner")
     if address is None:
         raise GdbFpuError(f"{vmlinux} has no linux_banner: is it a Linux kernel?")
-    wanted = dwarf.static_string(vmlinux, address - file_slide(target, vmlinux))
-    return bool(wanted) and target.read_memory(address + further, len(wanted)) == wanted
+    banner = dwarf.static_string(vmlinux, address - file_slide(target, vmlinux))
+    if not banner:
+        raise GdbFpuError(f"{vmlinux} has an empty linux_banner, which proves nothing: {_HINT}")
+    return address, banner

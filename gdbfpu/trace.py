@@ -20,6 +20,9 @@ from gdbfpu.totals import Totals
 __all__ = ("Hit", "Options", "Tracer")
 
 
+_SURE_LOOKS = 16  # looks at a state that is in memory, as long as they show no FPU use
+
+
 @dataclass(frozen=True)
 class Options:
     """What `fpu-trace on` was asked for.
@@ -110,7 +113,7 @@ class Tracer:
             self.totals.filtered += 1
             return None
         record, mask = self._record(probe, task, caller, cpu)
-        uses = self._uses_fpu(task)
+        uses = self._uses_fpu(task, record.live)
         row = self.totals.of(task)
         row.hits.setdefault(record.function, 0)
         path = self.totals.path((record.function, *record.backtrace))
@@ -191,15 +194,18 @@ class Tracer:
             self._threads = {t.lwp: t.num for t in self.model.kernel.target.threads()}
         return self._threads.get(task.pid)
 
-    def _uses_fpu(self, task: Task) -> bool | None:
+    def _uses_fpu(self, task: Task, live: bool) -> bool | None:
         """Return whether `task` uses the FPU as far as is known at this hit.
 
         A task may end before anybody asks, and its state with it; a look at each hit would
-        cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use.
+        cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use, and at
+        the first few where memory, not the CPU, has what the task works with: what memory has
+        at others may be from inside a signal handler, which begins with the initial state.
         """
         row = self.totals.tasks.get((task.address, task.pid))
-        known, count = (row.uses_fpu, row.count + 1) if row else (None, 1)
-        if self.options.state == "none" or known or count & (count - 1):
+        known, count, sure = (row.uses_fpu, row.count + 1, row.memory_hits) if row else (None, 1, 0)
+        telling = not count & (count - 1) or (not live and sure < _SURE_LOOKS)
+        if self.options.state == "none" or known or not telling:
             return known
         with suppress(CorruptState, MemoryFault):  # the hit itself could be read
             return self.model.uses_fpu(task)

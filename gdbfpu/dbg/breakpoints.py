@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Callable
+from typing import Callable, Protocol
 
 import gdb
 
@@ -20,49 +20,63 @@ from gdbfpu.prologue import Resume, choose
 __all__ = ("ProbeBreakpoint",)
 
 
+class Host(Protocol):
+    """What a probe asks of the session that planted it."""
+
+    def hits(self) -> int:
+        """Return how many hits are recorded."""
+
+    def hit(self, probe: Probe) -> bool:
+        """Record a hit of `probe`; return whether the kernel shall stay stopped."""
+
+    def enough(self) -> bool:
+        """Return whether the kernel shall stay stopped though nothing is to be recorded."""
+
+    def failed(self, reason: str) -> None:
+        """Take the reason why a hit could not be recorded or resumed."""
+
+    def gs_base(self) -> int:
+        """Return the stopped CPU's gs_base, which KGDB does not show."""
+
+
 class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
-    """A breakpoint on the function of `probe`, which begins at `address`.
+    """A breakpoint on the function of `probe`, which begins at `address`, for `host`."""
 
-    `gs_base` gives the stopped CPU's, which KGDB does not show; `on_hit` records a hit and
-    returns whether the kernel shall stay stopped; `on_error` takes the reason why a hit could
-    not be recorded or resumed.
-    """
-
-    def __init__(
-        self,
-        target: GdbTarget,
-        probe: Probe,
-        address: int,
-        gs_base: Callable[[], int],
-        on_hit: Callable[[Probe], bool],
-        on_error: Callable[[str], None],
-    ) -> None:
+    def __init__(self, target: GdbTarget, probe: Probe, address: int, host: Host) -> None:
         code = target.function_code(address)
         self.resume: Resume | None = choose(code, address, probe.registers)
         self.address = self.resume.address if self.resume else address
         self.probe = probe
         self.passes = 0
         self._target = target
-        self._gs_base = gs_base
-        self._on_hit = on_hit
-        self._on_error = on_error
+        self._host = host
+        self._pass = 0
+        self._hits_before = 0
         self._effect: dict[str, int] = {}
         super().__init__(f"*{self.address:#x}", internal=True)
         # A ^C that came before GDB enters Python is raised at the first instruction of what it
         # calls, in front of any `try` of a function; a generator resumes within its own.
-        self.stop = self._hits().__next__
+        self.stop = self._stops().__next__
         self.stop()
 
-    def _hits(self) -> Iterator[bool]:
-        """At each hit, yield whether the kernel stays stopped; a ^C leaves no step undone."""
+    def _stops(self) -> Iterator[bool]:
+        """At each hit, yield whether the kernel stays stopped; a ^C leaves no step undone.
+
+        A ^C may come just when a step is done, which is then made again: each step is such that
+        this changes nothing.
+        """
         stay, todo = False, deque[Callable[[], bool]]()
         while True:
             try:
                 while True:
                     if not todo:
+                        try:
+                            yield stay
+                            stay = False
+                        except KeyboardInterrupt:  # before anything of this hit was done
+                            stay = True
+                        self._pass = self.passes + 1
                         todo.extend((self._count, self._record, self._compute, self._write))
-                        yield stay
-                        stay = False
                     while todo:
                         stay |= self._guarded(todo[0])
                         todo.popleft()
@@ -70,18 +84,21 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
                 stay = True
 
     def _count(self) -> bool:
-        self.passes += 1
+        self.passes = self._pass
+        self._hits_before = self._host.hits()
         return False
 
     def _record(self) -> bool:
-        return self._on_hit(self.probe)
+        if self._host.hits() != self._hits_before:
+            return self._host.enough()
+        return self._host.hit(self.probe)
 
     def _compute(self) -> bool:
         self._effect = self.resume.effect(self._register, self._load) if self.resume else {}
         return False
 
     def _register(self, name: str) -> int:
-        value = self._gs_base() if name == "gs_base" else self._target.register(name)
+        value = self._host.gs_base() if name == "gs_base" else self._target.register(name)
         if value is None:
             raise gdb.error(f"register {name} cannot be read")
         return value
@@ -101,5 +118,5 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - the one place that may, in stop()
-            self._on_error(f"{type(error).__name__}: {error}".splitlines()[0])
+            self._host.failed(f"{type(error).__name__}: {error}".splitlines()[0])
             return False

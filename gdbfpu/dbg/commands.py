@@ -31,7 +31,7 @@ from gdbfpu.report import Report, collect
 from gdbfpu.state import find_task, read_frame, read_state
 from gdbfpu.statetext import diff_json, diff_table, state_json, state_raw, state_table
 from gdbfpu.tables import HIT_HEADING, csv_report, table, table_report
-from gdbfpu.trace import Options
+from gdbfpu.trace import Options, Tracer
 
 __all__ = ("register",)
 
@@ -104,11 +104,9 @@ def _off(session: Session, _: argparse.Namespace) -> None:
 def _status(session: Session, _: argparse.Namespace) -> None:
     totals, tracer = session.totals, session.tracer
     on = bool(session.breakpoints)
-    if tracer is not None:
-        gdb.write(f"layouts come from {tracer.model.kernel.layouts.source}\n")
     gdb.write(
         f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {len(totals.tasks)} tasks, "
-        f"{totals.filtered} filtered out\n"
+        f"{totals.filtered} filtered out{_layouts(tracer)}\n"
     )
     for point in session.breakpoints:
         gdb.write(f"  {session.describe(point)}: passed {point.passes} times\n")
@@ -116,6 +114,10 @@ def _status(session: Session, _: argparse.Namespace) -> None:
         gdb.write(f"  hits are written to {tracer.writer.path}\n")
     for reason, count in totals.errors.items():
         gdb.write(f"  not recorded: {count} times {reason}\n")
+
+
+def _layouts(tracer: Tracer | None) -> str:
+    return f"; layouts from {tracer.model.kernel.layouts.source}" if tracer is not None else ""
 
 
 def _clear(session: Session, _: argparse.Namespace) -> None:

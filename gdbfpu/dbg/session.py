@@ -32,6 +32,7 @@ from gdbfpu.trace import Options, Tracer
 
 __all__ = ("Session",)
 
+_OFF = "fpu-trace off"
 _MOST_DRAINED = 1000  # hits under way that are taken before probes go, at the most
 
 
@@ -132,11 +133,7 @@ class Session:
         with contextlib.ExitStack() as undo:
             points = []
             for probe, address in chosen:
-                points.append(
-                    ProbeBreakpoint(
-                        target, probe, address, model.kernel.gs_base, self._hit, self._failed
-                    )
-                )
+                points.append(ProbeBreakpoint(target, probe, address, self))
                 undo.callback(points[-1].delete)
             writer = EventWriter(out, self._header(model)) if out else None
             undo.pop_all()
@@ -145,7 +142,7 @@ class Session:
         gdb.events.stop.connect(self._stopped)
         self._pagination = bool(gdb.parameter("pagination"))
         gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
-        gdb.execute("define hook-detach\nfpu-trace off\nend")
+        _hook_detach(_OFF)
         return tuple(self.describe(point) for point in self.breakpoints)
 
     def _header(self, model: FpuModel) -> dict[str, Any]:
@@ -184,7 +181,7 @@ class Session:
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
             gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
-            gdb.execute("define hook-detach\nend")
+            _hook_detach("")
         if self.tracer is not None:
             self.tracer.close()
         return was_on
@@ -195,10 +192,8 @@ class Session:
         The kernel runs for as long as that takes: nothing else lets such a CPU out of KGDB
         once the probe it hit is gone. See `gdbfpu.kgdb`.
         """
-        with contextlib.suppress(
-            gdb.error, GdbFpuError
-        ):  # a kernel that is gone has nothing under way
-            self._draining = True
+        self._draining = True
+        with contextlib.suppress(gdb.error, GdbFpuError):  # no hit is under way in a lost kernel
             for _ in range(_MOST_DRAINED):
                 if not waiting_cpus(model.kernel):
                     break
@@ -211,31 +206,34 @@ class Session:
         if self.tracer is not None:
             self.tracer.totals = self.totals
 
-    def _hit(self, probe: Probe) -> bool:
+    def hits(self) -> int:
+        """Return how many hits this trace has recorded."""
+        return self.tracer.seq if self.tracer is not None else 0
+
+    def hit(self, probe: Probe) -> bool:
+        """Record a hit of `probe`; return whether the kernel shall stay stopped."""
         tracer = self.tracer
-        if tracer is None:
-            return False
-        if tracer.full:
-            return self._enough(tracer)
-        before = tracer.seq
-        try:
+        if tracer is not None and not tracer.full:
             hit = tracer.hit(probe)
             if hit is not None and not tracer.options.quiet:
                 gdb.write(hit_line(hit) + "\n")
                 gdb.flush()
-            return self._enough(tracer)
-        except KeyboardInterrupt:
-            if tracer.seq == before:  # it is not recorded, and shall be tried again
-                raise
-            return True
+        return self.enough()
 
-    def _enough(self, tracer: Tracer) -> bool:
-        """Return whether the kernel shall stay stopped here: no CPU may be left at a probe."""
-        wanted = tracer.full or self._draining
-        return wanted and not waiting_cpus(tracer.model.kernel)
+    def enough(self) -> bool:
+        """Return whether the kernel shall stay stopped: no CPU may be left at a probe then."""
+        if self._model is None or self.tracer is None:
+            return False
+        wanted = self.tracer.full or self._draining
+        return wanted and not waiting_cpus(self._model.kernel)
 
-    def _failed(self, reason: str) -> None:
+    def failed(self, reason: str) -> None:
+        """Count a hit that could not be recorded or resumed for `reason`."""
         self.totals.errors[reason] += 1
+
+    def gs_base(self) -> int:
+        """Return the stopped CPU's gs_base; raise GdbFpuError when it cannot be known."""
+        return self.model.kernel.gs_base()
 
     def _stopped(self, _event: Any) -> None:
         if self._draining:
@@ -249,3 +247,13 @@ class Session:
         if not hasattr(event, "new_objfile") and self.off():
             gdb.write("fpu-trace: the kernel is gone; tracing is off\n")
         self._target = self._model = None
+
+
+def _hook_detach(command: str) -> None:
+    """Have GDB run `command` before it detaches, unless the person has a hook there already."""
+    body = ""
+    with contextlib.suppress(gdb.error):  # there is no hook
+        shown = gdb.execute("show user hook-detach", False, True)
+        body = "".join(line.strip() for line in shown.splitlines()[1:])
+    if body in ("", _OFF):
+        gdb.execute(f"define hook-detach\n{command}\nend")

@@ -93,7 +93,7 @@ def test_a_hit_that_cannot_be_read_stops_nothing(kernel44: Path) -> None:
     assert [line[0] for line in lines] == [str(n) for n in range(1, 21)]
     assert "Breakpoint 2, finished" in output.parts[2]
     status = output.parts[3].splitlines()
-    assert status[0] == "tracing is on; 20 hits of 1 tasks, 0 filtered out"
+    assert status[0] == "tracing is on; 20 hits of 1 tasks, 0 filtered out; layouts from DWARF"
     assert all(line.endswith("passed 15 times") for line in status[1:3])
     assert re.fullmatch(r"  not recorded: 10 times MemoryFault: cannot read .*", status[3])
     assert re.search(r"not read: 10 hits not recorded: MemoryFault", output.parts[4])
@@ -122,7 +122,7 @@ def test_any_failure_in_stop_is_counted(kernel44: Path, failure: str) -> None:
     assert hit_lines(output.parts[4]) == []
     assert "Breakpoint 2, finished" in output.parts[4]
     status = output.parts[5].splitlines()
-    assert status[0] == "tracing is on; 0 hits of 0 tasks, 0 filtered out"
+    assert status[0] == "tracing is on; 0 hits of 0 tasks, 0 filtered out; layouts from DWARF"
     assert len(status) == 4
     assert re.match(r"  not recorded: 24 times .*made to fail", status[3])
     assert "guest: copies=16 sanitized=8 wrong=0" in output.parts[8]
@@ -148,7 +148,7 @@ def test_a_full_disk_stops_nothing(kernel44: Path, tmp_path: Path) -> None:
     assert 4000 < out.stat().st_size <= 5000
     assert len(hit_lines(output.parts[4])) == 24
     status = output.parts[5].splitlines()
-    assert status[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out"
+    assert status[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out; layouts from DWARF"
     assert status[3:] == [
         f"  not recorded: 1 times {out} ends before hit {written + 1}: File too large"
     ]

@@ -82,7 +82,7 @@ COMPLETIONS = {
     "fpu-trace s": ["status"],
     "fpu-trace on --p": ["--pid", "--probe"],
     "fpu-trace on --state ": ["none", "header", "full"],
-    "fpu-trace on --probe c": ["copy_fpstate_to_sigframe"],
+    "fpu-trace on --probe copy_fps": ["copy_fpstate_to_sigframe"],
     "fpu-trace off --": ["--help"],
     "fpu-report --by ": ["task", "probe", "path"],
     "fpu-report --sort ": ["hits", "pid", "name", "thread", "cpu", "first", "last"],

@@ -38,6 +38,13 @@ FUNCTIONS = (
     "copy_fpstate_to_sigframe", "save_xstate_sig", "fpstate_sanitize_xstate",
     "__sanitize_i387_state",
 )  # fmt: skip
+EVERY_PROBE = "fpu-trace on --state none " + " ".join(
+    f"--probe {function}"
+    for function in (
+        *("copy_fpstate_to_sigframe", "save_xstate_sig"),
+        *("fpstate_sanitize_xstate", "__sanitize_i387_state"),
+    )
+)
 
 
 def _program(compiler: Compiler, prologues: tuple[str, ...]) -> Path:
@@ -49,7 +56,7 @@ def _program(compiler: Compiler, prologues: tuple[str, ...]) -> Path:
 def test_the_effect_is_what_the_cpu_makes_of_it(compiler: Compiler, name: str) -> None:
     """The program compares all registers and flags with those of a twin that nobody probes."""
     program = _program(compiler, tuple(text for text, _ in PROLOGUES[name]))
-    output = trace(program, "fpu-trace on --state none", "continue", arguments="")
+    output = trace(program, EVERY_PROBE, "continue", arguments="")
     on = output.parts[0].splitlines()
     for line, function, (_, chosen) in zip(on, FUNCTIONS, PROLOGUES[name]):
         assert re.match(rf"fpu-trace: {function} at 0x\w+, on `{re.escape(chosen)}", line)
@@ -74,7 +81,7 @@ def test_no_instruction_qualifies(compiler: Compiler) -> None:
     """GDB steps then, and says so; every hit is still there and the effect is still exact."""
     program = _program(compiler, ("add $1,%rax", "endbr64", "endbr64", "endbr64"))
     output = trace(
-        program, "fpu-trace on --state none", "set debug infrun on", "continue",
+        program, EVERY_PROBE, "set debug infrun on", "continue",
         "set debug infrun off", arguments="",
     )  # fmt: skip
     first, *others = output.parts[0].splitlines()[:4]

@@ -196,8 +196,10 @@ def test_off_and_on_again_keeps_totals(kernel44: Path) -> None:
     assert parts[8] == "fpu-trace: tracing is off; no probe is in the kernel"
     assert hit_lines(parts[9]) == []
     tasks = len({hit.pid for hit in HITS[:9]})
-    assert parts[10] == f"tracing is off; 9 hits of {tasks} tasks, 0 filtered out"
-    assert parts[12] == "tracing is off; 0 hits of 0 tasks, 0 filtered out"
+    assert (
+        parts[10] == f"tracing is off; 9 hits of {tasks} tasks, 0 filtered out; layouts from DWARF"
+    )
+    assert parts[12] == "tracing is off; 0 hits of 0 tasks, 0 filtered out; layouts from DWARF"
 
 
 def test_status_while_on(kernel44: Path, tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_status_while_on(kernel44: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     passes = collections.Counter(hit.function for hit in HITS)
     lines = output.parts[3].splitlines()
-    assert lines[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out"
+    assert lines[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out; layouts from DWARF"
     for line, function in zip(lines[1:3], ("copy_fpstate_to_sigframe", "fpstate_sanitize_xstate")):
         assert line.startswith(f"  {function} at 0x")
         assert line.endswith(f"resumed without a step: passed {passes[function]} times")
@@ -258,7 +260,9 @@ def test_another_kernel_begins_new_totals(kernel44: Path, compiler) -> None:
     )  # fmt: skip
     assert "limit of 3 hits" in output.parts[5]
     assert "; 0 hits; lazy switching" in output.parts[10]
-    assert output.parts[11] == "tracing is off; 0 hits of 0 tasks, 0 filtered out"
+    assert (
+        output.parts[11] == "tracing is off; 0 hits of 0 tasks, 0 filtered out; layouts from DWARF"
+    )
 
 
 def test_sourcing_again_is_harmless(kernel44: Path) -> None:

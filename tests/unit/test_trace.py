@@ -394,16 +394,19 @@ def test_a_task_in_an_old_ones_place_has_its_own_totals(world):
 
 
 @pytest.mark.parametrize(
-    ("answers", "asked_at"),
+    ("live", "answers", "asked_at"),
     [
-        ([False] * 5, [1, 2, 4, 8, 16]),
-        ([False, False, True], [1, 2, 4]),
-        ([True], [1]),
+        (True, [False] * 5, [1, 2, 4, 8, 16]),
+        (True, [False, False, True], [1, 2, 4]),
+        (True, [True], [1]),
+        (False, [False] * 17, [*range(1, 17), 32]),
+        (False, [False, False, True], [1, 2, 3]),
     ],
 )
-def test_use_is_looked_for_at_hits_1_2_4_8_until_it_shows(world, monkeypatch, answers, asked_at):
+def test_use_is_looked_for_until_it_shows(world, monkeypatch, live, answers, asked_at):
     task = world.add(5)
     setup = Setup(world)
+    monkeypatch.setattr(FpuModel, "live", lambda model, whose: live)
     left, asked, done = list(answers), [], []
 
     def uses_fpu(model, whose):
@@ -412,7 +415,7 @@ def test_use_is_looked_for_at_hits_1_2_4_8_until_it_shows(world, monkeypatch, an
         return left.pop(0)
 
     monkeypatch.setattr(FpuModel, "uses_fpu", uses_fpu)
-    for _ in range(20):
+    for _ in range(40 if len(answers) > 5 else 20):
         done.append(setup.hit(task=task))
     assert asked == asked_at
     assert setup.totals.tasks[(task, 5)].uses_fpu is answers[-1]
