@@ -59,6 +59,7 @@ OTHERS = [
     note(b"Xen\0", 3, bytes.fromhex(ID)),  # type 3 of another owner
     note(b"GNU\0", 1, bytes(16)),  # NT_GNU_ABI_TAG
     note(b"", 3, b""),
+    note(b"Abcd\0", 7, b"\1"),  # 5 bytes and 1: three of padding follow
 ]
 
 

@@ -192,6 +192,8 @@ def compacted(world, xcomp_bv):
         (XSAVES | XSAVEC | XSAVEOPT, "compacted", "XSAVES"),
         (XSAVES, "compacted", "XSAVES"),
         (XSAVEC | XSAVEOPT, "compacted", "XSAVEC"),
+        (XSAVEC, "compacted", "XSAVEC"),
+        (XSAVEOPT, "compacted", "XSAVEOPT"),
         (0xFFFFFFFF & ~(XSAVES | XSAVEC | XSAVEOPT), "standard", "XSAVE"),
     ],
 )
@@ -211,8 +213,12 @@ def test_save_instruction(world, bits, form, instruction):
 
 def test_save_instruction_without_boot_cpu_data(world):
     del world_510(world).target.symbols["boot_cpu_data"]
-    found = facts_of(world, layouts_510())
-    assert found["save instruction"] == ("XSAVE or better", "boot_cpu_data is missing")
+    unknown = ("XSAVE or better", "boot_cpu_data is missing")
+    assert facts_of(world, layouts_510())["save instruction"] == unknown
+    world.target.symbols["boot_cpu_data"] = SYMBOLS["boot_cpu_data"]
+    layouts = layouts_510()
+    kept = [layouts.struct(name) for name in layouts.names() if name != "cpuinfo_x86"]
+    assert facts_of(world, Layouts(kept))["save instruction"] == unknown
 
 
 def test_fxsave(world):
