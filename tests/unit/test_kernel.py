@@ -402,6 +402,48 @@ def test_current_task_in_pcpu_hot():
     assert kernel.current_task(1) == 0x1234
 
 
+@pytest.mark.parametrize("name", ["__cpu_online_mask", "cpu_online_bits"])
+@pytest.mark.parametrize(
+    ("count", "mask", "online"),
+    [
+        (2, 0b11, (0, 1)),
+        (2, 0b10, (1,)),
+        (2, 0xFF, (0, 1)),  # bits of CPUs that the kernel cannot have
+        (9, 0x101, (0, 8)),
+        (16, 0x8002, (1, 15)),
+    ],
+)
+def test_online_cpus(world, name, count, mask, online):
+    world.target.put_int(SYMBOLS["nr_cpu_ids"], count, 4)
+    world.target.symbols["__per_cpu_offset"] = 0xFFFFFFFF82000000
+    world.target.put(0xFFFFFFFF82000000, bytes(8 * count))
+    world.target.symbols[name] = 0xFFFFFFFF82001000
+    world.target.put_int(0xFFFFFFFF82001000, mask, (count + 7) // 8)
+    kernel = kernel_of(world)
+    world.target.reads.clear()
+    assert kernel.online_cpus() == online
+    assert world.target.reads == [(0xFFFFFFFF82001000, (count + 7) // 8)]
+
+
+def test_newer_name_of_the_online_mask_counts(world):
+    for at, name in enumerate(("cpu_online_bits", "__cpu_online_mask")):
+        world.target.symbols[name] = 0xFFFFFFFF82001000 + 0x1000 * at
+        world.target.put_int(world.target.symbols[name], 1 << at)
+    assert kernel_of(world).online_cpus() == (1,)
+    del world.target.symbols["cpu_online_bits"], world.target.symbols["__cpu_online_mask"]
+    assert kernel_of(world).online_cpus() == (0, 1)
+
+
+def test_selected_vcpu_is_no_pid():
+    """QEMU's gdbstub numbers its threads from 1 as the kernel does its tasks."""
+    world = World("qemu")
+    world.add(0, b"swapper/0", flags=PF_KTHREAD)
+    world.add(2, b"kthreadd", flags=PF_KTHREAD)
+    world.run(world.add(40, b"player"), 1)
+    assert world.target.stopped.lwp == 2
+    assert kernel_of(world).selected().comm == "player"
+
+
 SLIDE = 0x1C200000
 
 
@@ -415,6 +457,8 @@ def test_per_cpu_symbols_that_count_from_zero_do_not_move(world, slide):
     kernel = kernel_of(world)
     assert kernel.per_cpu("current_task", 1) == CPU_OFFSETS[1] + 0xC000
     assert kernel.current_task(1) == TASK_BASE
+    world.target.symbols["in_kernel_fpu"] = 0xC101 + slide  # one byte, at any address
+    assert kernel.per_cpu("in_kernel_fpu", 1) == CPU_OFFSETS[1] + 0xC101
 
 
 @pytest.mark.parametrize("start", [0xFFFFFFFF83000000, None])
@@ -426,6 +470,12 @@ def test_per_cpu_symbols_at_real_addresses_move_with_the_kernel(world, start):
         world.target.symbols["__per_cpu_start"] = start + SLIDE
     expected = (CPU_OFFSETS[1] + 0xFFFFFFFF83001000 + SLIDE) % (1 << 64)
     assert kernel_of(world).per_cpu("current_task", 1) == expected
+
+
+def test_pcpu_hot_without_its_type(world):
+    world.target.symbols["pcpu_hot"] = 0x1F000
+    world.run(TASK_BASE, 1)
+    assert kernel_of(world).current_task(1) == TASK_BASE
 
 
 def test_pcpu_hot_of_a_kernel_that_was_moved():

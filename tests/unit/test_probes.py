@@ -142,6 +142,35 @@ def test_noinstr_code_is_refused_over_kgdb_only():
     assert chosen(target, ["exc_device_not_available"]) == [("exc_device_not_available", 0x2000)]
 
 
+def test_declaration_is_asked_where_kernels_differ_only():
+    target = kernel_with(**{SIGFRAME: 1, SANITIZE: 2})
+    target.arguments = {SIGFRAME: ("rsi", "task"), SANITIZE: ("rsi", "task")}
+    found = [(probe.subject, probe.register) for probe, _ in select(target)]
+    assert found == [("current", "rdi"), ("fpu", "rdi")]
+
+
+@pytest.mark.parametrize(("address", "refused"), [(1, 0), (2, 1), (5, 1), (6, 0)])
+def test_bounds_of_noinstr_code(address, refused):
+    target = kernel_with(xstateregs_get=address, __noinstr_text_start=2, __noinstr_text_end=6)
+    (probe,) = [probe for probe in CATALOGUE if probe.function == "xstateregs_get"]
+    expected = "noinstr: KGDB refuses breakpoints there" if refused else ""
+    assert unavailable(target, probe) == expected
+
+
+@pytest.mark.parametrize("end", ["start", "end"])
+def test_kernel_without_noinstr_code(end):
+    target = kernel_with(xstateregs_get=5, **{f"__noinstr_text_{end}": 5})
+    assert chosen(target, ["xstateregs_get"]) == [("xstateregs_get", 5)]
+
+
+def test_group_passes_over_what_kgdb_refuses():
+    target = kernel_with(
+        xstateregs_set=5, xstateregs_get=9, __noinstr_text_start=2, __noinstr_text_end=6
+    )
+    found = [probe.function for probe, _ in select(target, (), ["ptrace"])]
+    assert found == ["xstateregs_get"]
+
+
 def test_why_a_probe_is_unavailable():
     target = kernel_with(**{SIGFRAME: 1, "xfpregs_get": 2})
     target.inlined = {"fpu__drop": (0x1234, 0x5678)}
