@@ -17,7 +17,7 @@ from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.probes import Probe
 from gdbfpu.prologue import Resume, choose
 
-__all__ = ("ProbeBreakpoint",)
+__all__ = ("Host", "ProbeBreakpoint")
 
 
 class Host(Protocol):

@@ -234,6 +234,7 @@ def test_pkru_is_the_threads(offset, compacted):
     assert {c.name: c.in_use for c in state.image.components}["PKRU"] is True
     assert state.raw[offset : offset + 8] == STALE + b"\xee" * 4  # --raw is memory's
     assert state.raw[512:514] == b"\x07\0"
+    assert state.image.size == len(state.raw)
     assert {c.name for c in state.image.components if c.in_use} == {"x87", "SSE", "AVX", "PKRU"}
 
 
