@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Callable
 
 import gdb
 
 from gdbfpu import probes
+from gdbfpu.answers import info_text, report_text, state_text, write_new
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError, UsageError
-from gdbfpu.fpu import FpuModel
-from gdbfpu.info import facts
 from gdbfpu.options import (
     HelpShown,
     Parser,
@@ -27,10 +25,9 @@ from gdbfpu.options import (
     trace_parser,
 )
 from gdbfpu.render import render_table, to_json
-from gdbfpu.report import Report, collect
-from gdbfpu.state import find_task, read_frame, read_state
-from gdbfpu.statetext import diff_json, diff_table, state_json, state_raw, state_table
-from gdbfpu.tables import HIT_HEADING, csv_report, table, table_report
+from gdbfpu.report import collect
+from gdbfpu.state import read_frame
+from gdbfpu.tables import HIT_HEADING, table
 from gdbfpu.trace import Options, Tracer
 
 __all__ = ("register",)
@@ -140,13 +137,7 @@ def _probes(session: Session, arguments: argparse.Namespace) -> None:
 
 
 def _info(session: Session, arguments: argparse.Namespace) -> None:
-    found = facts(session.model, session.build_id)
-    if arguments.format == "json":
-        text = json.dumps({fact.item: {"value": fact.value, "from": fact.source} for fact in found})
-    else:
-        rows = [(fact.item, fact.value, fact.source) for fact in found]
-        text = table(rows, ("item", "value", "read from"))
-    gdb.write(text + "\n")
+    gdb.write(info_text(session.model, session.build_id, arguments) + "\n")
 
 
 def _state(session: Session, arguments: argparse.Namespace) -> None:
@@ -156,21 +147,8 @@ def _state(session: Session, arguments: argparse.Namespace) -> None:
         as_json = arguments.format == "json"
         text = json.dumps(to_json(image, names)) if as_json else render_table(image, names)
     else:
-        text = _task_state(session.model, arguments)
+        text = state_text(session.model, arguments)
     gdb.write(text + "\n")
-
-
-def _task_state(model: FpuModel, arguments: argparse.Namespace) -> str:
-    state = read_state(model, find_task(model, arguments.task, arguments.comm))
-    names, as_json = arguments.components, arguments.format == "json"
-    if arguments.diff:
-        other = read_state(model, find_task(model, arguments.diff))
-        if as_json:
-            return json.dumps(diff_json(state, other, names))
-        return diff_table(state, other, names)
-    if as_json:
-        return json.dumps(state_json(state, names))
-    return state_raw(state, names) if arguments.raw else state_table(state, names)
 
 
 def _frame_address(session: Session, text: str) -> int:
@@ -186,25 +164,8 @@ def _frame_address(session: Session, text: str) -> int:
 
 
 def _report(session: Session, arguments: argparse.Namespace) -> None:
-    report = collect(session.model, session.totals, Progress("tasks"))
-    text = _render(report, arguments)
-    if not arguments.out:
+    text = report_text(collect(session.model, session.totals, Progress("tasks")), arguments)
+    if arguments.out:
+        write_new(arguments.out, text)
+    else:
         gdb.write(text + "\n")
-        return
-    path = Path(arguments.out).expanduser()
-    try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(text + "\n")
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists already: name a new file or remove it") from error
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _render(report: Report, arguments: argparse.Namespace) -> str:
-    if arguments.format == "json":
-        return json.dumps(report.to_json(arguments.sort), indent=1)
-    if arguments.format == "csv":
-        return csv_report(report, arguments.by, arguments.sort).rstrip("\n")
-    colour = not arguments.out and os.isatty(1) and "NO_COLOR" not in os.environ
-    return table_report(report, arguments.by, arguments.sort, colour)

@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-import time
-
 import gdb
+
+from gdbfpu import progress
 
 __all__ = ("Progress",)
 
-_AFTER = 2.0  # seconds
 
-
-class Progress:
-    """Says how far the reading of `what` is, every two seconds once it has taken so long."""
+class Progress(progress.Progress):
+    """Says on GDB's terminal how far the reading of `what` is."""
 
     def __init__(self, what: str) -> None:
-        self._what = what
-        self._next = time.monotonic() + _AFTER
+        super().__init__(what, _write)
 
-    def __call__(self, done: int, total: int | None = None) -> None:
-        """Note that `done` (of `total`) are read."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _AFTER
-            gdb.write(f"reading {self._what}: {done}{f' of {total}' if total else ''} so far ...\n")
-            gdb.flush()
+
+def _write(text: str) -> None:
+    gdb.write(text)
+    gdb.flush()

@@ -16,14 +16,14 @@ from typing import Any
 import gdb
 
 import gdbfpu
-from gdbfpu import debuginfo, fpu, identity, kernel, xstate
+from gdbfpu import identity
+from gdbfpu.answers import read_model
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.events import EventWriter
 from gdbfpu.fpu import FpuModel
-from gdbfpu.kernel import Kernel
 from gdbfpu.kgdb import waiting_cpus
 from gdbfpu.probes import Probe
 from gdbfpu.tables import hit_line
@@ -87,14 +87,7 @@ class Session:
         vmlinux = self._vmlinux()
         self._place_symbols(target, vmlinux)
         build_id = identity.verify(target, vmlinux)
-        layouts = debuginfo.read_layouts(
-            target,
-            vmlinux,
-            (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES),
-            (*fpu.ANCHORS, *kernel.ANCHORS),
-            Progress("bytes of BTF"),
-        )
-        model = fpu.probe(Kernel(target, layouts))
+        model = read_model(target, vmlinux, Progress("bytes of BTF"))
         known = build_id or model.kernel.banner()
         if known != self._known:
             self._known, self.build_id, self.totals = known, build_id, Totals()
