@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line of gdbfpu: `gdbfpu decode`, the decoder without a debugger."""
+"""The command line of gdbfpu: what can be told without a debugger, of images and of dumps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gdbfpu.dump import COMMANDS, answer
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.formats import FORMATS
 from gdbfpu.image import decode
+from gdbfpu.options import HelpShown
 from gdbfpu.render import render_table, to_json
 
 __all__ = ("main",)
@@ -22,9 +24,11 @@ _MAX_BYTES = 1 << 20  # far more than any XSAVE area; not a disk that was named 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `arguments` (sys.argv's by default); return the exit status."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        print(_decode(options), flush=True)
+        text = _of_dump(*words) if words and words[0] in COMMANDS else _decode(words)
+        if text:
+            print(text, flush=True)
     except GdbFpuError as error:
         print(f"gdbfpu: {error}", file=sys.stderr)
         return 1
@@ -37,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gdbfpu", description="Decode x86 FPU state.")
+    parser = argparse.ArgumentParser(
+        prog="gdbfpu", description="Decode x86 FPU state, and find it in memory dumps."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("decode", help="show what an image of the FPU's state holds")
     command.add_argument("file", metavar="FILE", help="the image's bytes; - for standard input")
@@ -53,10 +59,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--format", choices=("table", "json"), default="table", help="default: table"
     )
+    for name, text in COMMANDS.items():  # `answer` parses theirs
+        commands.add_parser(name, help=text)
     return parser
 
 
-def _decode(options: argparse.Namespace) -> str:
+def _of_dump(command: str, *words: str) -> str:
+    try:
+        return answer(command, words)
+    except HelpShown as shown:
+        return str(shown)
+
+
+def _decode(words: Sequence[str]) -> str:
+    options = _parser().parse_args(words)
     image = decode(_read(options.file), format=options.image)
     if options.format == "json":
         return json.dumps(to_json(image, options.component))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from gdbfpu.errors import UsageError
 from gdbfpu.probes import CATALOGUE, GROUPS
@@ -164,17 +164,19 @@ class _StateParser(Parser):
         return found, rest
 
 
-def state_parser() -> Parser:
-    """Return the parser of `fpu-state`."""
+def state_parser(stopped: bool = True) -> Parser:
+    """Return the parser of `fpu-state`; without --sigframe where no CPU is `stopped`."""
+    frame = " With --sigframe, what the kernel wrote to a user stack." if stopped else ""
     parser = _StateParser(
         prog="fpu-state",
         description="Show a task's whole FPU state, and where the truth about it is: in memory,\n"
-        "or live in a CPU. With --sigframe, what the kernel wrote to a user stack.",
+        f"or live in a CPU.{frame}",
     )
     add = parser.add_argument
-    add("task", nargs="?", default="current", metavar="current|PID|ADDRESS",
-        help="a pid, the address of a task_struct or struct fpu, or `current`, the selected "
-        "thread's task (default)"
+    current = ", or `current`, the selected thread's task (default)" if stopped else ""
+    add("task", nargs="?", default="current",
+        metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
+        help=f"a pid, the address of a task_struct or struct fpu{current}"
         ).completions = ("current",)  # type: ignore[attr-defined]  # fmt: skip
     add("--comm", default="", metavar="NAME", help="the task of this name, which may be a glob")
     add("--component", action="append", default=[], metavar="NAME", dest="components",
@@ -185,10 +187,15 @@ def state_parser() -> Parser:
         help="default: %(default)s")  # fmt: skip
     add("--diff", default="", metavar="OTHER",
         help="show only the registers that differ from those of this task")  # fmt: skip
+    if stopped:
+        _add_sigframe(add)
+    return parser
+
+
+def _add_sigframe(add: Callable[..., argparse.Action]) -> None:
     add("--sigframe", nargs="?", const="", metavar="ADDRESS",
         help="decode the signal frame's FPU part at this user address (default: the argument "
         "of the function the CPU stopped in)")  # fmt: skip
-    return parser
 
 
 def complete(parser: argparse.ArgumentParser, text: str) -> tuple[str, ...]:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`gdbfpu report`, `state` and `info`: what the commands tell in GDB, told of a kdump file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gdbfpu import identity
+from gdbfpu.answers import info_text, read_model, report_text, state_text, write_new
+from gdbfpu.drgntarget import DrgnTarget
+from gdbfpu.errors import UsageError
+from gdbfpu.fpu import FpuModel
+from gdbfpu.options import Parser, info_parser, report_parser, state_parser
+from gdbfpu.progress import Progress
+from gdbfpu.report import collect
+from gdbfpu.totals import Totals
+
+__all__ = ("COMMANDS", "answer")
+
+COMMANDS = {
+    "report": "list the tasks that use the FPU, from a kdump file",
+    "state": "show a task's FPU state, from a kdump file",
+    "info": "show how the kernel handles the FPU, from a kdump file",
+}
+"""The commands and what each does."""
+
+_MAX_VMCOREINFO = 1 << 20  # bytes; the kernel's is a page
+
+
+def answer(command: str, words: Sequence[str]) -> str:
+    """Return what `command`, one of COMMANDS, prints with the arguments `words`.
+
+    Empty when --out took it. Raises GdbFpuError, and HelpShown for --help.
+    """
+    arguments = _parser(command).parse_args(words)
+    vmlinux, vmcoreinfo = Path(arguments.vmlinux), arguments.vmcoreinfo
+    target = DrgnTarget(
+        Path(arguments.core), vmlinux, _read(vmcoreinfo) if vmcoreinfo is not None else None
+    )
+    build_id = identity.verify(target, vmlinux)
+    model = read_model(target, vmlinux, _progress("bytes of BTF"))
+    if command == "info":
+        return info_text(model, build_id, arguments)
+    return state_text(model, arguments) if command == "state" else _report(model, arguments)
+
+
+def _parser(command: str) -> Parser:
+    """Return the parser that the command has in GDB, with the dump's files among its options."""
+    if command == "state":
+        parser = state_parser(stopped=False)
+    else:
+        parser = report_parser() if command == "report" else info_parser()
+    parser.prog = f"gdbfpu {command}"
+    add = parser.add_argument
+    add("--core", required=True, metavar="FILE", help="the dump, as makedumpfile writes it")
+    add("--vmlinux", required=True, metavar="FILE", help="that kernel's vmlinux")
+    add("--vmcoreinfo", metavar="FILE",
+        help="the kernel's VMCOREINFO; only for a dump without, as QEMU writes")  # fmt: skip
+    return parser
+
+
+def _report(model: FpuModel, arguments: argparse.Namespace) -> str:
+    text = report_text(collect(model, Totals(), _progress("tasks")), arguments)
+    if not arguments.out:
+        return text
+    write_new(arguments.out, text)
+    return ""
+
+
+def _progress(what: str) -> Progress:
+    return Progress(what, sys.stderr.write)
+
+
+def _read(name: str) -> bytes:
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(_MAX_VMCOREINFO)
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
