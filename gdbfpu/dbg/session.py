@@ -33,6 +33,8 @@ from gdbfpu.trace import Options, Tracer
 __all__ = ("Session",)
 
 _OFF = "fpu-trace off"
+# Called under jiffies_lock, by one CPU at a time (kernel/time/tick-sched.c, timekeeping.c).
+_TICK = ("calc_global_load", "do_timer")
 _MOST_DRAINED = 1000  # hits under way that are taken before probes go, at the most
 
 
@@ -49,6 +51,8 @@ class Session:
         self._model: FpuModel | None = None
         self._pagination = False
         self._draining = False
+        self._unsettled = False  # probes were taken out of a kernel in KGDB that did not run since
+        gdb.events.cont.connect(self._resumed)
         if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; breakpoints go when GDB detaches
             gdb.events.gdb_exiting.connect(lambda _: self.off())
         for name in ("connection_removed", "exited", "new_objfile"):
@@ -162,11 +166,19 @@ class Session:
     def off(self) -> bool:
         """Take every probe out of the kernel and end the event file; return whether it was on.
 
-        Over KGDB, hits that other CPUs have under way are taken first.
+        Over KGDB, hits that other CPUs have under way are taken first, and then the kernel runs
+        on for a moment: a debugger may detach after that.
         """
-        was_on = bool(self.breakpoints)
-        if was_on and self.tracer is not None and self._model is not None:
+        if self.breakpoints and self._model is not None:
             self._drain(self._model)
+        was_on = self._remove()
+        if self._unsettled and self._target is not None:
+            self._settle(self._target)
+        return was_on
+
+    def _remove(self) -> bool:
+        """Delete the probes and end the event file; return whether there were probes."""
+        was_on = bool(self.breakpoints)
         while self.breakpoints:
             point = self.breakpoints.pop()
             if point.is_valid():
@@ -174,7 +186,9 @@ class Session:
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
             gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
-            _hook_detach("")
+            self._unsettled = self._target is not None and self._target.stub == "kgdb"
+            if not self._unsettled:
+                _hook_detach("")
         if self.tracer is not None:
             self.tracer.close()
         return was_on
@@ -192,6 +206,29 @@ class Session:
                     break
                 gdb.execute("continue", False, True)
         self._draining = False
+
+    def _settle(self, target: GdbTarget) -> None:
+        """Let the kernel run, without probes, to its next tick.
+
+        A CPU may be on its way into KGDB with a probe's trap, which no variable tells yet. When
+        the debugger detaches, KGDB forgets which breakpoints it took out, and would keep that
+        CPU for a debugger that is gone. Until then it lets it go on.
+        """
+        places = (target.symbol_address(name) for name in _TICK)
+        address = next((place for place in places if place is not None), None)
+        with contextlib.suppress(gdb.error):  # the kernel is gone
+            if address is not None:
+                tick = gdb.Breakpoint(f"*{address:#x}", internal=True)
+                tick.silent = True
+                gdb.execute("continue", False, True)
+                tick.delete()
+        self._resumed(None)
+
+    def _resumed(self, _event: Any) -> None:
+        """Note that the kernel runs on; without probes, nothing is under way soon after."""
+        if self._unsettled and not self.breakpoints:
+            self._unsettled = False
+            _hook_detach("")
 
     def clear(self) -> None:
         """Forget all totals; a trace that is on goes on from nothing."""
@@ -233,12 +270,13 @@ class Session:
             return
         if self.breakpoints and self.tracer is not None and self.tracer.full:
             limit = self.tracer.options.limit
-            self.off()
+            self._remove()
             gdb.write(f"fpu-trace: limit of {limit} hits reached; tracing is off\n")
 
     def _connection_ended(self, event: Any) -> None:
-        if not hasattr(event, "new_objfile") and self.off():
+        if not hasattr(event, "new_objfile") and self._remove():
             gdb.write("fpu-trace: the kernel is gone; tracing is off\n")
+        self._resumed(event)  # what was under way has ended with it
         self._target = self._model = None
 
 
