@@ -281,8 +281,9 @@ def test_hits_are_what_gdb_prints(guest: Machine, kernel: Kernel, tmp_path: Path
         output = gdb.finish()
     said = [json.loads(line[7:]) for line in output.splitlines() if line.startswith("ORACLE ")]
     _, hits = events(tmp_path / "events")
-    assert len(hits) == len(said) == 50
-    for hit, gdb_says in zip(hits, said, strict=True):
+    # Beyond the limit a probe is passed only to let the other CPU out of KGDB.
+    assert len(hits) == 50 <= len(said) <= 52
+    for hit, gdb_says in zip(hits, said[:50], strict=True):
         for key in ("pid", "tgid"):
             assert hit[key] == int(gdb_says[key], 16)
         assert hit["pid"] == gdb_says["lwp"]
