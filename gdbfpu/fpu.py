@@ -17,7 +17,7 @@ from itertools import islice
 from gdbfpu.errors import CorruptState
 from gdbfpu.kernel import Kernel, Task
 from gdbfpu.layout import Layouts, Member
-from gdbfpu.target import read_u32, read_u64
+from gdbfpu.target import read_fields, read_u32, read_u64
 from gdbfpu.xsave import HEADER_OFFSET, LEGACY_SIZE, changed, compacted_spans, parse_header
 from gdbfpu.xstate import MAX_IMAGE, XstateConfig, read_xstate
 
@@ -53,7 +53,8 @@ class FpuModel:
     """What `probe` found out about this kernel's FPU code; true as long as the kernel runs.
 
     `variant` names the place of struct fpu; `state` is the member that holds the register
-    image or points to it; `size_member` the one that tells a single image's bytes (5.16 on);
+    image or points to it, `host` the one that points to the task's own while a KVM guest's is
+    there; `size_member` the one that tells a single image's bytes (5.16 on);
     `flags` the scalar members by name; `tif` the bit that is TIF_NEED_FPU_LOAD, which counts
     where no member of `flags` tells whether registers are loaded.
     """
@@ -63,6 +64,7 @@ class FpuModel:
     xstate: XstateConfig
     fpu_offset: int
     state: Member
+    host: Member | None
     regs_offset: int
     size_member: Member | None
     flags: dict[str, Member]
@@ -91,11 +93,26 @@ class FpuModel:
 
         0 for none: up to 4.1 a task has no image before it uses the FPU.
         """
-        place = fpu + self.state.offset
         if not self.state.pointer:
-            return place
-        pointer = read_u64(self.kernel.target, place)
+            return fpu + self.state.offset
+        pointer, host = self._pointers(fpu)
+        pointer = host or pointer
         return pointer + self.regs_offset if pointer or self.size_member else 0
+
+    def holds_guest(self, fpu: int) -> bool:
+        """Return whether a KVM guest's state is in place of the task's own.
+
+        KVM_RUN does so since 5.16 (commit 69f6ed1d14c6, `fpu_swap_kvm_fpstate()`): the task's
+        own is then `__task_fpstate`, which is where `image_address` looks.
+        """
+        return self.state.pointer and bool(self._pointers(fpu)[1])
+
+    def _pointers(self, fpu: int) -> tuple[int, int]:
+        """Return the pointer to the state in place, and that to the task's own behind a guest's."""
+        members = {"state": self.state, **({"host": self.host} if self.host else {})}
+        fields = read_fields(self.kernel.target, fpu, members)
+        host = int.from_bytes(fields.get("host", b""), "little")
+        return int.from_bytes(fields["state"], "little"), host
 
     def header(self, fpu: int, image: bytes = b"") -> tuple[int, int]:
         """Return xfeatures and xcomp_bv (u64 each) of the struct fpu at `fpu`.
@@ -195,6 +212,7 @@ def probe(kernel: Kernel) -> FpuModel:
         xstate=read_xstate(kernel),
         fpu_offset=fpu_offset,
         state=state or layouts.member("fpu", "state"),
+        host=layouts.find("fpu", "__task_fpstate"),
         regs_offset=layouts.offset("fpstate", "regs") if pointer else 0,
         size_member=layouts.find("fpstate", "size") if pointer else None,
         flags=flags,

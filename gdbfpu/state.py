@@ -27,6 +27,7 @@ _PLACES = {
     **{f"st{i}": 32 + 16 * i for i in range(8)},
     **{f"xmm{i}": 160 + 16 * i for i in range(16)},
 }
+_GUEST = "in memory: it is set aside while a KVM guest's registers are in its place"
 _UNUSED = "nowhere: the task never used the FPU, what memory holds has no meaning"
 _SHOWN = 8  # pids in a message
 
@@ -103,9 +104,11 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
         raise UsageError(f"{task.comm} (pid {task.pid}) never used the FPU: it has no FPU state")
     cpu = model.kernel.running_on(task.address)
     taken = cpu is not None and model.kernel_use(cpu)[0]
-    loaded = cpu is not None and not taken and model.live(task.address)
+    guest = model.holds_guest(fpu)
+    loaded = cpu is not None and not taken and not guest and model.live(task.address)
     registers = model.kernel.target.fpu_registers(cpu) if loaded and cpu is not None else {}
     unused = model.switching == "lazy" and not model.uses_fpu(task)
+    truth = _GUEST if guest else _truth(cpu, taken, loaded, registers)
     return TaskState(
         task=task,
         fpu=fpu,
@@ -114,7 +117,7 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
         cpu=cpu,
         loaded=loaded,
         live=tuple(registers),
-        truth=_UNUSED if unused else _truth(cpu, taken, loaded, registers),
+        truth=_UNUSED if unused else truth,
     )
 
 

@@ -390,6 +390,7 @@ LAYOUTS_516 = Layouts(
             3904,
             ("last_cpu", 0, 4),
             ("fpstate", 24, 8, "fpstate", True),
+            ("__task_fpstate", 32, 8, "fpstate", True),
             ("__fpstate", 64, 3840, "fpstate"),
         ),
         struct("fpstate", 3840, ("size", 0, 4), ("xfeatures", 8, 8), ("regs", 64, 3776)),
@@ -435,6 +436,29 @@ def test_fpstate_pointer_of_5_16(world_516):
     assert model.uses_fpu(model.kernel.task(task)) is True
     world_516.target.put(elsewhere + 64 + 576, b"\x00")
     assert model.uses_fpu(model.kernel.task(task)) is False
+
+
+def test_a_kvm_guests_state_is_not_the_tasks(world_516):
+    """In KVM_RUN `fpstate` is the guest's, and `__task_fpstate` what the task had and gets back."""
+    task, own, guest = world_516.add(5), 0xFFFFC90000001000, 0xFFFFC90000002000
+    size = (840).to_bytes(4, "little").ljust(64, b"\0")
+    for place, first in ((own, b"\x00"), (guest, b"\x01")):
+        image = compacted_image(COMPACTED | 0x207, first + bytes(255 + 8))
+        world_516.target.put(place, size + image)
+    model = model_of(world_516, LAYOUTS_516)
+    world_516.target.put_int(task + FPU + 24, own)
+    assert not model.holds_guest(task + FPU)
+    world_516.target.put_int(task + FPU + 24, guest)
+    assert model.image_address(task + FPU) == guest + 64
+    world_516.target.put_int(task + FPU + 32, own)
+    assert model.holds_guest(task + FPU)
+    assert model.image_address(task + FPU) == own + 64
+    assert model.uses_fpu(model.kernel.task(task)) is False
+
+
+def test_an_embedded_state_holds_no_guest(world):
+    task = world.add(5)
+    assert not model_of(world).holds_guest(task + FPU)
 
 
 @pytest.mark.parametrize("size", [511, 65537])

@@ -137,6 +137,21 @@ def test_live_registers_count_as_in_use():
     assert [c.in_use for c in state.image.components] == [True, True, False]
 
 
+def test_a_kvm_guest_may_have_the_registers(monkeypatch):
+    """The CPU's registers are then the guest's, however loaded the task's flags say they are."""
+    world, model, task = golden("audiod", "qemu")
+    world.run(task, 0)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    world.target.fpu[0] = SHOWN
+    monkeypatch.setattr(type(model), "holds_guest", lambda self, fpu: fpu == self.fpu_of(task))
+    state = state_of(model, task)
+    assert not state.loaded
+    assert state.live == ()
+    said = "in memory: it is set aside while a KVM guest's registers are in its place"
+    assert state.truth == said
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+
+
 @pytest.mark.parametrize("uses", [False, True])
 def test_kernel_code_may_have_the_registers(uses):
     world, model, task = golden("audiod", "qemu")
