@@ -11,6 +11,7 @@ from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Task
 from gdbfpu.target import read_u32, read_u64
+from gdbfpu.xstate import LAZY_COUNTERS
 
 __all__ = ("Fact", "facts")
 
@@ -45,12 +46,12 @@ def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
     yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
     yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.source}")
     yield Fact("switching", model.switching, _switching_source(model))
-    if "fpregs_active" not in model.flags and "initialized" not in model.flags:
+    if not model.flags.keys() & {"fpregs_active", "initialized", "has_fpu"}:
         yield Fact("TIF_NEED_FPU_LOAD", f"bit {model.tif}", "thread_info.flags of sleeping tasks")
 
 
 def _switching_source(model: FpuModel) -> str:
-    if model.kernel.layouts.find("fpu", "counter"):
+    if any(model.kernel.layouts.find(*place) for place in LAZY_COUNTERS):
         return "X86_FEATURE_EAGER_FPU in boot_cpu_data"
     return "no use counter in struct fpu: it can only be eager"
 

@@ -21,7 +21,7 @@ from gdbfpu.xsave import (
     standard_spans,
 )
 
-__all__ = ("MAX_IMAGE", "TYPES", "XstateConfig", "read_xstate")
+__all__ = ("LAZY_COUNTERS", "MAX_IMAGE", "TYPES", "XstateConfig", "read_xstate")
 
 TYPES = ("cpuinfo_x86", "fpstate", "fpu_state_config")
 """Types this module reads; `fpu_state_config` came with 5.16 (commit 2bd264bce238)."""
@@ -31,11 +31,12 @@ MAX_IMAGE = 64 << 10
 
 _EAGER_WORD, _EAGER_BIT = 3, 29  # X86_FEATURE_EAGER_FPU, 3.7 to 4.8; a macro
 _FLAG_ALIGN64 = 2  # XSTATE_FLAG_ALIGNED64 in xstate_flags[], since 5.18
-_LAZY_COUNTERS = (
+LAZY_COUNTERS = (
     ("fpu", "counter"),
     ("thread_struct", "fpu_counter"),
     ("task_struct", "fpu_counter"),
 )
+"""Where a kernel that can switch lazily counts a task's uses: (type, member); gone in 4.9."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _switching(kernel: Kernel) -> str:
     Lazy switching needs a counter of uses, which went in 4.9 (commit 58122bf1d856) and from
     stable trees with it; while both exist, X86_FEATURE_EAGER_FPU in boot_cpu_data decides.
     """
-    if not any(kernel.layouts.find(*place) for place in _LAZY_COUNTERS):
+    if not any(kernel.layouts.find(*place) for place in LAZY_COUNTERS):
         return "eager"
     word = kernel.layouts.find("cpuinfo_x86", "x86_capability")
     if word is None:

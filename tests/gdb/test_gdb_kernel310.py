@@ -36,11 +36,12 @@ def traced(
         "fpu-state 36 --format json",
         "fpu-state 35 --format json",
         "fpu-state 34",
+        "fpu-info --format json",
         "fpu-trace off",
         "continue",
         arguments="",
     )
-    assert "guest: saved=2 sanitized=2" in output.parts[8]
+    assert "guest: saved=2 sanitized=2" in output.parts[9]
     return *events(out), output
 
 
@@ -109,3 +110,10 @@ def test_state_of_a_user(
 def test_state_of_a_task_without_one(traced: tuple[dict, list[dict], Output]) -> None:
     said = traced[2].parts[6]
     assert said == "fpu-state: intonly (pid 34) never used the FPU: it has no FPU state"
+
+
+def test_info_names_what_3_10_has(traced: tuple[dict, list[dict], Output]) -> None:
+    told = json.loads(traced[2].parts[7])
+    assert told["switching"] == {"value": "lazy", "from": "X86_FEATURE_EAGER_FPU in boot_cpu_data"}
+    assert "TIF_NEED_FPU_LOAD" not in told
+    assert told["struct fpu"]["value"] == "thread.fpu.state"
