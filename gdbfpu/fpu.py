@@ -45,7 +45,8 @@ The kernel gives a task values in some of them that are not initial ones, PKRU a
 
 _TIF_NEED_FPU_LOAD = (14, 19)  # a macro: bit 14 from 5.2 on, 19 from 6.18 on (generic TIF bits)
 _WITNESSES = 8  # sleeping tasks that are asked which of the two it is
-_FLAGS = ("fpstate_active", "fpregs_active", "initialized", "has_fpu")
+_LIVE_FLAGS = ("fpregs_active", "initialized", "has_fpu")
+_FLAGS = ("fpstate_active", *_LIVE_FLAGS)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class FpuModel:
     def format(self) -> str:
         """Return `standard`, `compacted` or `fxsave`."""
         return self.xstate.format
+
+    @property
+    def live_flag(self) -> str:
+        """Return the member of struct fpu that tells whether registers are loaded, `` for none."""
+        return next((name for name in _LIVE_FLAGS if name in self.flags), "")
 
     def fpu_of(self, task: int) -> int:
         """Return the address of the struct fpu of the task_struct at `task`."""
@@ -146,9 +152,8 @@ class FpuModel:
         Up to 4.14 struct fpu says so (`fpregs_active`, 4.15 to 5.1 `initialized`); since 5.2
         (commit 5f409e20b794) it is the absence of TIF_NEED_FPU_LOAD in thread_info.flags.
         """
-        for name in ("fpregs_active", "initialized", "has_fpu"):
-            if name in self.flags:
-                return bool(self._flag(task, name))
+        if self.live_flag:
+            return bool(self._flag(task, self.live_flag))
         return not _tif_flags(self.kernel, task) >> self.tif & 1
 
     def kernel_use(self, cpu: int) -> tuple[bool, str]:

@@ -46,7 +46,7 @@ def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
     yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
     yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.source}")
     yield Fact("switching", model.switching, _switching_source(model))
-    if not model.flags.keys() & {"fpregs_active", "initialized", "has_fpu"}:
+    if not model.live_flag:
         yield Fact("TIF_NEED_FPU_LOAD", f"bit {model.tif}", "thread_info.flags of sleeping tasks")
 
 
@@ -132,7 +132,7 @@ def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:
     if task.kthread:
         return "of another task, if of any: a kernel thread has none", "task_struct.flags"
     loaded = model.live(task.address)
-    flag = next((n for n in ("fpregs_active", "initialized", "has_fpu") if n in model.flags), "")
+    flag = model.live_flag
     return (
         "loaded: they are this task's" if loaded else "not loaded: memory holds the task's",
         f"fpu.{flag}" if flag else "TIF_NEED_FPU_LOAD",
