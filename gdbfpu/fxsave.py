@@ -17,6 +17,7 @@ __all__ = (
     "EMPTY",
     "FSAVE_ENVIRONMENT_SIZE",
     "FSAVE_SIZE",
+    "FXSAVE_PLACES",
     "SPECIAL",
     "VALID",
     "X87",
@@ -32,6 +33,14 @@ FSAVE_ENVIRONMENT_SIZE = 28
 """Bytes before ST(0) in an FSAVE image."""
 CONTROL_SIZE = 32
 """Bytes before ST(0) in an FXSAVE image."""
+FXSAVE_PLACES = {
+    "fcw": 0,
+    "fsw": 2,
+    "mxcsr": 24,
+    **{f"st{i}": 32 + 16 * i for i in range(8)},
+    **{f"xmm{i}": 160 + 16 * i for i in range(16)},
+}
+"""Where FXSAVE64 has what a debugger's stub may show live, in bytes (SDM volume 1, 10.5.1)."""
 VALID, ZERO, SPECIAL, EMPTY = range(4)
 """The two-bit tags of the full x87 tag word."""
 

@@ -176,11 +176,15 @@ class Kernel:
 
     def current_task(self, cpu: int) -> int:
         """Return the address of the task_struct that CPU number `cpu` runs."""
+        return read_u64(self.target, self.current_task_place(cpu))
+
+    def current_task_place(self, cpu: int) -> int:
+        """Return the address of the pointer to the task_struct that CPU number `cpu` runs."""
         hot = self.layouts.find("pcpu_hot", "current_task")  # 6.2 to 6.14, commit d7b6d709a76a
         base = self.target.symbol_address("pcpu_hot") if hot else None
         if hot is None or base is None:
-            return read_u64(self.target, self.per_cpu("current_task", cpu))
-        return read_u64(self.target, self._in_cpu(base, cpu) + hot.offset)
+            return self.per_cpu("current_task", cpu)
+        return self._in_cpu(base, cpu) + hot.offset
 
     def per_cpu(self, symbol: str, cpu: int) -> int:
         """Return the address of the per-CPU variable `symbol` of CPU number `cpu`."""

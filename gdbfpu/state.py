@@ -9,24 +9,17 @@ from fnmatch import fnmatchcase
 
 from gdbfpu.errors import CorruptState, MemoryFault, UsageError
 from gdbfpu.fpu import FpuModel
+from gdbfpu.fxsave import FXSAVE_PLACES
 from gdbfpu.image import FpuImage, decode
 from gdbfpu.kernel import Task
 from gdbfpu.sigframe import FREGS_SIZE, parse_frame
-from gdbfpu.target import Target
+from gdbfpu.usermem import UserMemory
 from gdbfpu.xsave import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
 from gdbfpu.xstate import MAX_IMAGE
 
-__all__ = ("TaskState", "find_task", "read_frame", "read_state")
+__all__ = ("TaskState", "find_task", "frame_bytes", "read_frame", "read_state")
 
 _PKRU = 9
-# Where FXSAVE64 has what a stub may show live (Intel SDM volume 1, 10.5.1).
-_PLACES = {
-    "fcw": 0,
-    "fsw": 2,
-    "mxcsr": 24,
-    **{f"st{i}": 32 + 16 * i for i in range(8)},
-    **{f"xmm{i}": 160 + 16 * i for i in range(16)},
-}
 _GUEST = "in memory: it is set aside while a KVM guest's registers are in its place"
 _UNUSED = "nowhere: the task never used the FPU, what memory holds has no meaning"
 _SHOWN = 8  # pids in a message
@@ -142,7 +135,7 @@ def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
     """Return `raw` with `registers` at their FXSAVE places, and the header saying so."""
     image = bytearray(raw)
     for name, value in registers.items():
-        image[_PLACES[name] : _PLACES[name] + len(value)] = value
+        image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
     if registers and len(image) >= EXTENDED_OFFSET:
         image[HEADER_OFFSET] |= 0b11
     return bytes(image)
@@ -169,26 +162,32 @@ def _truth(cpu: int | None, taken: bool, loaded: bool, registers: Mapping[str, b
 
 
 def read_frame(model: FpuModel, address: int) -> FpuImage:
-    """Return the FPU part of the signal frame at user `address`, decoded.
+    """Return the FPU part of the signal frame at user `address` of the running task, decoded.
 
-    Raises CorruptState when the stub does not read user memory there, as KGDB's may not.
+    Raises CorruptState where it cannot be read.
     """
-    target = model.kernel.target
-    try:
-        head = target.read_memory(address, FREGS_SIZE + LEGACY_SIZE)
-        frame = parse_frame(head)
-        size = frame.base + LEGACY_SIZE
-        if frame.extended:
-            size = min(max(size, frame.base + frame.xstate_size + 4), MAX_IMAGE)
-        image = head[:size] + _rest(target, address, len(head), size)
-    except MemoryFault as error:
-        raise CorruptState(
-            f"no frame can be read at {address:#x}: KGDB refuses user memory on some kernels; "
-            "QEMU's gdbstub reads it while that task runs"
-        ) from error
+    image = frame_bytes(model, model.kernel.current()[1], address)
     found = decode(image, format="sigframe", tables=model.xstate.tables)
     return replace(found, reason="as the kernel writes it for a signal handler")
 
 
-def _rest(target: Target, address: int, known: int, size: int) -> bytes:
-    return target.read_memory(address + known, size - known) if size > known else b""
+def frame_bytes(model: FpuModel, task: Task, address: int, past: int = 0) -> bytes:
+    """Return the bytes of the signal frame at user `address` of `task`, and `past` ones behind it.
+
+    Raises CorruptState where they cannot be read: a page may be swapped out.
+    """
+    memory = UserMemory(model.kernel, task.address)
+    try:
+        head = memory.read(address, FREGS_SIZE + LEGACY_SIZE)
+        frame = parse_frame(head)
+        size = frame.base + LEGACY_SIZE
+        if frame.extended:
+            size = min(max(size, frame.base + frame.xstate_size + 4), MAX_IMAGE)
+        size += past
+        rest = memory.read(address + len(head), size - len(head)) if size > len(head) else b""
+        return head[:size] + rest
+    except MemoryFault as error:
+        raise CorruptState(
+            f"no frame can be read at {address:#x} of {task.comm} (pid {task.pid}): neither the "
+            "stub nor the task's page tables lead there"
+        ) from error
