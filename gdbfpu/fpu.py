@@ -17,8 +17,16 @@ from itertools import islice
 from gdbfpu.errors import CorruptState
 from gdbfpu.kernel import Kernel, Task
 from gdbfpu.layout import Layouts, Member
+from gdbfpu.spans import read_spans
 from gdbfpu.target import read_fields, read_u32, read_u64
-from gdbfpu.xsave import HEADER_OFFSET, LEGACY_SIZE, changed, compacted_spans, parse_header
+from gdbfpu.xsave import (
+    HEADER_OFFSET,
+    LEGACY_SIZE,
+    Span,
+    changed,
+    compacted_spans,
+    parse_header,
+)
 from gdbfpu.xstate import MAX_IMAGE, XstateConfig, read_xstate
 
 __all__ = ("ANCHORS", "NOT_FPU", "TYPES", "FpuModel", "probe")
@@ -135,8 +143,12 @@ class FpuModel:
         header = parse_header(image)
         return header.xfeatures, header.xcomp_bv
 
-    def image(self, fpu: int) -> bytes:
-        """Return the raw register image of the struct fpu at `fpu`, empty where it has none."""
+    def image(self, fpu: int, *, gaps: bool = True) -> bytes:
+        """Return the raw register image of the struct fpu at `fpu`, empty where it has none.
+
+        Without `gaps`, bytes of a standard image that belong to no component are not read, but
+        left zero: on an AVX-512 kernel's CPU without it, 1,600 of 2,696.
+        """
         address = self.image_address(fpu)
         size = self.xstate.size
         if address and self.size_member is not None:  # a task that uses AMX has a larger one
@@ -144,7 +156,11 @@ class FpuModel:
             size = read_u32(self.kernel.target, start + self.size_member.offset)
             if not LEGACY_SIZE <= size <= MAX_IMAGE:
                 raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
-        return self.kernel.target.read_memory(address, size) if address else b""
+        if not address:
+            return b""
+        if gaps or self.format == "compacted":
+            return self.kernel.target.read_memory(address, size)
+        return read_spans(self.kernel.target.read_memory, address, size, self.xstate.spans)
 
     def live(self, task: int) -> bool:
         """Return whether the CPU, not memory, holds the registers of the running task `task`.
@@ -174,12 +190,16 @@ class FpuModel:
         data = self.kernel.target.read_memory(self.fpu_of(task) + member.offset, member.size)
         return int.from_bytes(data, "little")
 
+    def spans(self, image: bytes) -> tuple[Span, ...]:
+        """Return where the components of `image` lie, as this kernel saves it."""
+        if self.format != "compacted":
+            return self.xstate.spans
+        tables = self.xstate.tables
+        return compacted_spans(parse_header(image).xcomp_bv, tables.sizes, tables.align)
+
     def differs(self, image: bytes) -> int:
         """Return the mask of components of `image` whose values are not initial ones."""
-        spans = self.xstate.spans
-        if self.format == "compacted":
-            tables = self.xstate.tables
-            spans = compacted_spans(parse_header(image).xcomp_bv, tables.sizes, tables.align)
+        spans = self.spans(image)
         return changed(image, spans, self.xstate.init or None, self.xstate.spans)
 
     def uses_fpu(self, task: Task) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ("FREGS_SIZE", "MAGIC1", "MAGIC2", "Frame", "frame_defects", "parse_frame")
+__all__ = ("FREGS_SIZE", "MAGIC1", "MAGIC2", "MAGIC2_SIZE", "Frame", "frame_defects", "parse_frame")
 
 MAGIC1 = 0x46505853
 """FP_XSTATE_MAGIC1, at byte 464 of the FXSAVE image: extended state follows."""
 MAGIC2 = 0x46505845
 """FP_XSTATE_MAGIC2, after the extended state."""
+MAGIC2_SIZE = 4
+"""Bytes of FP_XSTATE_MAGIC2."""
 FREGS_SIZE = 112
 """Bytes of `struct fregs_state`, which comes before the FXSAVE image in a 32-bit frame."""
 

@@ -27,6 +27,7 @@ __all__ = (
     "compacted_spans",
     "in_use",
     "parse_header",
+    "residue",
     "standard_spans",
 )
 
@@ -174,6 +175,23 @@ def changed(
         if reference is None or other is None or value != _significant(reference, other):
             mask |= 1 << span.number
     return mask
+
+
+def residue(image: bytes, span: Span) -> tuple[int, ...]:
+    """Return the offsets in `image` of what a register left in the place of component `span`.
+
+    Those are bytes of state that neither the initial configuration nor cleared memory has
+    there. Padding, reserved bytes and MXCSR, which XSTATE_BV[1] does not govern, are not
+    looked at. Empty for a component that is not wholly inside `image`.
+    """
+    if span.end > len(image):
+        return ()
+    ranges = {0: _X87_RANGES, 1: _SSE_RANGES[1:]}.get(span.number)
+    if ranges is None:
+        ranges = ((span.offset, span.offset + _USED_SIZES.get(span.number, span.size)),)
+    initial = dict(enumerate(_X87_INIT[:2])) if span.number == 0 else {}
+    places = (place for start, end in ranges for place in range(start, end))
+    return tuple(place for place in places if image[place] not in (0, initial.get(place, 0)))
 
 
 def _entry(number: int, table: Table | None, default: Mapping[int, int]) -> int:

@@ -12,6 +12,7 @@ from gdbfpu.errors import CorruptState, MissingMember, MissingSymbol
 from gdbfpu.formats import Tables
 from gdbfpu.kernel import Kernel
 from gdbfpu.target import read_u32, read_u64
+from gdbfpu.xfeatures import COMPONENTS
 from gdbfpu.xsave import (
     EXTENDED_OFFSET,
     LEGACY_SIZE,
@@ -45,7 +46,8 @@ class XstateConfig:
 
     `mask` (u64) are the components enabled; `size` the bytes of a register image; `tables`
     the kernel's own places of components, `spans` where they lie in an image like `init`, the
-    kernel's init_fpstate, which is empty where it has none.
+    kernel's init_fpstate, which is empty where it has none and lies at `init_address`.
+    `user_size` and `user_mask` are the bytes and components of an image that user space gets.
     """
 
     switching: str
@@ -55,12 +57,16 @@ class XstateConfig:
     tables: Tables
     spans: tuple[Span, ...]
     init: bytes
+    init_address: int
+    user_size: int
+    user_mask: int
 
 
 def read_xstate(kernel: Kernel) -> XstateConfig:
     """Return how `kernel` saves; raise MissingSymbol or MissingMember naming what lacks."""
     mask, size = _mask(kernel), _size(kernel)
-    init = _init_image(kernel, size)
+    init_address = _init_address(kernel)
+    init = kernel.target.read_memory(init_address, size) if init_address else b""
     tables = Tables(
         "kernel",
         mask,
@@ -77,12 +83,15 @@ def read_xstate(kernel: Kernel) -> XstateConfig:
         tables=tables,
         spans=_spans(form, tables, init),
         init=init,
+        init_address=init_address,
+        user_size=_user_size(kernel, size),
+        user_mask=_user_mask(kernel, mask),
     )
 
 
-def _config(kernel: Kernel, path: str) -> int | None:
-    """Return a member of fpu_kernel_cfg."""
-    base, member = kernel.target.symbol_address("fpu_kernel_cfg"), None
+def _config(kernel: Kernel, path: str, symbol: str = "fpu_kernel_cfg") -> int | None:
+    """Return a member of the struct fpu_state_config called `symbol`."""
+    base, member = kernel.target.symbol_address(symbol), None
     if base is not None:
         member = kernel.layouts.find("fpu_state_config", path)
     if base is None or member is None:
@@ -118,15 +127,33 @@ def _size(kernel: Kernel) -> int:
     return size
 
 
-def _init_image(kernel: Kernel, size: int) -> bytes:
-    """Return init_fpstate: a struct fpstate since 5.16, called init_xstate_buf before 4.2."""
+def _user_size(kernel: Kernel, size: int) -> int:
+    """Return the bytes of a user image: fpu_user_cfg since 5.16, fpu_user_xstate_size since 4.8."""
+    user = _config(kernel, "default_size", "fpu_user_cfg")
+    address = kernel.target.symbol_address("fpu_user_xstate_size")
+    if user is None and address is not None:
+        user = read_u32(kernel.target, address)
+    return size if user is None else user
+
+
+def _user_mask(kernel: Kernel, mask: int) -> int:
+    """Return the components of a user image: fpu_user_cfg tells since 5.16."""
+    user = _config(kernel, "default_features", "fpu_user_cfg")
+    supervisor = sum(1 << component.number for component in COMPONENTS if component.supervisor)
+    return mask & ~supervisor if user is None else user
+
+
+def _init_address(kernel: Kernel) -> int:
+    """Return where init_fpstate's image is: a struct fpstate since 5.16; 0 where there is none.
+
+    Before 4.2 init_xstate_buf points to it.
+    """
     address = kernel.target.symbol_address("init_fpstate")
     if address is None:
         buffer = kernel.target.symbol_address("init_xstate_buf")
-        pointer = read_u64(kernel.target, buffer) if buffer is not None else 0
-        return kernel.target.read_memory(pointer, size) if pointer else b""
+        return read_u64(kernel.target, buffer) if buffer is not None else 0
     regs = kernel.layouts.find("fpstate", "regs")
-    return kernel.target.read_memory(address + (regs.offset if regs else 0), size)
+    return address + (regs.offset if regs else 0)
 
 
 def _format(mask: int, init: bytes) -> str:
