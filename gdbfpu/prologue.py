@@ -8,7 +8,7 @@ effect is a function of the registers, and the debugger writes that effect inste
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Callable, Optional
@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional
 from capstone import CS_ARCH_X86, CS_MODE_64, Cs
 from capstone import x86_const as x86
 
-__all__ = ("Resume", "choose")
+__all__ = ("Resume", "choose", "exits", "find_ret")
 
 _ELSEWHERE = (
     x86.X86_GRP_JUMP,
@@ -98,13 +98,57 @@ def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | No
     once per call, before any of `arguments` (register names) is overwritten, and costs as few
     transfers as can be had. None when no instruction qualifies.
     """
-    disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
-    disassembler.detail = True
-    instructions = list(disassembler.disasm(code, address))
+    instructions = list(_disassembled(code, address))
     end = min((t for t in _jump_targets(instructions) if t >= address), default=_U64)
     # From a jump's target on, an instruction may be passed more than once a call.
     places = [r for r in _candidates(instructions, arguments) if r.address < end]
     return min(places, key=lambda r: r.writes + r.loads, default=None)
+
+
+def exits(code: bytes, address: int, thunk: int | None, spare: int) -> tuple[Resume, ...]:
+    """Return the places where the function whose `code` stands at `address` returns.
+
+    `code` is the whole function as memory holds it now, `thunk` the address of
+    __x86_return_thunk, to which kernels jump in place of a RET (None where there is none). The
+    caller's registers and the return value are in place there. A RET is left by way of the one
+    at `spare`, which does the same: KGDB does not let a debugger write the stack pointer
+    (dbg_set_reg() in arch/x86/kernel/kgdb.c). Empty unless every way out is one of these: a
+    call that leaves by another would not be seen to return.
+    """
+    found = []
+    for instruction in _disassembled(code, address):
+        if _is_ret(instruction):
+            found.append(Resume(instruction.address, spare, "ret"))
+        elif instruction.group(x86.X86_GRP_RET):
+            return ()
+        elif instruction.group(x86.X86_GRP_JUMP) and not _stays(instruction, address, len(code)):
+            effect = _effect_of(instruction)
+            if effect is None or effect.next_pc != thunk:
+                return ()
+            found.append(effect)
+    return tuple(found)
+
+
+def find_ret(code: bytes, address: int, taken: Iterable[range] = ()) -> int | None:
+    """Return the address of a RET in the `code` at `address`, in none of `taken`, or None."""
+    places = (i.address for i in _disassembled(code, address) if _is_ret(i))
+    return next((at for at in places if not any(at in places for places in taken)), None)
+
+
+def _is_ret(instruction: Any) -> bool:
+    return bool(instruction.id == x86.X86_INS_RET and not instruction.operands)
+
+
+def _disassembled(code: bytes, address: int) -> Iterator[Any]:
+    disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
+    disassembler.detail = True
+    yield from disassembler.disasm(code, address)
+
+
+def _stays(instruction: Any, start: int, size: int) -> bool:
+    """Return whether a jump leads into the function that it stands in; not known of a table's."""
+    operand = instruction.operands[0]
+    return bool(operand.type == x86.X86_OP_IMM and start <= operand.imm & _U64 < start + size)
 
 
 def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator[Resume]:
