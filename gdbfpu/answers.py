@@ -11,7 +11,8 @@ import json
 import os
 from pathlib import Path
 
-from gdbfpu import debuginfo, fpu, kernel, xstate
+from gdbfpu import debuginfo, fpu, kernel, usermem, xstate
+from gdbfpu.audit import ground
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu import FpuModel
 from gdbfpu.info import facts
@@ -33,7 +34,7 @@ def read_model(target: Target, vmlinux: Path, progress: debuginfo.Progress) -> F
     layouts = debuginfo.read_layouts(
         target,
         vmlinux,
-        (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES),
+        (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES, *usermem.TYPES, *ground.TYPES),
         (*fpu.ANCHORS, *kernel.ANCHORS),
         progress,
     )

@@ -19,6 +19,7 @@ from gdbfpu.xfeatures import COMPONENTS
 __all__ = (
     "HelpShown",
     "Parser",
+    "add_task",
     "complete",
     "info_parser",
     "report_parser",
@@ -31,13 +32,32 @@ class HelpShown(Exception):
     """Raised by `--help`: the text is its message."""
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises instead of printing and exiting."""
+_WORDS = {"format": "--format json", "task": "PID or ADDRESS"}  # others are `--NAME`
 
-    def __init__(self, **options: Any) -> None:
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that raises instead of printing and exiting.
+
+    `at_odds` are pairs of arguments, by their names in the namespace, that contradict each other.
+    """
+
+    def __init__(self, at_odds: Sequence[tuple[str, str]] = (), **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(add_help=False, allow_abbrev=False, **options)
+        self._at_odds = at_odds
         self.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Return what was given; raise UsageError for what contradicts itself."""
+        found, rest = super().parse_known_args(args, namespace)
+        given = {name for name, value in vars(found).items() if value != self.get_default(name)}
+        for one, other in self._at_odds:
+            if {one, other} <= given:
+                words = (_WORDS.get(name, f"--{name}") for name in (one, other))
+                self.error("{} and {} do not go together".format(*words))
+        return found, rest
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError saying `message` and how to get help."""
@@ -104,6 +124,8 @@ def _add_on(parser: argparse.ArgumentParser) -> None:
         help="how many callers to record (default: %(default)s)")  # fmt: skip
     add("--limit", type=_count, default=0, metavar="N",
         help="stop the kernel and turn the trace off after N hits (default: never)")  # fmt: skip
+    add("--audit", action="store_true",
+        help="watch each call until it returns: check signal frames, and sanitizing")  # fmt: skip
     add("--quiet", action="store_true", help="print no line per hit")
     add("--out", metavar="FILE", help="write every hit to this new file, as JSON Lines")
 
@@ -138,47 +160,25 @@ def info_parser() -> Parser:
     return parser
 
 
-# Arguments of `fpu-state` that contradict one another, by their names in the namespace.
-_AT_ODDS = (
+_STATE_AT_ODDS = (
     ("raw", "format"),
     ("diff", "raw"),
     ("task", "comm"),
     *(("sigframe", other) for other in ("raw", "diff", "task", "comm")),
 )
-_WORDS = {"format": "--format json", "task": "PID or ADDRESS"}  # others are `--NAME`
-
-
-class _StateParser(Parser):
-    """The parser of `fpu-state`, whose options do not all go together."""
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Return what was given; raise UsageError for what contradicts itself."""
-        found, rest = super().parse_known_args(args, namespace)
-        given = {name for name, value in vars(found).items() if value != self.get_default(name)}
-        for one, other in _AT_ODDS:
-            if {one, other} <= given:
-                words = (_WORDS.get(name, f"--{name}") for name in (one, other))
-                self.error("{} and {} do not go together".format(*words))
-        return found, rest
 
 
 def state_parser(stopped: bool = True) -> Parser:
     """Return the parser of `fpu-state`; without --sigframe where no CPU is `stopped`."""
     frame = " With --sigframe, what the kernel wrote to a user stack." if stopped else ""
-    parser = _StateParser(
+    parser = Parser(
+        at_odds=_STATE_AT_ODDS,
         prog="fpu-state",
         description="Show a task's whole FPU state, and where the truth about it is: in memory,\n"
         f"or live in a CPU.{frame}",
     )
     add = parser.add_argument
-    current = ", or `current`, the selected thread's task (default)" if stopped else ""
-    add("task", nargs="?", default="current",
-        metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
-        help=f"a pid, the address of a task_struct or struct fpu{current}"
-        ).completions = ("current",)  # type: ignore[attr-defined]  # fmt: skip
-    add("--comm", default="", metavar="NAME", help="the task of this name, which may be a glob")
+    add_task(parser, stopped)
     add("--component", action="append", default=[], metavar="NAME", dest="components",
         help="show only this state component; may be given again"
         ).completions = tuple(c.name for c in COMPONENTS)  # type: ignore[attr-defined]  # fmt: skip
@@ -190,6 +190,17 @@ def state_parser(stopped: bool = True) -> Parser:
     if stopped:
         _add_sigframe(add)
     return parser
+
+
+def add_task(parser: Parser, stopped: bool) -> None:
+    """Add the arguments that name a task; `current` is one only where a CPU is `stopped`."""
+    current = ", or `current`, the selected thread's task (default)" if stopped else ""
+    parser.add_argument("task", nargs="?", default="current",
+        metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
+        help=f"a pid, the address of a task_struct or struct fpu{current}"
+        ).completions = ("current",)  # type: ignore[attr-defined]  # fmt: skip
+    parser.add_argument("--comm", default="", metavar="NAME",
+        help="the task of this name, which may be a glob")  # fmt: skip
 
 
 def _add_sigframe(add: Callable[..., argparse.Action]) -> None:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
 from gdbfpu import xfeatures
@@ -35,7 +36,8 @@ class Report:
 
     `rows` are all tasks seen, those that have ended too, users first, most hits first;
     `kthreads` how many of the living are kernel threads; `paths` counts hits by function and
-    callers, innermost first; `defects` are what could not be read, a line each.
+    callers, innermost first; `defects` are what could not be read, a line each. `audits` are
+    how many audits the findings come from, `undecided` how often a rule could not tell.
     """
 
     kernel: str
@@ -47,6 +49,8 @@ class Report:
     hits: int
     paths: tuple[tuple[tuple[str, ...], int], ...]
     defects: tuple[str, ...]
+    audits: int = 0
+    undecided: Mapping[str, int] = field(default_factory=dict)
 
     def sorted(self, order: str) -> tuple[TaskTotals, ...]:
         """Return the rows in the order called `order`, one of SORTS."""
@@ -64,6 +68,8 @@ class Report:
             "tasks": [_row_json(row) for row in (self.sorted(order) if order else self.rows)],
             "totals": {"tasks": self.tasks, "using_fpu": self.using, "hits": self.hits},
             "defects": list(self.defects),
+            "audits": self.audits,
+            "undecided": dict(self.undecided),
         }
 
 
@@ -99,6 +105,8 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
         hits=sum(row.count for row in rows),
         paths=tuple(totals.paths.most_common()),
         defects=tuple(defects),
+        audits=totals.audited,
+        undecided=dict(totals.undecided),
     )
 
 
@@ -140,4 +148,6 @@ def _row_json(row: TaskTotals) -> dict[str, Any]:
         "first_ns": row.first_ns or None,
         "last_ns": row.last_ns or None,
         "uses_fpu": row.uses_fpu,
+        "findings": dict(row.findings),
+        "cleaned": dict(row.cleaned),
     }

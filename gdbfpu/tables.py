@@ -30,7 +30,7 @@ HIT_HEADING = _HIT.format(
 _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
 _HIT_COLUMNS = ("CPU", "components", "live", "memory", "first", "last")
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
-_CSV_HITS = ("cpu", "components", "live_hits", "memory_hits", "first_ns", "last_ns")
+_CSV_HITS = ("cpu", "components", "live_hits", "memory_hits", "first_ns", "last_ns", "findings")
 
 
 def hit_line(hit: Hit) -> str:
@@ -102,7 +102,7 @@ def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
     return [row.thread, row.pid, row.tgid, row.comm, uses,
             *(row.hits[name] for name in functions), row.cpu if row.cpu >= 0 else "",
             xfeatures.describe(row.components), row.live_hits, row.memory_hits,
-            row.first_ns or "", row.last_ns or ""]  # fmt: skip
+            row.first_ns or "", row.last_ns or "", sum(row.findings.values())]  # fmt: skip
 
 
 def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool) -> str:
@@ -111,6 +111,10 @@ def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool) -> str:
     align = ["right", "right", "right", "left", "left"]
     align += ["right"] * (len(functions) or 1) + ["right", "left", "right", "right", "left", "left"]
     lines = [_task_line(row, functions, colour) for row in rows]
+    if report.audits:
+        headers.append("findings")
+        align.append("left")
+        lines = [[*line, _findings(row, colour)] for line, row in zip(lines, rows)]
     return table(lines, [paint(h, "bold", colour) for h in headers], align)
 
 
@@ -134,6 +138,11 @@ def _task_line(row: TaskTotals, functions: tuple[str, ...], colour: bool) -> lis
     ]
 
 
+def _findings(row: TaskTotals, colour: bool) -> str:
+    found = ", ".join(f"{rule} {count}" for rule, count in sorted(row.findings.items()))
+    return paint(found, "red", colour) if found else "-"
+
+
 def _clock(time_ns: int) -> str:
     if not time_ns:
         return "-"
@@ -154,10 +163,25 @@ def _grouped(report: Report, by: str) -> tuple[tuple[str, ...], list[list[Any]]]
     return ("hits", "tasks", "function"), [[n, tasks[f], f] for f, n in counts.most_common()]
 
 
+def _audit_summary(report: Report) -> list[str]:
+    found = sum(sum(row.findings.values()) for row in report.rows)
+    lines = [f"{report.audits} audits: {found} findings"]
+    for row in report.rows:
+        if row.cleaned:
+            clean = ", ".join(f"{name} {count} bytes" for name, count in row.cleaned.items())
+            lines.append(f"made clean for {row.comm} (pid {row.pid}): {clean}")
+    if report.undecided:
+        rules = ", ".join(f"{rule} {count} times" for rule, count in report.undecided.items())
+        lines.append(f"not decidable, and so not clean: {rules}")
+    return lines
+
+
 def _summary(report: Report, colour: bool) -> list[str]:
     using = paint(f"{report.using} of {report.tasks} tasks use the FPU", "bold", colour)
     lines = [
         f"{using} ({report.kthreads} are kernel threads, which never do); "
         f"{report.hits} hits; {report.switching} switching"
     ]
+    if report.audits:
+        lines += _audit_summary(report)
     return lines + [paint(f"not read: {defect}", "red", colour) for defect in report.defects]

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gdbfpu.audit.engine import Audit
+from gdbfpu.audit.watch import Returned
 from gdbfpu.kernel import Task
 
 __all__ = ("MAX_PATHS", "TaskTotals", "Totals")
@@ -19,7 +21,8 @@ class TaskTotals:
     """What all hits of one task add up to; times are CLOCK_REALTIME in ns, 0 before a hit.
 
     `thread` is GDB's number of the task's thread, `cpu` the last CPU (-1: never hit),
-    `components` a mask; `uses_fpu` is None while nothing has shown whether it does.
+    `components` a mask; `uses_fpu` is None while nothing has shown whether it does. `findings`
+    counts what audits found by rule, `cleaned` the bytes by component that the sanitizer cleaned.
     """
 
     pid: int
@@ -35,6 +38,8 @@ class TaskTotals:
     first_ns: int = 0
     last_ns: int = 0
     uses_fpu: bool | None = None
+    findings: Counter[str] = field(default_factory=Counter)
+    cleaned: Counter[str] = field(default_factory=Counter)
 
     @property
     def count(self) -> int:
@@ -43,13 +48,19 @@ class TaskTotals:
 
 
 class Totals:
-    """What a session's hits add up to: by task, by path, and what went wrong."""
+    """What a session's hits add up to: by task, by path, and what went wrong.
+
+    `audited` counts the calls and the audits that were made, `undecided` by rule how often
+    one could not tell.
+    """
 
     def __init__(self) -> None:
         self.tasks: dict[tuple[int, int], TaskTotals] = {}
         self.paths: Counter[tuple[str, ...]] = Counter()
         self.errors: Counter[str] = Counter()
         self.filtered = 0
+        self.audited = 0
+        self.undecided: Counter[str] = Counter()
 
     @property
     def hits(self) -> int:
@@ -76,3 +87,23 @@ class Totals:
             path = (path[0], "(other paths)")
         self.paths.setdefault(path, 0)
         return path
+
+    def keep(self, said: Returned) -> None:
+        """Add what the audit of a call says."""
+        row = self.of(said.task)
+        row.findings.update(finding.rule for finding in said.findings)
+        row.cleaned.update(said.cleaned)
+        self.audited += 1
+        self.undecided.update(one.rule for one in said.undecided)
+
+    def take(self, audit: Audit) -> None:
+        """Add what an audit of memory found; made again, it adds nothing."""
+        found: Counter[tuple[Task, str]] = Counter(
+            (finding.about, finding.rule)
+            for finding in audit.findings
+            if isinstance(finding.about, Task)
+        )
+        for (task, rule), count in found.items():
+            findings = self.of(task).findings
+            findings[rule] = max(findings[rule], count)
+        self.audited += 1

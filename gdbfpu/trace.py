@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from gdbfpu import xfeatures
+from gdbfpu.audit.record import returned_json
+from gdbfpu.audit.watch import Returned, Watch, job_of
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.events import EventWriter
 from gdbfpu.fpu import FpuModel
@@ -29,7 +32,7 @@ class Options:
 
     `state` is how much of a state a hit reads (`none`, `header`, `full`); `backtrace` how many
     callers; `limit` after how many hits to stop (0: never); `pids` and `comms` (globs) which
-    tasks count (empty: all).
+    tasks count (empty: all); `audit` whether calls are watched until they return.
     """
 
     state: str = "header"
@@ -38,6 +41,7 @@ class Options:
     pids: tuple[int, ...] = ()
     comms: tuple[str, ...] = ()
     quiet: bool = False
+    audit: bool = False
 
     def wants(self, task: Task) -> bool:
         """Return whether the filters let `task` through."""
@@ -94,6 +98,8 @@ class Tracer:
         self.totals = totals
         self.writer = writer
         self.seq = 0
+        self._watch = Watch(model) if options.audit else None
+        self._last: tuple[Task, Task] | None = None
         self._threads: dict[int, int] = {}
 
     @property
@@ -118,7 +124,7 @@ class Tracer:
         row.hits.setdefault(record.function, 0)
         path = self.totals.path((record.function, *record.backtrace))
         # A ^C up to here leaves nothing of this hit: it is recorded anew.
-        self._write(record)
+        self._write(record.to_json())
         # From here on nothing is called: Python takes a ^C only where something is.
         self.seq = record.seq
         self.totals.paths[path] += 1
@@ -130,21 +136,49 @@ class Tracer:
         row.comm, row.thread, row.cpu = record.comm, record.thread, record.cpu
         row.first_ns = row.first_ns or record.time_ns
         row.last_ns = record.time_ns
+        self._last = task, caller
         return record
+
+    def entered(self, probe: Probe) -> Returned | None:
+        """Have the call of `probe` watched that the last hit recorded; return what is said at once.
+
+        Raises MemoryFault or CorruptState. Made again, it changes nothing.
+        """
+        if self._watch is None or self._last is None:
+            return None
+        task, caller = self._last
+        if job_of(probe) == "fault":
+            return self._keep(self._watch.fault(probe, self.seq, task))
+        self._watch.enter(probe, self.seq, task, caller)
+        return None
+
+    def returned(self, probe: Probe) -> Returned | None:
+        """Record what the audit says of the call of `probe` that returns; None if it has no hit."""
+        caller = self.model.kernel.current()[1]
+        found = self._watch.leave(probe.function, caller) if self._watch is not None else None
+        if found is None or self._watch is None:
+            return None
+        self._watch.forget(probe.function, caller)
+        return self._keep(found)
+
+    def _keep(self, found: Returned) -> Returned:
+        self._write(returned_json(found))
+        self.totals.keep(found)
+        return found
 
     def close(self) -> None:
         """End the event file, if there is one."""
         if self.writer is not None:
             self.writer.close()
 
-    def _write(self, hit: Hit) -> None:
-        """Write the hit's line; the trace goes on without the file once the disk is full."""
+    def _write(self, line: Mapping[str, Any]) -> None:
+        """Write a line; the trace goes on without the file once the disk is full."""
         if self.writer is None:
             return
         try:
-            self.writer.write(hit.to_json())
+            self.writer.write(line)
         except OSError as error:
-            where = f"{self.writer.path} ends before hit {hit.seq}"
+            where = f"{self.writer.path} ends before hit {self.seq + 1}"
             self.totals.errors[f"{where}: {error.strerror}"] += 1
             self.close()
             self.writer = None

@@ -8,16 +8,20 @@ counted by reason, and the kernel runs on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Callable, Protocol
 
 import gdb
 
+from gdbfpu.audit.watch import job_of
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.probes import Probe
-from gdbfpu.prologue import Resume, choose
+from gdbfpu.prologue import Resume, choose, exits, find_ret
 
-__all__ = ("Host", "ProbeBreakpoint")
+__all__ = ("Host", "Point", "ProbeBreakpoint", "ReturnBreakpoint", "plant")
+
+
+_NEAR = 2048  # bytes behind a function in which another one returns
 
 
 class Host(Protocol):
@@ -29,6 +33,12 @@ class Host(Protocol):
     def hit(self, probe: Probe) -> bool:
         """Record a hit of `probe`; return whether the kernel shall stay stopped."""
 
+    def entered(self, probe: Probe) -> bool:
+        """Note what the audit needs of a call of `probe` that was recorded; return False."""
+
+    def returned(self, probe: Probe) -> bool:
+        """Audit the call of `probe` that returns here; return whether the kernel shall stay."""
+
     def enough(self) -> bool:
         """Return whether the kernel shall stay stopped though nothing is to be recorded."""
 
@@ -39,13 +49,14 @@ class Host(Protocol):
         """Return the stopped CPU's gs_base, which KGDB does not show."""
 
 
-class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
-    """A breakpoint on the function of `probe`, which begins at `address`, for `host`."""
+class Point(gdb.Breakpoint):  # type: ignore[misc]
+    """A breakpoint at `address` for `host`, left by the effect of `resume` (None: by a step)."""
 
-    def __init__(self, target: GdbTarget, probe: Probe, address: int, host: Host) -> None:
-        code = target.function_code(address)
-        self.resume: Resume | None = choose(code, address, probe.registers)
-        self.address = self.resume.address if self.resume else address
+    def __init__(
+        self, target: GdbTarget, probe: Probe, address: int, resume: Resume | None, host: Host
+    ) -> None:
+        self.resume = resume
+        self.address = address
         self.probe = probe
         self.passes = 0
         self._target = target
@@ -53,7 +64,7 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         self._pass = 0
         self._hits_before = 0
         self._effect: dict[str, int] = {}
-        super().__init__(f"*{self.address:#x}", internal=True)
+        super().__init__(f"*{address:#x}", internal=True)
         # A ^C that came before GDB enters Python is raised at the first instruction of what it
         # calls, in front of any `try` of a function; a generator resumes within its own.
         self.stop = self._stops().__next__
@@ -76,22 +87,28 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
                         except KeyboardInterrupt:  # before anything of this hit was done
                             stay = True
                         self._pass = self.passes + 1
-                        todo.extend((self._count, self._record, self._compute, self._write))
+                        todo.extend((self._count, *self._steps(), self._compute, self._write))
                     while todo:
                         stay |= self._guarded(todo[0])
                         todo.popleft()
             except KeyboardInterrupt:
                 stay = True
 
+    def _steps(self) -> tuple[Callable[[], bool], ...]:
+        """Return what is to be done at a hit before the kernel goes on."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Return a line about the point: where it stands and how the kernel resumes."""
+        way = "at its entry, where GDB has to step: hits can be lost on several CPUs"
+        if self.resume is not None:
+            way = f"on `{self.resume.text}`, resumed without a step"
+        return f"{self.probe.function} at {self.address:#x}, {way}"
+
     def _count(self) -> bool:
         self.passes = self._pass
         self._hits_before = self._host.hits()
         return False
-
-    def _record(self) -> bool:
-        if self._host.hits() != self._hits_before:
-            return self._host.enough()
-        return self._host.hit(self.probe)
 
     def _compute(self) -> bool:
         self._effect = self.resume.effect(self._register, self._load) if self.resume else {}
@@ -120,3 +137,80 @@ class ProbeBreakpoint(gdb.Breakpoint):  # type: ignore[misc]
         except BaseException as error:  # noqa: BLE001 - the one place that may, in stop()
             self._host.failed(f"{type(error).__name__}: {error}".splitlines()[0])
             return False
+
+
+class ProbeBreakpoint(Point):
+    """A breakpoint on the function of `probe`, which begins at `entry`; `audited`: for the audit.
+
+    It stands where the kernel can be resumed without a step, if there is such a place.
+    """
+
+    def __init__(
+        self, target: GdbTarget, probe: Probe, entry: int, host: Host, audited: bool = False
+    ) -> None:
+        self._audited = audited
+        resume = choose(target.function_code(entry), entry, probe.registers)
+        super().__init__(target, probe, resume.address if resume else entry, resume, host)
+
+    def _steps(self) -> tuple[Callable[[], bool], ...]:
+        return (self._record, self._enter) if self._audited else (self._record,)
+
+    def _record(self) -> bool:
+        if self._host.hits() != self._hits_before:
+            return self._host.enough()
+        return self._host.hit(self.probe)
+
+    def _enter(self) -> bool:
+        return self._host.hits() != self._hits_before and self._host.entered(self.probe)
+
+
+class ReturnBreakpoint(Point):
+    """A breakpoint where the function of `probe` returns, by the effect of `resume`."""
+
+    def __init__(self, target: GdbTarget, probe: Probe, resume: Resume, host: Host) -> None:
+        super().__init__(target, probe, resume.address, resume, host)
+
+    def _steps(self) -> tuple[Callable[[], bool], ...]:
+        return (self._returned,)
+
+    def _returned(self) -> bool:
+        return self._host.returned(self.probe)
+
+
+def plant(
+    target: GdbTarget, chosen: Sequence[tuple[Probe, int]], host: Host, audit: bool
+) -> Iterator[Point]:
+    """Plant each probe of `chosen` at its function's address, one after another, and yield them.
+
+    With `audit`, points where the function returns come before the one where it begins, so that
+    no call is seen to begin whose return is not; a function of which not every return can be
+    seen is not audited, and `host` is told.
+    """
+    watched = [(probe, entry) for probe, entry in chosen if audit and job_of(probe)]
+    returns = _returns(target, [entry for probe, entry in watched if job_of(probe) != "fault"])
+    for probe, entry in chosen:
+        audited = (probe, entry) in watched
+        if audited and returns.get(entry) == ():
+            host.failed(f"{probe.function} is not audited: not all of its returns can be seen")
+            audited = False
+        for resume in returns.get(entry, ()):
+            yield ReturnBreakpoint(target, probe, resume, host)
+        yield ProbeBreakpoint(target, probe, entry, host, audited)
+
+
+def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
+    """Return where each function that begins at one of `entries` returns.
+
+    Empty where not every return is seen. The RET that stands in for theirs is one behind a
+    function, in none of them.
+    """
+    thunk = target.symbol_address("__x86_return_thunk")
+    codes = {entry: target.function_code(entry) for entry in entries}
+    taken = [range(entry, entry + len(code)) for entry, code in codes.items()]
+    spare = None
+    for entry, code in codes.items():
+        end = entry + len(code)
+        spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
+    if spare is None:
+        return dict.fromkeys(entries, ())
+    return {entry: exits(code, entry, thunk, spare) for entry, code in codes.items()}

@@ -12,6 +12,9 @@ import gdb
 
 from gdbfpu import probes
 from gdbfpu.answers import info_text, report_text, state_text, write_new
+from gdbfpu.audit.answer import audit_text, map_text, run_audit, run_frame_audit
+from gdbfpu.audit.engine import Audit
+from gdbfpu.audit.options import audit_parser
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError, UsageError
@@ -71,6 +74,7 @@ def register() -> Session:
     _Command(report_parser(), lambda arguments: _report(session, arguments))
     _Command(info_parser(), lambda arguments: _info(session, arguments))
     _Command(state_parser(), lambda arguments: _state(session, arguments))
+    _Command(audit_parser(), lambda arguments: _audit(session, arguments))
     return session
 
 
@@ -82,6 +86,7 @@ def _on(session: Session, arguments: argparse.Namespace) -> None:
         pids=tuple(arguments.pids),
         comms=tuple(arguments.comms),
         quiet=arguments.quiet,
+        audit=arguments.audit,
     )
     out = Path(arguments.out).expanduser() if arguments.out else None
     chosen = probes.select(session.model.kernel.target, arguments.probes, arguments.groups)
@@ -106,7 +111,7 @@ def _status(session: Session, _: argparse.Namespace) -> None:
         f"{totals.filtered} filtered out{_layouts(tracer)}\n"
     )
     for point in session.breakpoints:
-        gdb.write(f"  {session.describe(point)}: passed {point.passes} times\n")
+        gdb.write(f"  {point.describe()}: passed {point.passes} times\n")
     if on and tracer is not None and tracer.writer is not None:
         gdb.write(f"  hits are written to {tracer.writer.path}\n")
     for reason, count in totals.errors.items():
@@ -149,6 +154,26 @@ def _state(session: Session, arguments: argparse.Namespace) -> None:
     else:
         text = state_text(session.model, arguments)
     gdb.write(text + "\n")
+
+
+def _audit(session: Session, arguments: argparse.Namespace) -> None:
+    if arguments.map:
+        text = map_text(session.model, arguments)
+    else:
+        text = audit_text(_audited(session, arguments), arguments)
+    if arguments.out:
+        write_new(arguments.out, text)
+    else:
+        gdb.write(text + "\n")
+
+
+def _audited(session: Session, arguments: argparse.Namespace) -> Audit:
+    if arguments.sigframe is not None:
+        address = _frame_address(session, arguments.sigframe)
+        return run_frame_audit(session.model, arguments, address, session.target)
+    found = run_audit(session.model, arguments, Progress("tasks"), session.target)
+    session.totals.take(found)
+    return found
 
 
 def _frame_address(session: Session, text: str) -> int:

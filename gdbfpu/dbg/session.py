@@ -18,7 +18,9 @@ import gdb
 import gdbfpu
 from gdbfpu import identity
 from gdbfpu.answers import read_model
-from gdbfpu.dbg.breakpoints import ProbeBreakpoint
+from gdbfpu.audit.record import returned_lines
+from gdbfpu.audit.watch import Returned
+from gdbfpu.dbg.breakpoints import Point, plant
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, UsageError
@@ -44,7 +46,7 @@ class Session:
     def __init__(self) -> None:
         self.totals = Totals()
         self.tracer: Tracer | None = None
-        self.breakpoints: list[ProbeBreakpoint] = []
+        self.breakpoints: list[Point] = []
         self.build_id = ""
         self._known = ""  # the kernel whose totals these are: its build-id, or its banner
         self._target: GdbTarget | None = None
@@ -129,9 +131,9 @@ class Session:
         model.kernel.current()
         with contextlib.ExitStack() as undo:
             points = []
-            for probe, address in chosen:
-                points.append(ProbeBreakpoint(target, probe, address, self))
-                undo.callback(points[-1].delete)
+            for point in plant(target, chosen, self, options.audit):
+                points.append(point)
+                undo.callback(point.delete)
             writer = EventWriter(out, self._header(model)) if out else None
             undo.pop_all()
         self.tracer = Tracer(model, options, self.totals, writer)
@@ -140,7 +142,7 @@ class Session:
         self._pagination = bool(gdb.parameter("pagination"))
         gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
         _hook_detach(_OFF)
-        return tuple(self.describe(point) for point in self.breakpoints)
+        return tuple(point.describe() for point in self.breakpoints)
 
     def _header(self, model: FpuModel) -> dict[str, Any]:
         return {
@@ -152,16 +154,6 @@ class Session:
             "xsave_format": model.format,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
-
-    @staticmethod
-    def describe(point: ProbeBreakpoint) -> str:
-        """Return a line about a planted probe: where it stands and how the kernel resumes."""
-        way = (
-            f"on `{point.resume.text}`, resumed without a step"
-            if point.resume
-            else ("at its entry, where GDB has to step: hits can be lost on several CPUs")
-        )
-        return f"{point.probe.function} at {point.address:#x}, {way}"
 
     def off(self) -> bool:
         """Take every probe out of the kernel and end the event file; return whether it was on.
@@ -249,6 +241,20 @@ class Session:
                 gdb.write(hit_line(hit) + "\n")
                 gdb.flush()
         return self.enough()
+
+    def entered(self, probe: Probe) -> bool:
+        """Note what the audit needs of a call of `probe` that was recorded; return False."""
+        self._say(self.tracer.entered(probe) if self.tracer is not None else None)
+        return False
+
+    def returned(self, probe: Probe) -> bool:
+        """Audit the call of `probe` that returns here; return whether the kernel shall stay."""
+        self._say(self.tracer.returned(probe) if self.tracer is not None else None)
+        return self._draining and self.enough()
+
+    def _say(self, said: Returned | None) -> None:
+        for line in returned_lines(said) if said is not None else ():
+            gdb.write(f"{line}\n")
 
     def enough(self) -> bool:
         """Return whether the kernel shall stay stopped: no CPU may be left at a probe then."""

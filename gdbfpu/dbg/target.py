@@ -56,6 +56,13 @@ class GdbTarget:
             raise MemoryFault(address, length) from error
         return bytes(data)
 
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write `data` at `address`; raise MemoryFault."""
+        try:
+            self._inferior.write_memory(address & _U64, data)
+        except (gdb.error, OverflowError) as error:
+            raise MemoryFault(address, len(data)) from error
+
     def symbol_address(self, name: str) -> int | None:
         """Return the address of symbol `name`, or None if the kernel has none."""
         if name not in self._addresses:

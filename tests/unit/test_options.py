@@ -53,6 +53,7 @@ def test_trace_on_by_default():
         "backtrace": 1,
         "limit": 0,
         "quiet": False,
+        "audit": False,
         "out": None,
     }
 
@@ -61,7 +62,7 @@ def test_trace_on_with_everything():
     words = (
         "on --probe copy_fpstate_to_sigframe --probe no_such --pid 5 --pid 0x10 --comm X* "
         "--group signal --group xfd --comm a --state full --backtrace 4 --limit 100 --quiet "
-        "--out /tmp/f"
+        "--audit --out /tmp/f"
     )
     assert trace(*words.split()) == {
         "verb": "on",
@@ -73,6 +74,7 @@ def test_trace_on_with_everything():
         "backtrace": 4,
         "limit": 100,
         "quiet": True,
+        "audit": True,
         "out": "/tmp/f",
     }
     assert trace("on", "--limit=7", "--state=none")["limit"] == 7
@@ -270,6 +272,7 @@ def complete_verbs(parser):
 
 ON = (
     *(
+        "--audit",
         "--backtrace",
         "--comm",
         "--group",

@@ -215,6 +215,8 @@ def test_json(setup):
                 "first_ns": None,
                 "last_ns": None,
                 "uses_fpu": False,
+                "findings": {},
+                "cleaned": {},
             },
             {
                 "thread": 2,
@@ -229,6 +231,8 @@ def test_json(setup):
                 "first_ns": 5,
                 "last_ns": 9,
                 "uses_fpu": True,
+                "findings": {},
+                "cleaned": {},
             },
             {
                 "thread": None,
@@ -243,10 +247,14 @@ def test_json(setup):
                 "first_ns": None,
                 "last_ns": None,
                 "uses_fpu": True,
+                "findings": {},
+                "cleaned": {},
             },
         ],
         "totals": {"tasks": 4, "using_fpu": 2, "hits": 3},
         "defects": [],
+        "audits": 0,
+        "undecided": {},
     }
     assert pids_of(setup.collect().to_json()) == [30, 31, 1]
 

@@ -265,6 +265,7 @@ def test_csv_of_tasks():
             "memory_hits": "10",
             "first_ns": "3600005000000",
             "last_ns": "7325999999999",
+            "findings": "0",
         },
         {
             "thread": "",
@@ -280,6 +281,7 @@ def test_csv_of_tasks():
             "memory_hits": "1",
             "first_ns": "1",
             "last_ns": "1",
+            "findings": "0",
         },
         {
             "thread": "9",
@@ -295,6 +297,7 @@ def test_csv_of_tasks():
             "memory_hits": "0",
             "first_ns": "",
             "last_ns": "",
+            "findings": "0",
         },
     ]
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A map of one task's area: what each byte is, and which ways out would take stale ones along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from textwrap import fill
+from typing import Any
+
+from gdbfpu.audit.finding import name_of
+from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.audit.paths import ExportPath, export_paths, inherit_paths
+from gdbfpu.audit.stale import stale_components
+from gdbfpu.errors import UsageError
+from gdbfpu.tables import table
+from gdbfpu.xfeatures import component_name
+from gdbfpu.xsave import EXTENDED_OFFSET, LEGACY_SIZE, in_use
+
+__all__ = ("ByteMap", "Piece", "map_json", "map_table", "read_map")
+
+_FIXED = (
+    (24, 32, "MXCSR and its mask", "in use"),
+    (416, 464, "reserved", "reserved"),
+    (464, LEGACY_SIZE, "software", "padding"),
+)
+_PADS = [(5, 6), *((42 + 16 * i, 48 + 16 * i) for i in range(8))]  # FXSAVE64: no register's
+_HOW = 48  # columns
+_LINE = 32  # bytes of a dump on one line
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive bytes of an area: `start` to `end` (exclusive), of `component`, of one `kind`.
+
+    `in use`, `initial` (the header's bit is clear, and so are the bytes), `stale`, `header`,
+    `reserved` or `padding`. `dirty` counts the bytes that are not zero where they should be.
+    """
+
+    start: int
+    end: int
+    component: str
+    kind: str
+    dirty: int
+
+
+@dataclass(frozen=True)
+class ByteMap:
+    """The map of `view`'s area, and the ways out of it with the stale bytes each would copy."""
+
+    view: TaskView
+    pieces: tuple[Piece, ...]
+    paths: tuple[tuple[ExportPath, int], ...]
+
+
+def read_map(ground: Ground, view: TaskView) -> ByteMap:
+    """Return the map of `view`'s area; raise UsageError where it has none."""
+    if not view.image:
+        raise UsageError(f"{name_of(view.task)} has no FPU state in memory to map")
+    stale = stale_components(ground, view)
+    places = {place for component in stale for place in component.places}
+    kinds = [("padding", "")] * len(view.image)
+    for start, end, component, kind in _regions(ground, view):
+        for at in range(start, min(end, len(kinds))):
+            kinds[at] = ("stale" if at in places else kind, component)
+    legacy = sum(place < LEGACY_SIZE for place in places)
+    ways = (*export_paths(ground), *inherit_paths(ground))
+    copies = ((way, (legacy if way.legacy else len(places)) * way.raw) for way in ways)
+    return ByteMap(view, tuple(_pieces(kinds, view.image)), tuple(copies))
+
+
+def _regions(ground: Ground, view: TaskView) -> Iterator[tuple[int, int, str, str]]:
+    """Yield start, end, component and kind; later ones lie over earlier ones."""
+    header = view.header
+    used = 3 if header is None else in_use(header)
+    for span in ground.spans(view.image):
+        kind = "in use" if used >> span.number & 1 else "initial"
+        yield span.offset, span.end, component_name(span.number), kind
+    for start, end, name, kind in _FIXED:
+        yield start, end, name, kind
+    for start, end in _PADS:
+        yield start, end, "x87", "padding"
+    if header is not None:
+        yield LEGACY_SIZE, EXTENDED_OFFSET, "", "header"
+
+
+def _pieces(kinds: Sequence[tuple[str, str]], image: bytes) -> Iterator[Piece]:
+    for (kind, component), group in groupby(range(len(kinds)), key=lambda at: kinds[at]):
+        places = list(group)
+        start, end = places[0], places[-1] + 1
+        dirty = sum(map(bool, image[start:end])) if kind in ("stale", "reserved", "padding") else 0
+        yield Piece(start, end, component, kind, dirty)
+
+
+def map_table(found: ByteMap, reveal: bool) -> str:
+    """Return the map for people; the stale bytes' values only with `reveal`."""
+    view = found.view
+    rows = [
+        (f"{p.start}", f"{p.end - 1}", p.end - p.start, p.kind, p.component, p.dirty or "")
+        for p in _merged(found.pieces)
+    ]
+    heads = ("from", "to", "bytes", "what", "component", "not zero")
+    ways = [
+        (way.name, way.function, copied if way.raw else "none", fill(way.how, _HOW))
+        for way, copied in found.paths
+    ]
+    parts = [
+        f"{name_of(view.task)}: {len(view.image)} bytes at {view.at:#x}",
+        "",
+        table(rows, heads, ("right", "right", "right", "left", "left", "right")),
+        "",
+        table(ways, ("way out", "function", "stale bytes", "how"), ("left", "left", "right")),
+    ]
+    if reveal:
+        parts += ["", *_values(found)]
+    return "\n".join(parts)
+
+
+def _merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces with x87's many small ones as one, where all padding in it is clean."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        last = merged[-1] if merged else None
+        if last and last.component == piece.component == "x87" and not piece.dirty + last.dirty:
+            kind = last.kind if piece.kind == "padding" else piece.kind
+            merged[-1] = Piece(last.start, piece.end, "x87", kind, 0)
+        else:
+            merged.append(piece)
+    return merged
+
+
+def _values(found: ByteMap) -> Iterator[str]:
+    for piece in found.pieces:
+        if piece.kind == "stale":
+            for at in range(piece.start, piece.end, _LINE):
+                line = found.view.image[at : min(at + _LINE, piece.end)]
+                yield f"  {at:5}: {line.hex(' ', 4)}"
+
+
+def map_json(found: ByteMap, reveal: bool) -> dict[str, Any]:
+    """Return the map as what `json.dumps` takes."""
+    view = found.view
+    pieces = []
+    for piece in found.pieces:
+        data = view.image[piece.start : piece.end].hex() if reveal else None
+        pieces.append({**vars(piece), "value": data})
+    return {
+        "pid": view.task.pid,
+        "comm": view.task.comm,
+        "address": f"{view.at:#x}",
+        "size": len(view.image),
+        "pieces": pieces,
+        "paths": [{**vars(way), "stale_bytes": copied} for way, copied in found.paths],
+    }

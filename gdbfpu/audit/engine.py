@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Follow the rules over tasks, CPUs and the kernel, and keep what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Callable
+
+from gdbfpu.audit.finding import SEVERITIES, Finding, Result, Undecided, name_of
+from gdbfpu.audit.frame import FrameView
+from gdbfpu.audit.ground import Ground
+from gdbfpu.audit.rules import BLIND_SPOTS, rules_of
+from gdbfpu.errors import GdbFpuError
+from gdbfpu.kernel import Task
+
+__all__ = ("Audit", "audit", "audit_frame", "follow", "sort")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found: `findings`, worst first, what stays `undecided`, `tasks` looked at."""
+
+    kernel: str
+    tasks: int
+    findings: tuple[Finding, ...]
+    undecided: tuple[Undecided, ...]
+
+    def count(self, severity: str) -> int:
+        """Return how many findings are of `severity`."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """Return `findings`, `notes` or `clean`: the worst that was found, for scripts."""
+        if any(finding.severity != "note" for finding in self.findings):
+            return "findings"
+        return "notes" if self.findings else "clean"
+
+
+def audit(ground: Ground, task: Task | None, progress: Callable[[int], None]) -> Audit:
+    """Follow every rule of memory; of tasks only those on `task`, if one is given.
+
+    `progress` is called with the number of tasks looked at. What cannot be read is undecided.
+    """
+    results: list[Result] = [Undecided(rule, "every CPU", why) for rule, why in BLIND_SPOTS]
+    results += _kernel(ground, task)
+    count = 0
+    try:
+        for one in [task] if task is not None else ground.tasks():
+            results += follow("task", one, ground, ground.view)
+            count += 1
+            progress(count)
+    except GdbFpuError as error:
+        results.append(Undecided("WALK", "the tasks", f"the walk ended early: {error}"))
+    return _made(ground, count, results)
+
+
+def audit_frame(ground: Ground, view: FrameView) -> Audit:
+    """Follow the rules on frames for `view`."""
+    return _made(ground, 1, follow("frame", view.task, ground, lambda _: view))
+
+
+def _made(ground: Ground, tasks: int, results: list[Result]) -> Audit:
+    return Audit(
+        kernel=ground.model.kernel.banner(),
+        tasks=tasks,
+        findings=sort(result for result in results if isinstance(result, Finding)),
+        undecided=tuple(result for result in results if isinstance(result, Undecided)),
+    )
+
+
+def _kernel(ground: Ground, task: Task | None) -> list[Result]:
+    """Follow the rules on the kernel and its CPUs; with `task`, those on the CPU that runs it."""
+    results = _follow("kernel", "the kernel", ground) if task is None else []
+    for number in ground.model.kernel.online_cpus():
+        if task is None or ground.model.kernel.running_on(task.address) == number:
+            results += _follow("cpu", f"CPU {number}", ground, partial(ground.cpu, number))
+    return results
+
+
+def follow(scope: str, task: Task, ground: Ground, view: Callable[[Task], object]) -> list[Result]:
+    """Return what the rules of `scope` say of `task`, whom `view` shows as they want to see it."""
+    return _follow(scope, name_of(task), ground, partial(view, task))
+
+
+def _follow(
+    scope: str, subject: str, ground: Ground, view: Callable[[], object] | None = None
+) -> list[Result]:
+    """Return what the rules of `scope` say; undecided, where memory cannot be read or believed."""
+    results: list[Result] = []
+    try:
+        arguments = [view()] if view else []
+    except GdbFpuError as error:
+        return [Undecided("READ", subject, f"not read: {error}")]
+    for rule in rules_of(scope):
+        try:
+            results += rule.check(ground, *arguments)
+        except GdbFpuError as error:
+            results.append(Undecided(rule.name, subject, f"not read: {error}"))
+    return results
+
+
+def sort(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return `findings`, worst first, in their order otherwise."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules on struct fpstate and what came with it (5.16 on): permissions, XFD, guests, CET, PKRU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
+from gdbfpu.audit.ground import CpuView, Ground, TaskView
+from gdbfpu.target import read_u32, read_u64
+from gdbfpu.xfeatures import describe
+from gdbfpu.xsave import HEADER_OFFSET, in_use
+
+__all__ = ("amxbuf", "guest", "perm", "pkru0", "ssp", "xfd1", "xfd3")
+
+_GUEST_PERM_LOCKED = 1 << 63  # FPU_GUEST_PERM_LOCKED, asm/fpu/types.h; a macro
+_DYNAMIC = 1 << 18  # XFEATURE_MASK_USER_DYNAMIC: XTILE_DATA
+_PKRU, _CET_U = 9, 11
+_SHSTK = 1  # ARCH_SHSTK_SHSTK, asm/prctl.h; a macro
+_PL3_SSP = 8  # bytes from CET_U's start, Intel SDM volume 1, 13.5.9
+
+
+def _finding(
+    view: TaskView, rule: str, at: int, read: str, why: str, component: str = ""
+) -> Finding:
+    return Finding(rule, "error", view.task, read, at, why, component)
+
+
+def perm(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for features that the task's group has no permission for.
+
+    The leader's fpu.perm counts (arch_prctl(ARCH_REQ_XCOMP_PERM)); a thread's own is a copy.
+    """
+    allowed = _group_perm(ground, view)
+    if allowed is None:
+        return
+    own = view.fields.get("perm", 0) & ~_GUEST_PERM_LOCKED
+    if own & ~allowed:
+        yield _finding(
+            view,
+            "PERM",
+            view.fpu,
+            f"fpu.perm has {describe(own & ~allowed)}, which its group has no permission for",
+            "it may use what its group was refused",
+        )
+    used = view.fields.get("fpstate.user_xfeatures", 0) & _DYNAMIC & ~allowed
+    if used:
+        yield _finding(
+            view,
+            "PERM",
+            view.fpu,
+            f"fpstate.user_xfeatures has {describe(used)}, which its group has no permission for",
+            "signal frames grow beyond what sigaltstack was checked for",
+        )
+
+
+def _group_perm(ground: Ground, view: TaskView) -> int | None:
+    member = ground.model.kernel.layouts.find("task_struct", "group_leader")
+    if member is None or "perm" not in view.fields:
+        return None
+    leader = read_u64(ground.model.kernel.target, view.task.address + member.offset)
+    value = ground.integer(ground.model.fpu_of(leader), "fpu", "perm.__state_perm")
+    return None if value is None else value & ~_GUEST_PERM_LOCKED
+
+
+def amxbuf(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding where a dynamic feature's buffer is not what it should be.
+
+    The area has room for all that its header has, and is `fpu.__fpstate` unless it was
+    allocated (`is_valloc`) or is a KVM guest's.
+    """
+    if "fpstate.size" not in view.fields:
+        return
+    own = ground.model.kernel.layouts.find("fpu", "__fpstate")
+    start = view.at - ground.model.regs_offset
+    elsewhere = own is not None and start != view.fpu + own.offset
+    marked = view.fields.get("fpstate.is_valloc", 0) or view.fields.get("fpstate.is_guest", 0)
+    if own is not None and elsewhere != bool(marked):
+        place = "elsewhere" if elsewhere else "fpu.__fpstate"
+        yield _finding(
+            view,
+            "AMXBUF",
+            start,
+            f"its fpstate is {place}, and is_valloc or is_guest is {'set' if marked else 'clear'}",
+            "the kernel frees what it did not allocate, or never frees it",
+        )
+    missing = _beyond(ground, view)
+    if missing:
+        yield _finding(
+            view,
+            "AMXBUF",
+            view.at + HEADER_OFFSET,
+            f"xfeatures has {describe(missing)}, which fpstate.xfeatures has no room for",
+            "XSAVES writes behind the area",
+        )
+
+
+def _beyond(ground: Ground, view: TaskView) -> int:
+    header, room = view.header, view.fields.get("fpstate.xfeatures")
+    return 0 if header is None or room is None else in_use(header) & ~room & ground.mask
+
+
+def xfd1(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+    """Yield a finding where a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
+
+    Fixed by 10e4b5166df9 (6.9). The register itself is not in memory.
+    """
+    kernel, view = ground.model.kernel, cpu.view
+    if not ground.mask & _DYNAMIC or not ground.has("xfd_state"):
+        return
+    yield Undecided("XFD1", f"CPU {cpu.number}", "IA32_XFD itself is not in memory")
+    if view is None or not view.loaded or "fpstate.xfd" not in view.fields:
+        return
+    cached = read_u64(kernel.target, kernel.per_cpu("xfd_state", cpu.number))
+    if cached != view.fields["fpstate.xfd"]:
+        yield _finding(
+            view,
+            "XFD1",
+            kernel.per_cpu("xfd_state", cpu.number),
+            f"xfd_state of CPU {cpu.number} is {cached:#x}, fpstate.xfd "
+            f"{view.fields['fpstate.xfd']:#x}",
+            "the task gets #NM for a feature it may use, or uses one without a buffer",
+        )
+
+
+def xfd3(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for a component in use that IA32_XFD disables: loading it is #NM.
+
+    Fixed for KVM guests by b45f72177594 (6.19).
+    """
+    header, xfd = view.header, view.fields.get("fpstate.xfd", 0)
+    armed = in_use(header) & xfd if header is not None else 0
+    if armed:
+        yield _finding(
+            view,
+            "XFD3",
+            view.at + HEADER_OFFSET,
+            f"xfeatures has {describe(armed)}, which fpstate.xfd disables",
+            "XRSTORS raises #NM in the kernel",
+        )
+
+
+def guest(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for a KVM guest's state in a task that has not set its own aside.
+
+    fpu_swap_kvm_fpstate() sets is_guest and in_use and keeps the task's in `__task_fpstate`.
+    """
+    pointer = ground.model.state
+    if not pointer.pointer or "__task_fpstate" not in view.fields:
+        return
+    start = read_u64(ground.model.kernel.target, view.fpu + pointer.offset)
+    is_guest = bool(ground.integer(start, "fpstate", "is_guest"))
+    in_use_now = bool(ground.integer(start, "fpstate", "in_use"))
+    aside = bool(view.fields["__task_fpstate"])
+    if aside != is_guest or (is_guest and not in_use_now):
+        yield _finding(
+            view,
+            "GUEST",
+            view.fpu,
+            f"is_guest is {int(is_guest)}, in_use "
+            f"{int(in_use_now)}, and __task_fpstate is {'set' if aside else 'NULL'}",
+            "the task will run with a guest's registers, or a guest with its own",
+        )
+    if is_guest:
+        yield Undecided(
+            "UABI", name_of(view.task), "fpu_guest.uabi_size is reached through KVM only"
+        )
+
+
+def ssp(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for shadow stack state of a task that has no shadow stack: CVE-2025-21632.
+
+    Fixed by a9d9c33132d4 (6.13); the stack pointer is a user address.
+    """
+    header = view.header
+    span = next((s for s in ground.spans(view.image) if s.number == _CET_U), None)
+    features = ground.integer(view.task.address, "task_struct", "thread.features")
+    if header is None or span is None or features is None or not in_use(header) >> _CET_U & 1:
+        return
+    place = span.offset + _PL3_SSP
+    pointer = int.from_bytes(view.image[place : place + 8], "little")
+    if not features & _SHSTK:
+        yield _finding(
+            view,
+            "SSP",
+            view.at + HEADER_OFFSET,
+            "xfeatures has CET_U, and thread.features has no shadow stack",
+            "ptrace would show and set state that is not there",
+            "CET_U",
+        )
+    elif pointer >> 63:
+        yield _finding(
+            view,
+            "SSP",
+            view.at + place,
+            f"ssp is {pointer:#x}, no user address",
+            "the next return in user mode faults",
+            "CET_U",
+        )
+
+
+def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for PKRU in its initial state, 0, where kernels load init_pkru instead.
+
+    5.2 to 5.12 did so while the header's bit was clear: fixed by 510b80a6a0f1 (5.13, and in
+    stable trees), which memory does not show. Since 5.14 `thread.pkru` has it.
+    """
+    header, kernel = view.header, ground.model.kernel
+    gone = kernel.layouts.find("task_struct", "thread.pkru") is not None
+    if header is None or gone or ground.model.live_flag or not ground.mask >> _PKRU & 1:
+        return
+    if in_use(header) and not in_use(header) >> _PKRU & 1 and ground.has("init_pkru_value"):
+        value = read_u32(kernel.target, kernel.symbol("init_pkru_value"))
+        yield Finding(
+            "PKRU0",
+            "warning",
+            view.task,
+            "PKRU is in its initial state: the header's bit 9 is clear",
+            view.at + HEADER_OFFSET,
+            f"without 510b80a6a0f1 the kernel works with {value:#x} for this task instead of 0",
+            "PKRU",
+        )

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the rules look at: the kernel, its tasks and its CPUs, each read once per audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gdbfpu.errors import CorruptState, MemoryFault
+from gdbfpu.fpu import FpuModel
+from gdbfpu.kernel import Task
+from gdbfpu.layout import Member
+from gdbfpu.target import read_fields, read_u32, read_u64
+from gdbfpu.xfeatures import COMPONENTS
+from gdbfpu.xsave import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
+
+__all__ = ("SUPERVISOR", "TYPES", "CpuView", "Ground", "TaskView")
+
+TYPES = ("fpu_state_perm",)
+"""Types that the rules read beside those of the modules below."""
+
+SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.supervisor)
+"""The components that IA32_XSS enables (u64): user space may see none of them."""
+
+_DEFAULT_MXCSR_MASK = 0xFFBF  # Intel SDM volume 1, 11.6.6: what a mask of 0 stands for
+_FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "perm", "__task_fpstate")
+_FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")
+_FPSTATE_BITS = ("is_valloc", "is_guest", "in_use")
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task and its FPU memory.
+
+    `fpu` is the address of its struct fpu, `at` of the register image, `image` its bytes, empty
+    for a task without one. `cpu` is the CPU that runs it, None for none; `loaded` whether that
+    CPU's registers are this task's. `fields` has scalar members of struct fpu (`last_cpu`) and
+    struct fpstate (`fpstate.xfd`) by name, those that this kernel has.
+    """
+
+    task: Task
+    fpu: int
+    at: int
+    image: bytes
+    cpu: int | None
+    loaded: bool
+    fields: Mapping[str, int]
+
+    @property
+    def header(self) -> XsaveHeader | None:
+        """Return the XSAVE header, None for an image without one."""
+        return parse_header(self.image) if len(self.image) >= EXTENDED_OFFSET else None
+
+
+@dataclass(frozen=True)
+class CpuView:
+    """A CPU, what it runs, and whose registers it has.
+
+    `number` is its own, `current` the address of the task_struct it runs, `view` that task (None
+    for a kernel thread).
+    `owner` is the address in fpu_fpregs_owner_ctx, a struct fpu (fpu_owner_task, a task_struct,
+    up to 4.1), None where the kernel has no such variable. `kernel_use` is the variable that
+    says that kernel code has the FPU now, empty where it has not.
+    """
+
+    number: int
+    current: int
+    view: TaskView | None
+    owner: int | None
+    kernel_use: str
+
+
+@dataclass
+class Ground:
+    """One stopped kernel under audit; what is read of it is read once.
+
+    With `gaps`, the bytes between components are read too.
+    """
+
+    model: FpuModel
+    gaps: bool = False
+    _views: dict[int, TaskView] = field(default_factory=dict)
+    _running: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kernel = self.model.kernel
+        self._running = {kernel.current_task(cpu): cpu for cpu in reversed(kernel.online_cpus())}
+
+    @property
+    def mask(self) -> int:
+        """Return the components that the kernel saves (u64)."""
+        return self.model.xstate.mask
+
+    @property
+    def user_mask(self) -> int:
+        """Return those of `mask` that user space may see."""
+        return self.mask & ~SUPERVISOR
+
+    @property
+    def mxcsr_mask(self) -> int:
+        """Return the bits that MXCSR may have: the kernel's mxcsr_feature_mask."""
+        address = self.model.kernel.target.symbol_address("mxcsr_feature_mask")
+        found = read_u32(self.model.kernel.target, address) if address is not None else 0
+        return found or _DEFAULT_MXCSR_MASK
+
+    def has(self, symbol: str) -> bool:
+        """Return whether the kernel has `symbol`."""
+        return self.model.kernel.target.symbol_address(symbol) is not None
+
+    def spans(self, image: bytes) -> tuple[Span, ...]:
+        """Return where the components of `image` lie, as far as they are wholly inside it."""
+        return tuple(span for span in self.model.spans(image) if span.end <= len(image))
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield the tasks that have FPU state of their own: no kernel threads."""
+        return (task for task in self.model.kernel.tasks() if not task.kthread)
+
+    def others(self, view: TaskView) -> Iterator[TaskView]:
+        """Yield every task but that of `view`, as far as they can be read."""
+        try:
+            for task in self.tasks():
+                if task.address != view.task.address:
+                    yield self.view(task)
+        except (CorruptState, MemoryFault):
+            return
+
+    def view(self, task: Task) -> TaskView:
+        """Return `task` with its FPU memory; raise MemoryFault or CorruptState."""
+        if task.address not in self._views:
+            self._views[task.address] = self._read(task)
+        return self._views[task.address]
+
+    def _read(self, task: Task) -> TaskView:
+        model = self.model
+        fpu = model.fpu_of(task.address)
+        cpu = self._running.get(task.address)
+        at = model.image_address(fpu)
+        loaded = cpu is not None and not model.kernel_use(cpu)[0] and not model.holds_guest(fpu)
+        return TaskView(
+            task=task,
+            fpu=fpu,
+            at=at,
+            image=model.image(fpu, gaps=self.gaps) if self._meant(task) else b"",
+            cpu=cpu,
+            loaded=loaded and model.live(task.address),
+            fields=self._fields(fpu, at),
+        )
+
+    def _meant(self, task: Task) -> bool:
+        """Return whether the task's area means something: lazily switched, it may never have."""
+        return self.model.switching == "eager" or self.model.uses_fpu(task)
+
+    def _fields(self, fpu: int, at: int) -> dict[str, int]:
+        layouts, found = self.model.kernel.layouts, {}
+        wanted = {name: layouts.find("fpu", name) for name in _FPU if name != "perm"}
+        perm = layouts.find("fpu", "perm.__state_perm")
+        found.update(self._integers(fpu, {**wanted, "perm": perm}))
+        if at and self.model.size_member is not None:
+            names = (*_FPSTATE, *_FPSTATE_BITS)
+            members = {f"fpstate.{name}": layouts.find("fpstate", name) for name in names}
+            found.update(self._integers(at - self.model.regs_offset, members))
+        return found
+
+    def _integers(self, base: int, members: Mapping[str, Member | None]) -> dict[str, int]:
+        there = {name: member for name, member in members.items() if member is not None}
+        data = read_fields(self.model.kernel.target, base, there)
+        return {name: _integer(data[name], member) for name, member in there.items()}
+
+    def integer(self, base: int, struct: str, path: str) -> int | None:
+        """Return the scalar at dotted `path` of the `struct` at `base`, None where it has none."""
+        return self._integers(base, {path: self.model.kernel.layouts.find(struct, path)}).get(path)
+
+    def cpus(self) -> Sequence[CpuView]:
+        """Return the CPUs that are online; raise MemoryFault or CorruptState."""
+        return [self.cpu(cpu) for cpu in self.model.kernel.online_cpus()]
+
+    def cpu(self, cpu: int) -> CpuView:
+        """Return CPU number `cpu`; raise MemoryFault or CorruptState."""
+        model = self.model
+        current = model.kernel.current_task(cpu)
+        task = model.kernel.task(current)
+        taken, variable = model.kernel_use(cpu)
+        view = None if task.kthread else self.view(task)
+        return CpuView(cpu, current, view, self._owner(cpu), variable if taken else "")
+
+    def _owner(self, cpu: int) -> int | None:
+        kernel = self.model.kernel
+        for name in ("fpu_fpregs_owner_ctx", "fpu_owner_task"):  # the latter up to 4.1
+            if self.has(name):
+                return read_u64(kernel.target, kernel.per_cpu(name, cpu))
+        return None
+
+
+def _integer(data: bytes, member: Member) -> int:
+    value = int.from_bytes(data, "little")
+    if member.bit_size is not None:
+        return value >> (member.bit_offset or 0) & ((1 << member.bit_size) - 1)
+    return value

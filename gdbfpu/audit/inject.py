@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Plant the defect that a rule is to find, in a laboratory machine's memory, and put it back.
+
+The one part of gdbfpu that writes to a kernel's memory. Software CPUs never leave a component
+out of the header by themselves, so nothing else shows there that a rule works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.errors import UsageError
+from gdbfpu.layout import Member
+from gdbfpu.sigframe import parse_frame
+from gdbfpu.target import Target
+from gdbfpu.xsave import COMPACTED, HEADER_OFFSET, Span, in_use
+
+__all__ = ("FRAME_WRITES", "WRITES", "Writable", "Write", "frame_writes", "planted", "writes_for")
+
+_PATTERN = b"\xa5\x5a\xc3\x3c"
+_KERNEL_ADDRESS = b"\x78\x56\x34\x12\xff\xff\xff\xff"
+
+
+class Writable(Target, Protocol):
+    """A Target whose memory can be written."""
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write `data` at `address`; raise MemoryFault."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """Bytes to write at an address."""
+
+    address: int
+    data: bytes
+
+
+def writes_for(ground: Ground, rule: str, view: TaskView) -> tuple[Write, ...]:
+    """Return what to write so that `rule` finds something about `view`'s task.
+
+    Raises UsageError where there is no such rule, or where this kernel or task cannot have
+    its defect.
+    """
+    make = WRITES.get(rule)
+    if make is None:
+        raise UsageError(f"nothing can be planted for {rule!r}; there are: {', '.join(WRITES)}")
+    if not view.image:
+        raise UsageError("the task has no FPU state in memory to plant anything in")
+    return tuple(make(ground, view))
+
+
+def frame_writes(rule: str, address: int, image: bytes) -> tuple[Write, ...]:
+    """Return what to write to the frame `image` at user `address` so that `rule` finds it."""
+    make = FRAME_WRITES.get(rule)
+    if make is None:
+        raise UsageError(f"{rule!r} is not found in a frame; {', '.join(FRAME_WRITES)} are")
+    frame = parse_frame(image)
+    place, data = make(image, frame.base, frame.xstate_size)
+    return (Write(address + place, data),)
+
+
+@contextmanager
+def planted(target: Writable, writes: Sequence[Write]) -> Iterator[None]:
+    """Have `writes` in memory for a block of code; what was there before is put back after it."""
+    undo: list[Write] = []
+    try:
+        for write in writes:
+            undo.append(Write(write.address, target.read_memory(write.address, len(write.data))))
+            target.write_memory(write.address, write.data)
+        yield
+    finally:
+        for write in reversed(undo):
+            target.write_memory(write.address, write.data)
+
+
+def _refuse(why: str) -> UsageError:
+    return UsageError(f"this defect cannot be had here: {why}")
+
+
+def _header(view: TaskView, xfeatures: int) -> Write:
+    return Write(view.at + HEADER_OFFSET, xfeatures.to_bytes(8, "little"))
+
+
+def _xfeatures(view: TaskView) -> int:
+    if view.header is None:
+        raise _refuse("the kernel saves with FXSAVE, and there is no header")
+    return view.header.xfeatures
+
+
+def _span(ground: Ground, view: TaskView, number: int) -> Span:
+    for span in ground.spans(view.image):
+        if span.number == number:
+            return span
+    raise _refuse(f"the kernel does not save component {number}")
+
+
+def _stale(ground: Ground, view: TaskView) -> list[Write]:
+    span = _span(ground, view, 2)
+    data = (_PATTERN * span.size)[: span.size]
+    return [_header(view, _xfeatures(view) & ~(1 << 2)), Write(view.at + span.offset, data)]
+
+
+def _xcomp(ground: Ground, view: TaskView) -> list[Write]:
+    _xfeatures(view)
+    if ground.model.format == "compacted":
+        return [Write(view.at + HEADER_OFFSET + 16, b"\1")]
+    return [Write(view.at + HEADER_OFFSET + 8, (COMPACTED | 7).to_bytes(8, "little"))]
+
+
+def _xcomp2(ground: Ground, view: TaskView) -> list[Write]:
+    if ground.model.format != "compacted":
+        raise _refuse("the kernel saves in the standard format")
+    return [Write(view.at + HEADER_OFFSET + 15, b"\0")]
+
+
+def _supv(ground: Ground, view: TaskView) -> list[Write]:
+    if ground.model.format == "compacted":
+        raise _refuse("in a compacted area supervisor components are at home")
+    return [_header(view, _xfeatures(view) | 1 << 11)]
+
+
+def _size(ground: Ground, view: TaskView) -> list[Write]:
+    member = ground.model.size_member
+    if member is None or not _uses_more(view):
+        raise _refuse("no member says how large the area is, or nothing above SSE is in use")
+    start = view.at - ground.model.regs_offset
+    return [Write(start + member.offset, (576).to_bytes(member.size, "little"))]
+
+
+def _uses_more(view: TaskView) -> bool:
+    """Return whether the header has a component beside x87 and SSE."""
+    return view.header is not None and in_use(view.header) > 3
+
+
+def _sanoff(ground: Ground, view: TaskView) -> list[Write]:
+    if not ground.has("__sanitize_i387_state"):
+        raise _refuse("the kernel does not sanitize by standard offsets")
+    return [Write(view.at + HEADER_OFFSET + 15, b"\x80")]
+
+
+def _mxcsr(_ground: Ground, view: TaskView) -> list[Write]:
+    value = int.from_bytes(view.image[24:28], "little") | 1 << 31
+    return [Write(view.at + 24, value.to_bytes(4, "little"))]
+
+
+def _amdfip(_ground: Ground, view: TaskView) -> list[Write]:
+    return [Write(view.at + 8, _KERNEL_ADDRESS)]
+
+
+def _initbuf(ground: Ground, _view: TaskView) -> list[Write]:
+    if not ground.model.xstate.init_address:
+        raise _refuse("the kernel has no init_fpstate")
+    return [Write(ground.model.xstate.init_address, bytes(2))]
+
+
+def _member(ground: Ground, struct: str, name: str) -> Member:
+    member = ground.model.kernel.layouts.find(struct, name)
+    if member is None:
+        raise _refuse(f"struct {struct} has no {name}")
+    return member
+
+
+def _flags(ground: Ground, view: TaskView) -> list[Write]:
+    if view.cpu is not None:
+        raise _refuse("the task runs: name one that sleeps")
+    return [Write(view.fpu + _member(ground, "fpu", "fpregs_active").offset, b"\1")]
+
+
+def _loaded(view: TaskView) -> int:
+    if view.cpu is None or not view.loaded:
+        raise _refuse("no CPU has the task's registers: stop where one runs it")
+    return view.cpu
+
+
+def _owner(ground: Ground, view: TaskView) -> list[Write]:
+    kernel, cpu = ground.model.kernel, _loaded(view)
+    if not ground.has("fpu_fpregs_owner_ctx"):
+        raise _refuse("the kernel has no fpu_fpregs_owner_ctx")
+    return [Write(kernel.per_cpu("fpu_fpregs_owner_ctx", cpu), _KERNEL_ADDRESS)]
+
+
+def _twice(ground: Ground, view: TaskView) -> list[Write]:
+    kernel = ground.model.kernel
+    others = [cpu for cpu in kernel.online_cpus() if cpu != view.cpu]
+    if view.cpu is None or not others:
+        raise _refuse("no CPU runs the task, or there is no second CPU")
+    place = kernel.current_task_place(others[-1])
+    return [Write(place, view.task.address.to_bytes(8, "little"))]
+
+
+def _kernfpu(ground: Ground, view: TaskView) -> list[Write]:
+    cpu = _loaded(view)
+    for name, value in (("in_kernel_fpu", b"\1"), ("kernel_fpu_allowed", b"\0")):
+        if ground.has(name):
+            return [Write(ground.model.kernel.per_cpu(name, cpu), value)]
+    raise _refuse("the kernel has no in_kernel_fpu")
+
+
+def _fpstate(ground: Ground, view: TaskView, name: str, value: int) -> list[Write]:
+    member = _member(ground, "fpstate", name)
+    place = view.at - ground.model.regs_offset + member.offset
+    data = ground.model.kernel.target.read_memory(place, member.size)
+    bits = value << (member.bit_offset or 0)
+    return [Write(place, (int.from_bytes(data, "little") | bits).to_bytes(member.size, "little"))]
+
+
+def _perm(ground: Ground, view: TaskView) -> list[Write]:
+    return _fpstate(ground, view, "user_xfeatures", 1 << 18)
+
+
+def _amxbuf(ground: Ground, view: TaskView) -> list[Write]:
+    return _fpstate(ground, view, "is_valloc", 1)
+
+
+def _xfd3(ground: Ground, view: TaskView) -> list[Write]:
+    if not _uses_more(view):
+        raise _refuse("the task has nothing above SSE in use")
+    return _fpstate(ground, view, "xfd", 1 << 2)
+
+
+def _guest(ground: Ground, view: TaskView) -> list[Write]:
+    start = view.at - ground.model.regs_offset
+    member = _member(ground, "fpu", "__task_fpstate")
+    return [Write(view.fpu + member.offset, start.to_bytes(8, "little"))]
+
+
+def _pkru0(ground: Ground, view: TaskView) -> list[Write]:
+    if ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None:
+        raise _refuse("PKRU is in thread.pkru")
+    span = _span(ground, view, 9)
+    return [_header(view, _xfeatures(view) & ~(1 << 9)), Write(view.at + span.offset, bytes(4))]
+
+
+WRITES: dict[str, Callable[[Ground, TaskView], list[Write]]] = {
+    "STALE": _stale,
+    "XCOMP": _xcomp,
+    "XCOMP2": _xcomp2,
+    "SUPV": _supv,
+    "SIZE": _size,
+    "SANOFF": _sanoff,
+    "MXCSR": _mxcsr,
+    "AMDFIP": _amdfip,
+    "INITBUF": _initbuf,
+    "FLAGS": _flags,
+    "OWNER": _owner,
+    "TWICE": _twice,
+    "KERNFPU": _kernfpu,
+    "PERM": _perm,
+    "AMXBUF": _amxbuf,
+    "XFD3": _xfd3,
+    "GUEST": _guest,
+    "PKRU0": _pkru0,
+}
+"""What makes the writes of a rule on tasks, CPUs or the kernel."""
+
+FRAME_WRITES: dict[str, Callable[[bytes, int, int], tuple[int, bytes]]] = {
+    "FRAME": lambda _image, base, size: (base + size, bytes(4)),
+    "FRAME32": lambda _image, base, _size: (base + 464, bytes(4)),
+    "FRAMESTALE": lambda image, base, _size: (
+        base + HEADER_OFFSET,
+        bytes([image[base + HEADER_OFFSET] & ~4]),
+    ),
+    "SUPV": lambda image, base, _size: (
+        base + HEADER_OFFSET + 1,
+        bytes([image[base + HEADER_OFFSET + 1] | 8]),
+    ),
+}
+"""What makes the write of a rule on frames, from the image, its base and its xstate_size."""

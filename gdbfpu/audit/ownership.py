@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules on who owns a CPU's registers: flags, the owner pointer, the last CPU, lazy switching.
+
+They hold for tasks that run. A task that sleeps may be named by any number of owner pointers:
+each counts only while the task's last CPU says the same, and is checked when it comes back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from gdbfpu.audit.finding import Finding, Result, name_of
+from gdbfpu.audit.ground import CpuView, Ground, TaskView
+
+__all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
+
+_WORKERS = 0x4000 | 0x10  # PF_USER_WORKER (6.4 on), PF_IO_WORKER (5.5 on); macros
+_INTEL = 0  # X86_VENDOR_INTEL, arch/x86/include/asm/processor.h; a macro
+
+
+def flags(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for flags of a struct fpu that contradict one another.
+
+    Registers are loaded (`fpregs_active` 4.2 to 4.13, `has_fpu` before) only of a task that
+    runs and whose state is activated. Source: switch_fpu_prepare() clears the flag.
+    """
+    name = next((n for n in ("fpregs_active", "has_fpu") if view.fields.get(n)), "")
+    if not name:
+        return
+    if view.fields.get("fpstate_active") == 0:
+        yield _about(
+            view,
+            "FLAGS",
+            f"{name} is set, fpstate_active is not",
+            "the next switch saves registers to a state that does not count",
+        )
+    if view.cpu is None:
+        yield _about(
+            view,
+            "FLAGS",
+            f"{name} is set in a task that does not run",
+            "its registers were not saved when it left its CPU, or it will save those "
+            "of another task",
+        )
+
+
+def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+    """Yield a finding where loaded registers have another owner, or another CPU: CVE-2019-19602.
+
+    Registers that count as the running task's are those of fpu_fpregs_owner_ctx, and its
+    last_cpu is this one (fpregs_state_valid()).
+    """
+    view = cpu.view
+    if view is None or view.cpu != cpu.number:  # the latter is what TWICE tells
+        return
+    if not view.loaded or cpu.owner is None or _is_worker(ground, view):
+        return
+    expected = view.task.address if ground.has("fpu_owner_task") else view.fpu
+    why = "the task works with registers that are not its own"
+    if cpu.owner != expected:
+        yield _about(
+            view,
+            "OWNER",
+            f"its registers count as loaded in CPU {cpu.number}, whose "
+            f"owner is {cpu.owner:#x}, not {expected:#x}",
+            why,
+        )
+    last = view.fields.get("last_cpu")
+    if last is not None and not ground.model.live_flag and last != cpu.number:
+        yield _about(
+            view,
+            "OWNER",
+            f"its registers count as loaded in CPU {cpu.number}, but last_cpu is {last}",
+            why,
+        )
+
+
+def twice(ground: Ground) -> Iterator[Result]:
+    """Yield a finding for a task whose registers two CPUs claim to have."""
+    claims = defaultdict(list)
+    for cpu in ground.cpus():
+        if cpu.view is not None:
+            claims[cpu.current].append(cpu)
+    for cpus in claims.values():
+        if len(cpus) > 1 and cpus[0].view is not None:
+            numbers = " and ".join(str(cpu.number) for cpu in cpus)
+            yield _about(
+                cpus[0].view,
+                "TWICE",
+                f"CPUs {numbers} run it at once",
+                "each will save its registers over the other's",
+            )
+
+
+def lazyfp(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+    """Yield a finding where an Intel CPU keeps another task's registers behind CR0.TS.
+
+    CVE-2018-3665: they can be read speculatively. Source: Intel SA-00145.
+    """
+    view = cpu.view
+    if ground.model.switching != "lazy" or view is None or view.loaded or not cpu.owner:
+        return
+    mine = view.task.address if ground.has("fpu_owner_task") else view.fpu
+    if cpu.owner == mine or _vendor(ground) != _INTEL:
+        return
+    victim = cpu.owner if ground.has("fpu_owner_task") else ground.model.task_of(cpu.owner)
+    task = ground.model.kernel.task(victim)
+    yield _about(
+        view,
+        "LAZYFP",
+        f"CPU {cpu.number} still holds the registers of {name_of(task)}",
+        "with lazy switching a speculative read gets at them (CVE-2018-3665): boot "
+        "with eagerfpu=on",
+        severity="warning",
+    )
+
+
+def kernfpu(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+    """Yield a finding where kernel code has the FPU and the task's registers are not saved.
+
+    kernel_fpu_begin() sets TIF_NEED_FPU_LOAD before anything else happens (5.2 on); a CPU in
+    user mode has no kernel code that uses the FPU.
+    """
+    view = cpu.view
+    if view is None or not cpu.kernel_use:
+        return
+    kernel = ground.model.kernel
+    if not ground.model.live_flag and ground.model.live(view.task.address):
+        yield _about(
+            view,
+            "KERNFPU",
+            f"{cpu.kernel_use} says that kernel code has the FPU of CPU "
+            f"{cpu.number}, and TIF_NEED_FPU_LOAD is clear",
+            "the task goes on with what kernel code left in the registers",
+        )
+    pc = kernel.target.register("rip")
+    if pc is not None and not pc >> 63 and kernel.current()[0] == cpu.number:
+        yield _about(
+            view,
+            "KERNFPU",
+            f"{cpu.kernel_use} says that kernel code has the FPU of CPU "
+            f"{cpu.number}, which is in user mode",
+            "kernel_fpu_begin() had no kernel_fpu_end()",
+        )
+
+
+def _about(view: TaskView, rule: str, read: str, why: str, severity: str = "error") -> Finding:
+    return Finding(rule, severity, view.task, read, view.fpu, why)
+
+
+def _is_worker(ground: Ground, view: TaskView) -> bool:
+    """Return whether the task is a kernel's worker with a user's memory, which has no registers."""
+    flags = ground.integer(view.task.address, "task_struct", "flags") or 0
+    return bool(flags & _WORKERS)
+
+
+def _vendor(ground: Ground) -> int | None:
+    base = ground.model.kernel.target.symbol_address("boot_cpu_data")
+    return None if base is None else ground.integer(base, "cpuinfo_x86", "x86_vendor")

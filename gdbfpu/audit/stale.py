@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stale components: what registers left behind a cleared header bit, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gdbfpu.audit.finding import Finding, Result, name_of
+from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.audit.paths import export_paths
+from gdbfpu.xfeatures import component_name
+from gdbfpu.xsave import Span, in_use, residue
+
+__all__ = ("Stale", "stale", "stale_components")
+
+_PKRU = 9
+_LANE = 16  # bytes that are compared at once
+_TELLING = 4  # bytes of a lane, and different ones, that must not be zero to tell an owner
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A component whose header bit is clear and whose bytes are not initial: `places` are those."""
+
+    span: Span
+    places: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the component's name."""
+        return component_name(self.span.number)
+
+
+def stale_components(ground: Ground, view: TaskView) -> tuple[Stale, ...]:
+    """Return the stale components of `view`'s image.
+
+    PKRU is none where `thread.pkru` holds it: since 5.14 (commit 954436989cc5) its place in the
+    image is not used.
+    """
+    header = view.header
+    if header is None:
+        return ()
+    moved = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
+    found = (
+        Stale(span, residue(view.image, span))
+        for span in ground.spans(view.image)
+        if not in_use(header) >> span.number & 1 and not (moved and span.number == _PKRU)
+    )
+    return tuple(component for component in found if component.places)
+
+
+def stale(ground: Ground, view: TaskView) -> Iterator[Result]:
+    """Yield a finding for each stale component: an error where a path copies it as it is.
+
+    Source: Intel SDM volume 1, 13.6 (XINUSE) and 13.9 (XSAVEOPT writes no component that is in
+    its initial configuration).
+    """
+    found = stale_components(ground, view)
+    raw = [path for path in export_paths(ground) if path.raw] if found else []
+    for component in found:
+        first = component.places[0]
+        owner = _owner(ground, view, component)
+        yield Finding(
+            rule="STALE",
+            severity="error" if raw else "note",
+            about=view.task,
+            component=component.name,
+            read=f"{len(component.places)} of {component.span.size} bytes are not initial, from "
+            f"byte {first}; the header's bit {component.span.number} is clear{owner}",
+            address=view.at + first,
+            why=_why([path.name for path in raw]),
+            evidence=bytes(view.image[place] for place in component.places),
+        )
+
+
+def _why(paths: list[str]) -> str:
+    if paths:
+        return f"{' and '.join(paths)} copies it to user space as it is"
+    return "no path of this kernel copies it as it is: it is cleaned on its way to user space"
+
+
+def _owner(ground: Ground, view: TaskView, component: Stale) -> str:
+    """Return whose registers the stale bytes equal, as the end of a sentence."""
+    lanes = _telling_lanes(view.image, component.span)
+    counts = {}
+    for other in ground.others(view) if lanes else ():
+        count = len(lanes & _lanes(ground, other, component.span.number))
+        if count:
+            counts[f"{name_of(other.task)}"] = count
+    if not counts:
+        return ""
+    name, count = max(counts.items(), key=lambda item: item[1])
+    return f"; {count * _LANE} bytes equal {component.name} of {name}"
+
+
+def _telling_lanes(data: bytes, span: Span) -> set[bytes]:
+    """Return the lanes of the component that hardly stand in two places by chance."""
+    step = range(span.offset, span.end - _LANE + 1, _LANE)
+    lanes = {data[at : at + _LANE] for at in step}
+    return {lane for lane in lanes if len(lane.strip(b"\0")) >= _TELLING and len(set(lane)) > 2}
+
+
+def _lanes(ground: Ground, other: TaskView, number: int) -> set[bytes]:
+    """Return the lanes of component `number` that `other` has, in memory or in its CPU."""
+    span = next((s for s in ground.spans(other.image) if s.number == number), None)
+    lanes = _telling_lanes(other.image, span) if span else set()
+    if other.loaded and other.cpu is not None and number < 2:
+        registers = ground.model.kernel.target.fpu_registers(other.cpu)
+        live = b"".join(value.ljust(_LANE, b"\0") for value in registers.values())
+        lanes |= _telling_lanes(live, Span(number, 0, len(live)))
+    return lanes

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An audit as text for people, as JSON, and as SARIF 2.1.0; returned, never printed."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import gdbfpu
+from gdbfpu.audit.engine import Audit
+from gdbfpu.audit.finding import SEVERITIES, Finding, Undecided, finding_json
+from gdbfpu.audit.rules import RULES
+from gdbfpu.tables import paint
+
+__all__ = ("audit_json", "audit_sarif", "audit_table", "summary")
+
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+_COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
+_WIDTH = 100
+_SHOWN = 32  # bytes of evidence on a line
+
+
+def summary(audit: Audit) -> str:
+    """Return the last line of an audit, which scripts may rely on.
+
+    `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
+    VERDICT is `clean`, `notes` or `findings`.
+    """
+    counts = ", ".join(f"{audit.count(severity)} {severity}s" for severity in SEVERITIES)
+    undecided = len(audit.undecided)
+    return f"fpu-audit: {audit.verdict}: {counts} in {audit.tasks} tasks; {undecided} not decidable"
+
+
+def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:
+    """Return `audit` for people: a paragraph a finding, then what memory cannot tell."""
+    lines = [line for finding in audit.findings for line in _paragraph(finding, reveal, colour)]
+    if audit.undecided:
+        lines.append("Not decidable from memory, and so not clean:")
+        lines += [line for one in audit.undecided for line in _undecided(one)]
+    return "\n".join([*lines, summary(audit)])
+
+
+def _paragraph(finding: Finding, reveal: bool, colour: bool) -> list[str]:
+    severity = paint(finding.severity, _COLOURS[finding.severity], colour)
+    of = f", {finding.component}" if finding.component else ""
+    lines = [f"{severity} {finding.rule}: {finding.subject}{of}, at {finding.address:#x}"]
+    for text in (f"{finding.read}.", f"{finding.why[0].upper()}{finding.why[1:]}."):
+        lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    if finding.evidence:
+        lines.append(f"  bytes: {_evidence(finding.evidence, reveal)}")
+    return [*lines, ""]
+
+
+def _evidence(data: bytes, reveal: bool) -> str:
+    """Return the bytes, or how many there are: they may be somebody's secret."""
+    if not reveal:
+        return f"{len(data)}, not shown without --reveal"
+    more = " ..." if len(data) > _SHOWN else ""
+    return data[:_SHOWN].hex(" ") + more
+
+
+def _undecided(one: Undecided) -> list[str]:
+    text = f"{one.rule}: {one.subject}: {one.why}."
+    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def audit_json(audit: Audit, reveal: bool) -> dict[str, Any]:
+    """Return `audit` as what `json.dumps` takes; docs/audit.md has the keys."""
+    return {
+        "kernel": audit.kernel,
+        "verdict": audit.verdict,
+        "tasks": audit.tasks,
+        "findings": [finding_json(finding, reveal) for finding in audit.findings],
+        "undecided": [vars(one) for one in audit.undecided],
+    }
+
+
+def audit_sarif(audit: Audit, reveal: bool) -> dict[str, Any]:
+    """Return `audit` as a SARIF 2.1.0 log of one run (OASIS, sections 3.13 to 3.27)."""
+    driver = {
+        "name": "gdbfpu",
+        "version": gdbfpu.__version__,
+        "rules": [
+            {
+                "id": rule.name,
+                "shortDescription": {"text": rule.invariant},
+                "properties": {"scope": rule.scope, "page": rule.page},
+            }
+            for rule in RULES
+        ],
+    }
+    notifications = [
+        {
+            "level": "note",
+            "message": {"text": f"{one.subject}: {one.why}"},
+            "descriptor": {"id": one.rule},
+        }
+        for one in audit.undecided
+    ]
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notifications}],
+        "results": [_sarif_result(finding, reveal) for finding in audit.findings],
+        "properties": {"kernel": audit.kernel, "tasks": audit.tasks, "verdict": audit.verdict},
+    }
+    return {"$schema": _SARIF, "version": "2.1.0", "runs": [run]}
+
+
+def _sarif_result(finding: Finding, reveal: bool) -> dict[str, Any]:
+    """Return one finding; SARIF has no negative addresses, so the kernel's are unsigned."""
+    place = {
+        "physicalLocation": {"address": {"absoluteAddress": finding.address}},
+        "logicalLocations": [{"name": finding.subject, "kind": "process"}],
+    }
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": [rule.name for rule in RULES].index(finding.rule),
+        "level": finding.severity,
+        "message": {"text": f"{finding.subject}: {finding.read}. {finding.why}."},
+        "locations": [place],
+        "properties": finding_json(finding, reveal),
+    }

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Watch calls from entry to return: what a function was given, and whether it did what it should.
+
+Which function does which job is told by the catalogue's purposes, so that each kernel's own
+function is watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gdbfpu.audit.engine import follow, sort
+from gdbfpu.audit.finding import Finding, Result, Undecided
+from gdbfpu.audit.frame import FrameView
+from gdbfpu.audit.ground import Ground
+from gdbfpu.audit.stale import stale_components
+from gdbfpu.errors import MemoryFault
+from gdbfpu.fpu import FpuModel
+from gdbfpu.kernel import Task
+from gdbfpu.probes import Probe
+from gdbfpu.sigframe import FREGS_SIZE, MAGIC2_SIZE
+from gdbfpu.spans import read_spans
+from gdbfpu.usermem import UserMemory
+from gdbfpu.xsave import EXTENDED_OFFSET, Span, standard_spans
+from gdbfpu.xstate import MAX_IMAGE
+
+__all__ = ("MAX_CALLS", "Returned", "Watch", "job_of")
+
+MAX_CALLS = 4096
+"""The most calls under way that are kept; those of tasks that never return are given up."""
+
+_UNREAD = "neither the stub nor the task's page tables lead there"
+_PAST = 64  # bytes behind a frame that have to stay as they are
+
+_JOBS = {
+    "saves the state to a signal frame": "frame",
+    "copies the state at fork": "fork",
+    "resets the state at exec": "exec",
+    "restores the state from a signal frame": "sigreturn",
+    "resets a state that the CPU refuses to load": "fault",
+}
+_SANITIZERS = ("fpstate_sanitize_xstate", "__sanitize_i387_state")
+
+
+def job_of(probe: Probe) -> str:
+    """Return what is audited of a call of `probe`'s function, `` for nothing.
+
+    `frame`, `sanitize`, `fork`, `exec` and `sigreturn` when it returns, `fault` when it begins.
+    """
+    return "sanitize" if probe.function in _SANITIZERS else _JOBS.get(probe.purpose, "")
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What the audit of one call says.
+
+    `of` is the number of its hit, `cleaned` the bytes by component that were stale on entry
+    and are not at return, `left` those that still are.
+    """
+
+    of: int
+    function: str
+    task: Task
+    findings: tuple[Finding, ...]
+    undecided: tuple[Undecided, ...]
+    cleaned: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call under way: the hit's number, the task it is about, what was there at entry."""
+
+    of: int
+    probe: Probe
+    task: Task
+    frame: FrameView | None = None
+    stale: Mapping[str, int] = field(default_factory=dict)
+
+
+class Watch:
+    """The calls that are under way, by the task that makes them."""
+
+    def __init__(self, model: FpuModel) -> None:
+        self._model = model
+        self._calls: dict[tuple[int, str], _Call] = {}
+
+    def enter(self, probe: Probe, of: int, task: Task, caller: Task) -> None:
+        """Note that `caller` begins `probe`'s function for `task`; `of` is the hit's number."""
+        job = job_of(probe)
+        call = _Call(of, probe, task)
+        if job == "frame":
+            call = _Call(of, probe, task, self._frame_at_entry(task))
+        elif job == "sanitize":
+            call = _Call(of, probe, task, stale=_stale(Ground(self._model), task))
+        if len(self._calls) >= MAX_CALLS:
+            del self._calls[next(iter(self._calls))]
+        self._calls[caller.address, probe.function] = call
+
+    def leave(self, function: str, caller: Task) -> Returned | None:
+        """Return what the audit says of the call of `function` from which `caller` returns.
+
+        None for a call that was not seen to begin. The call stays known until `forget`.
+        """
+        call = self._calls.get((caller.address, function))
+        if call is None:
+            return None
+        job = job_of(call.probe)
+        if job == "sanitize":
+            return self._sanitized(call)
+        ground = Ground(self._model)
+        if job == "frame":
+            results = self._frame(ground, call)
+        else:
+            results = follow(job, call.task, ground, ground.view)
+        return _returned(call, results)
+
+    def forget(self, function: str, caller: Task) -> None:
+        """Take the call as done."""
+        self._calls.pop((caller.address, function), None)
+
+    def fault(self, probe: Probe, of: int, task: Task) -> Returned:
+        """Return what is to be said of a passage through `probe`, which is a fault in itself."""
+        ground = Ground(self._model)
+        return _returned(_Call(of, probe, task), follow("fault", task, ground, ground.view))
+
+    def _frame_at_entry(self, task: Task) -> FrameView:
+        """Return what is known of a frame before it is written: its place and size."""
+        target = self._model.kernel.target
+        address, size = (target.register(name) or 0 for name in ("rdi", "rdx"))
+        size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # an int
+        view = Ground(self._model).view(task)
+        registers = None
+        if view.loaded and view.cpu is not None:
+            registers = target.fpu_registers(view.cpu)
+        before = b"" if view.loaded else view.image
+        try:
+            past = UserMemory(self._model.kernel, task.address).read(address + size, _PAST)
+        except MemoryFault:
+            past = b""
+        return FrameView(task, address, bytes(size), "", before, registers, (past, past))
+
+    def _frame(self, ground: Ground, call: _Call) -> list[Result]:
+        entry = call.frame
+        if entry is None or self._failed():
+            return []
+        size, past = len(entry.image), entry.past[0]
+        try:
+            memory = UserMemory(self._model.kernel, call.task.address)
+            image = read_spans(memory.read, entry.address, size, self._frame_spans(size))
+            after = memory.read(entry.address + size, len(past))
+            view = replace(entry, image=image, past=(past, after))
+        except MemoryFault:
+            view = replace(entry, image=b"", unread=_UNREAD)
+        return follow("frame", call.task, ground, lambda _: view)
+
+    def _frame_spans(self, size: int) -> tuple[Span, ...]:
+        """Return what of a frame of `size` bytes is to be read: all but what lies between parts."""
+        xstate = self._model.xstate
+        base = size - xstate.user_size - MAGIC2_SIZE
+        if base not in (0, FREGS_SIZE):
+            return (Span(0, 0, size),)
+        parts = standard_spans(xstate.user_mask, xstate.tables.offsets, xstate.tables.sizes)
+        spans = [Span(part.number, base + part.offset, part.size) for part in parts]
+        return (
+            Span(0, 0, base + EXTENDED_OFFSET),
+            *spans,
+            Span(0, size - MAGIC2_SIZE, MAGIC2_SIZE),
+        )
+
+    def _failed(self) -> bool:
+        """Return whether the function could not write the frame, and kills the task instead.
+
+        It returns 0 for success as an int; as a bool, since 5.16, which has struct fpstate,
+        true.
+        """
+        value = self._model.kernel.target.register("rax") or 0
+        if "fpstate" in self._model.kernel.layouts:
+            return not value & 0xFF
+        return bool(value & 0xFFFFFFFF)
+
+    def _sanitized(self, call: _Call) -> Returned:
+        """Return which of the stale bytes are clean now; those that are left are a finding."""
+        ground = Ground(self._model)
+        left = _stale(ground, call.task)
+        cleaned = {
+            name: count - left.get(name, 0)
+            for name, count in call.stale.items()
+            if count > left.get(name, 0)
+        }
+        results = follow("sanitize", call.task, ground, ground.view) if left else []
+        return replace(_returned(call, results), cleaned=cleaned, left=left)
+
+
+def _stale(ground: Ground, task: Task) -> dict[str, int]:
+    """Return the stale bytes of `task` by component."""
+    found = stale_components(ground, ground.view(task))
+    return {component.name: len(component.places) for component in found}
+
+
+def _returned(call: _Call, results: list[Result]) -> Returned:
+    return Returned(
+        call.of,
+        call.probe.function,
+        call.task,
+        sort(result for result in results if isinstance(result, Finding)),
+        tuple(result for result in results if isinstance(result, Undecided)),
+    )
