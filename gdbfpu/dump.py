@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`gdbfpu report`, `state` and `info`: what the commands tell in GDB, told of a kdump file."""
+"""`gdbfpu report`, `state` and `info`: what the commands tell in GDB, told of files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gdbfpu import identity
 from gdbfpu.answers import info_text, read_model, report_text, state_text, write_new
 from gdbfpu.drgntarget import DrgnTarget
 from gdbfpu.errors import UsageError
-from gdbfpu.fpu import FpuModel
+from gdbfpu.eventreport import report_of_file
 from gdbfpu.options import Parser, info_parser, report_parser, state_parser
 from gdbfpu.progress import Progress
-from gdbfpu.report import collect
+from gdbfpu.report import Report, collect
 from gdbfpu.totals import Totals
 
 __all__ = ("COMMANDS", "answer")
 
 COMMANDS = {
-    "report": "list the tasks that use the FPU, from a kdump file",
+    "report": "list the tasks that use the FPU, from a kdump file or an event file",
     "state": "show a task's FPU state, from a kdump file",
     "info": "show how the kernel handles the FPU, from a kdump file",
 }
@@ -35,7 +35,13 @@ def answer(command: str, words: Sequence[str]) -> str:
 
     Empty when --out took it. Raises GdbFpuError, and HelpShown for --help.
     """
-    arguments = _parser(command).parse_args(words)
+    parser = _parser(command)
+    arguments = parser.parse_args(words)
+    if command == "report" and arguments.events is not None:
+        path = Path(arguments.events)
+        return _answer(report_of_file(path, _progress(f"lines of {path}")), arguments)
+    if command == "report" and (arguments.core is None or arguments.vmlinux is None):
+        parser.error("give --from FILE, or --core FILE and --vmlinux FILE")
     vmlinux, vmcoreinfo = Path(arguments.vmlinux), arguments.vmcoreinfo
     target = DrgnTarget(
         Path(arguments.core), vmlinux, _read(vmcoreinfo) if vmcoreinfo is not None else None
@@ -44,7 +50,9 @@ def answer(command: str, words: Sequence[str]) -> str:
     model = read_model(target, vmlinux, _progress("bytes of BTF"))
     if command == "info":
         return info_text(model, build_id, arguments)
-    return state_text(model, arguments) if command == "state" else _report(model, arguments)
+    if command == "state":
+        return state_text(model, arguments)
+    return _answer(collect(model, Totals(), _progress("tasks")), arguments)
 
 
 def _parser(command: str) -> Parser:
@@ -55,15 +63,16 @@ def _parser(command: str) -> Parser:
         parser = report_parser() if command == "report" else info_parser()
     parser.prog = f"gdbfpu {command}"
     add = parser.add_argument
-    add("--core", required=True, metavar="FILE", help="the dump, as makedumpfile writes it")
-    add("--vmlinux", required=True, metavar="FILE", help="that kernel's vmlinux")
+    required = command != "report"
+    add("--core", required=required, metavar="FILE", help="the dump, as makedumpfile writes it")
+    add("--vmlinux", required=required, metavar="FILE", help="that kernel's vmlinux")
     add("--vmcoreinfo", metavar="FILE",
         help="the kernel's VMCOREINFO; only for a dump without, as QEMU writes")  # fmt: skip
     return parser
 
 
-def _report(model: FpuModel, arguments: argparse.Namespace) -> str:
-    text = report_text(collect(model, Totals(), _progress("tasks")), arguments)
+def _answer(report: Report, arguments: argparse.Namespace) -> str:
+    text = report_text(report, arguments)
     if not arguments.out:
         return text
     write_new(arguments.out, text)

@@ -32,7 +32,8 @@ class HelpShown(Exception):
     """Raised by `--help`: the text is its message."""
 
 
-_WORDS = {"format": "--format json", "task": "PID or ADDRESS"}  # others are `--NAME`
+# How arguments that contradict one another are called; others are `--NAME`.
+_WORDS = {"events": "--from", "format": "--format json", "task": "PID or ADDRESS"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -133,11 +134,15 @@ def _add_on(parser: argparse.ArgumentParser) -> None:
 def report_parser() -> Parser:
     """Return the parser of `fpu-report`."""
     parser = Parser(
+        at_odds=tuple(("events", dump) for dump in ("core", "vmlinux", "vmcoreinfo")),
         prog="fpu-report",
         description="List the tasks that use the FPU and those that never did, with the hits of\n"
-        "the trace. It works with tracing off too, from the kernel's tasks alone.",
+        "the trace. It works with tracing off too, from the kernel's tasks alone, and without\n"
+        "a kernel from an event file.",
     )
     add = parser.add_argument
+    add("--from", metavar="FILE", dest="events",
+        help="report the tasks in this event file, which `fpu-trace on --out` wrote")  # fmt: skip
     add("--by", choices=("task", "probe", "path"), default="task",
         help="what a row is (default: %(default)s)")  # fmt: skip
     add("--sort", choices=tuple(SORTS), default="", metavar="COLUMN",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
@@ -14,7 +14,7 @@ from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Task
 from gdbfpu.totals import TaskTotals, Totals
 
-__all__ = ("SORTS", "Report", "collect")
+__all__ = ("SORTS", "Report", "by_use", "collect")
 
 _Key = Callable[[TaskTotals], Any]
 
@@ -34,10 +34,12 @@ SORTS: dict[str, _Key] = {
 class Report:
     """What `fpu-report` shows.
 
-    `rows` are all tasks seen, those that have ended too, users first, most hits first;
-    `kthreads` how many of the living are kernel threads; `paths` counts hits by function and
-    callers, innermost first; `defects` are what could not be read, a line each. `audits` are
-    how many audits the findings come from, `undecided` how often a rule could not tell.
+    `source` names the event file it was read from; empty: a kernel. `rows` are all tasks seen,
+    those that have ended too, users first, most hits first; `tasks` how many are alive (of a
+    file: are in it), `kthreads` how many of them are kernel threads, `using` how many use the
+    FPU; `paths` counts hits by function and callers, innermost first; `defects` are what could
+    not be read, a line each. `audits` are how many audits the findings come from, `undecided`
+    how often a rule could not tell.
     """
 
     kernel: str
@@ -51,6 +53,7 @@ class Report:
     defects: tuple[str, ...]
     audits: int = 0
     undecided: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
 
     def sorted(self, order: str) -> tuple[TaskTotals, ...]:
         """Return the rows in the order called `order`, one of SORTS."""
@@ -94,11 +97,10 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
     except (CorruptState, MemoryFault) as error:
         defects.append(f"the walk over the tasks ended early: {error}")
     rows += hit.values()
-    rows.sort(key=lambda row: (not row.uses_fpu, -row.count, row.pid))
     return Report(
         kernel=model.kernel.banner(),
         switching=model.switching,
-        rows=tuple(rows),
+        rows=by_use(rows),
         tasks=counted["tasks"],
         kthreads=counted["kthreads"],
         using=counted["using"],
@@ -108,6 +110,11 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
         audits=totals.audited,
         undecided=dict(totals.undecided),
     )
+
+
+def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
+    """Return `rows` in the order of a report: users first, then most hits, then pid."""
+    return tuple(sorted(rows, key=lambda row: (not row.uses_fpu, -row.count, row.pid)))
 
 
 def _thread_numbers(model: FpuModel) -> dict[int, int]:

@@ -177,11 +177,14 @@ def _audit_summary(report: Report) -> list[str]:
 
 
 def _summary(report: Report, colour: bool) -> list[str]:
-    using = paint(f"{report.using} of {report.tasks} tasks use the FPU", "bold", colour)
-    lines = [
-        f"{using} ({report.kthreads} are kernel threads, which never do); "
-        f"{report.hits} hits; {report.switching} switching"
-    ]
+    if report.source:
+        found = f"{report.tasks} tasks in {report.source}"
+        rest = f", {report.using} of them known to use the FPU"
+    else:
+        found = f"{report.using} of {report.tasks} tasks use the FPU"
+        rest = f" ({report.kthreads} are kernel threads, which never do)"
+    found = paint(found, "bold", colour)
+    lines = [f"{found}{rest}; {report.hits} hits; {report.switching} switching"]
     if report.audits:
         lines += _audit_summary(report)
     return lines + [paint(f"not read: {defect}", "red", colour) for defect in report.defects]

@@ -56,8 +56,9 @@ class Hit:
 
     `task`, `pid`, `tgid`, `comm`, `fpu` tell whose FPU state it was, `thread` that task's GDB
     thread (the vCPU under QEMU's gdbstub); `caller_pid` and `caller_comm` the task that ran,
-    another one when a tracer reads its child. `xfeatures` and `xcomp_bv` are None with
-    `--state none`, `raw` is the image as hex with `--state full`.
+    another one when a tracer reads its child. `uses_fpu` tells whether the task was
+    by then known to use the FPU, None while nothing has shown whether it does. `xfeatures` and
+    `xcomp_bv` are None with `--state none`, `raw` is the image as hex with `--state full`.
     """
 
     seq: int
@@ -77,6 +78,7 @@ class Hit:
     backtrace: tuple[str, ...]
     caller_pid: int
     caller_comm: str
+    uses_fpu: bool | None = None
     raw: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -119,7 +121,6 @@ class Tracer:
             self.totals.filtered += 1
             return None
         record, mask = self._record(probe, task, caller, cpu)
-        uses = self._uses_fpu(task, record.live)
         row = self.totals.of(task)
         row.hits.setdefault(record.function, 0)
         path = self.totals.path((record.function, *record.backtrace))
@@ -132,7 +133,7 @@ class Tracer:
         row.live_hits += record.live
         row.memory_hits += not record.live
         row.components |= mask
-        row.uses_fpu = uses
+        row.uses_fpu = record.uses_fpu
         row.comm, row.thread, row.cpu = record.comm, record.thread, record.cpu
         row.first_ns = row.first_ns or record.time_ns
         row.last_ns = record.time_ns
@@ -198,6 +199,7 @@ class Tracer:
         image = model.image(fpu) if state == "full" and not none else b""
         header = None if none else model.header(fpu, image)
         mask = header[0] if header else 0
+        live = task is caller and not task.kthread and model.live(task.address)
         hit = Hit(
             seq=self.seq + 1,
             time_ns=time.time_ns(),
@@ -212,10 +214,11 @@ class Tracer:
             xfeatures=f"{header[0]:#x}" if header else None,
             xcomp_bv=f"{header[1]:#x}" if header else None,
             components=xfeatures.names(mask),
-            live=task is caller and not task.kthread and model.live(task.address),
+            live=live,
             backtrace=target.backtrace(self.options.backtrace) if self.options.backtrace else (),
             caller_pid=caller.pid,
             caller_comm=caller.comm,
+            uses_fpu=self._uses_fpu(task, live),
             raw=image.hex() if image else None,
         )
         return hit, mask

@@ -18,6 +18,7 @@ from gdbfpu.audit.options import audit_parser
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.eventreport import report_of_file
 from gdbfpu.options import (
     HelpShown,
     Parser,
@@ -189,7 +190,12 @@ def _frame_address(session: Session, text: str) -> int:
 
 
 def _report(session: Session, arguments: argparse.Namespace) -> None:
-    text = report_text(collect(session.model, session.totals, Progress("tasks")), arguments)
+    if arguments.events is not None:
+        path = Path(arguments.events).expanduser()
+        report = report_of_file(path, Progress(f"lines of {path}"))
+    else:
+        report = collect(session.model, session.totals, Progress("tasks"))
+    text = report_text(report, arguments)
     if arguments.out:
         write_new(arguments.out, text)
     else:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
-from gdb_harness import EVIL, GOLDEN, expected_hits, trace
+from gdb_harness import EVIL, GOLDEN, expected_hits, gdb, trace
 
 HITS = expected_hits()
 TASKS = {  # pid: tgid, name, uses the FPU under lazy switching, under eager switching
@@ -176,3 +176,36 @@ def test_one_value_that_differs_makes_a_user(kernel44: Path) -> None:
     output = trace(kernel44, *sets, "fpu-report --format json", arguments="eager replay")
     using = {t["pid"] for t in json.loads(output.parts[3])["tasks"] if t["uses_fpu"]}
     assert using == {30, 31, 32, 33, 1, 34, 37}
+
+
+def test_event_file_without_a_kernel(kernel44: Path, tmp_path: Path) -> None:
+    """A second GDB, which has no program, tells of the hits what the golden data have."""
+    out, again = tmp_path / "hits.jsonl", tmp_path / "report.json"
+    trace(kernel44, "break finished", f"fpu-trace on --quiet --out {out}", "continue")
+    with out.open("a") as stream:
+        stream.write('{"seq": 25, "time_')  # as a killed session leaves it
+    parts = gdb(
+        "source gdbfpu",
+        f"fpu-report --from {out} --format json --out {again}",
+        f"fpu-report --from {out}",
+        f"fpu-report --from {again}",
+        f"fpu-report --from {tmp_path}/none",
+    ).parts
+    report = json.loads(again.read_text())
+    hits = collections.defaultdict(collections.Counter)
+    for hit in HITS:
+        hits[hit.pid][hit.function] += 1
+    assert {task["pid"]: task["hits"] for task in report["tasks"]} == hits
+    for task in report["tasks"]:
+        assert (task["tgid"], task["comm"], task["uses_fpu"]) == TASKS[task["pid"]][:3]
+    using = sum(TASKS[pid][2] for pid in hits)
+    assert report["totals"] == {"tasks": len(hits), "using_fpu": using, "hits": 24}
+    assert (report["kernel"], report["switching"]) == (GOLDEN["kernel"].strip(), "lazy")
+    assert parts[1] == ""
+    assert parts[2].splitlines()[-2:] == [
+        f"{len(hits)} tasks in hits.jsonl, {using} of them known to use the FPU; 24 hits; "
+        "lazy switching",
+        "not read: line 26: cut short, as a killed session leaves it",
+    ]
+    assert parts[3] == (f"fpu-report: {again} is no event file: `fpu-trace on --out` writes one")
+    assert parts[4] == f"fpu-report: cannot read {tmp_path}/none: No such file or directory"

@@ -98,9 +98,12 @@ def test_verbs_without_options(verb):
 
 
 def test_report_options():
-    assert report() == {"by": "task", "sort": "", "format": "table", "out": None}
-    words = "--by path --sort pid --format csv --out f"
-    assert report(*words.split()) == {"by": "path", "sort": "pid", "format": "csv", "out": "f"}
+    plain = {"events": None, "by": "task", "sort": "", "format": "table", "out": None}
+    assert report() == plain
+    words = "--from e --by path --sort pid --format csv --out f"
+    assert report(*words.split()) == {
+        "events": "e", "by": "path", "sort": "pid", "format": "csv", "out": "f"
+    }  # fmt: skip
 
 
 def test_info_options():
@@ -325,12 +328,12 @@ def test_completion_of_probes():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ("--by", "--format", "--help", "--out", "--sort")),
+        ("", ("--by", "--format", "--from", "--help", "--out", "--sort")),
         ("--by ", ("path", "probe", "task")),
         ("--by p", ("path", "probe")),
         ("--format c", ("csv",)),
         ("--sort ", ("cpu", "first", "hits", "last", "name", "pid", "thread")),
-        ("--sort pid --f", ("--format",)),
+        ("--sort pid --f", ("--format", "--from")),
         ("--out ", ()),
     ],
 )

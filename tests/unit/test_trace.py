@@ -36,6 +36,7 @@ HITS = GOLDEN["hits"]
 KEYS = {
     *("seq", "time_ns", "function", "thread", "pid", "tgid", "comm", "cpu", "task", "fpu"),
     *("xfeatures", "xcomp_bv", "components", "live", "backtrace", "caller_pid", "caller_comm"),
+    "uses_fpu",
 }
 """The keys of a hit's line, as the documentation of the event file has them."""
 
@@ -102,6 +103,7 @@ def test_record_of_a_recorded_hit(hit, stub):
         "backtrace": tuple(hit["backtrace"][1:4]),
         "caller_pid": hit["pid"],
         "caller_comm": hit["comm"],
+        "uses_fpu": bool(hit["fpu"]["fpstate_active"]),
     }
 
 
