@@ -12,7 +12,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 # The test's kernel is chosen and made first, so that pytest's own output is of tests only.
 KERNEL_FIRST = KERNEL=$$($(PY) -m qemu.choice) && export KERNEL && $(PY) -m qemu.kernels $$KERNEL
 
-.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-kernels lint install uninstall clean
+.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-kernels bench lint \
+	install uninstall clean
 
 help:
 	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
@@ -20,6 +21,7 @@ help:
 	@echo 'make interact   boot the same machine and leave you in GDB, attached'
 	@echo 'make test       all tests; test-unit, test-gdb, test-vm: one tier of them'
 	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
+	@echo 'make bench      measure gdbfpu beside its rivals: a table, build/bench.json, two pictures'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make install    have GDB find `source gdbfpu` from any directory; uninstall undoes it'
 	@echo 'make clean      remove what tools left in the checkout'
@@ -54,6 +56,9 @@ test-vm: setup
 
 test-kernels: setup
 	@$(PY) -m tests.vm.matrix
+
+bench: setup
+	@$(KERNEL_FIRST) && $(PY) -m tests.bench
 
 lint: setup
 	$(PY) -m ruff check . $(SCRIPTS)
