@@ -26,9 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `arguments` (sys.argv's by default); return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        text = _of_dump(*words) if words and words[0] in COMMANDS else _decode(words)
+        of_dump = bool(words) and words[0] in COMMANDS
+        text, status = _of_dump(*words) if of_dump else (_decode(words), 0)
         if text:
             print(text, flush=True)
+        return status
     except GdbFpuError as error:
         print(f"gdbfpu: {error}", file=sys.stderr)
         return 1
@@ -37,7 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,11 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _of_dump(command: str, *words: str) -> str:
+def _of_dump(command: str, *words: str) -> tuple[str, int]:
     try:
         return answer(command, words)
     except HelpShown as shown:
-        return str(shown)
+        return str(shown), 0
 
 
 def _decode(words: Sequence[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`gdbfpu report`, `state` and `info`: what the commands tell in GDB, told of files."""
+"""`gdbfpu report`, `state`, `info` and `audit`: what the commands tell in GDB, told of files."""
 
 from __future__ import annotations
 
@@ -10,36 +10,46 @@ from pathlib import Path
 
 from gdbfpu import identity
 from gdbfpu.answers import info_text, read_model, report_text, state_text, write_new
+from gdbfpu.audit.answer import audit_text, map_text, run_audit
+from gdbfpu.audit.options import audit_parser
 from gdbfpu.drgntarget import DrgnTarget
 from gdbfpu.errors import UsageError
 from gdbfpu.eventreport import report_of_file
+from gdbfpu.fpu import FpuModel
 from gdbfpu.options import Parser, info_parser, report_parser, state_parser
 from gdbfpu.progress import Progress
-from gdbfpu.report import Report, collect
+from gdbfpu.report import collect
 from gdbfpu.totals import Totals
 
-__all__ = ("COMMANDS", "answer")
+__all__ = ("COMMANDS", "FOUND", "answer")
 
 COMMANDS = {
     "report": "list the tasks that use the FPU, from a kdump file or an event file",
     "state": "show a task's FPU state, from a kdump file",
     "info": "show how the kernel handles the FPU, from a kdump file",
+    "audit": "check the FPU memory of one task or all, from a kdump file",
 }
 """The commands and what each does."""
 
 _MAX_VMCOREINFO = 1 << 20  # bytes; the kernel's is a page
 
 
-def answer(command: str, words: Sequence[str]) -> str:
-    """Return what `command`, one of COMMANDS, prints with the arguments `words`.
+FOUND = 3
+"""The exit status of `gdbfpu audit` that found errors or warnings; 1 is that of a command that
+could not do its work."""
 
-    Empty when --out took it. Raises GdbFpuError, and HelpShown for --help.
+
+def answer(command: str, words: Sequence[str]) -> tuple[str, int]:
+    """Return what `command`, one of COMMANDS, prints with the arguments `words`, and its status.
+
+    The text is empty when --out took it. Raises GdbFpuError, and HelpShown for --help.
     """
     parser = _parser(command)
     arguments = parser.parse_args(words)
     if command == "report" and arguments.events is not None:
         path = Path(arguments.events)
-        return _answer(report_of_file(path, _progress(f"lines of {path}")), arguments)
+        report = report_of_file(path, _progress(f"lines of {path}"))
+        return _put(report_text(report, arguments), arguments), 0
     if command == "report" and (arguments.core is None or arguments.vmlinux is None):
         parser.error("give --from FILE, or --core FILE and --vmlinux FILE")
     vmlinux, vmcoreinfo = Path(arguments.vmlinux), arguments.vmcoreinfo
@@ -48,17 +58,28 @@ def answer(command: str, words: Sequence[str]) -> str:
     )
     build_id = identity.verify(target, vmlinux)
     model = read_model(target, vmlinux, _progress("bytes of BTF"))
+    if command == "audit":
+        return _audit(model, arguments)
     if command == "info":
-        return info_text(model, build_id, arguments)
+        return info_text(model, build_id, arguments), 0
     if command == "state":
-        return state_text(model, arguments)
-    return _answer(collect(model, Totals(), _progress("tasks")), arguments)
+        return state_text(model, arguments), 0
+    report = collect(model, Totals(), _progress("tasks"))
+    return _put(report_text(report, arguments), arguments), 0
+
+
+def _audit(model: FpuModel, arguments: argparse.Namespace) -> tuple[str, int]:
+    if arguments.map:
+        return _put(map_text(model, arguments), arguments), 0
+    found = run_audit(model, arguments, _progress("tasks"))
+    status = FOUND if found.verdict == "findings" else 0
+    return _put(audit_text(found, arguments), arguments), status
 
 
 def _parser(command: str) -> Parser:
     """Return the parser that the command has in GDB, with the dump's files among its options."""
-    if command == "state":
-        parser = state_parser(stopped=False)
+    if command in ("state", "audit"):
+        parser = (state_parser if command == "state" else audit_parser)(stopped=False)
     else:
         parser = report_parser() if command == "report" else info_parser()
     parser.prog = f"gdbfpu {command}"
@@ -71,8 +92,8 @@ def _parser(command: str) -> Parser:
     return parser
 
 
-def _answer(report: Report, arguments: argparse.Namespace) -> str:
-    text = report_text(report, arguments)
+def _put(text: str, arguments: argparse.Namespace) -> str:
+    """Return `text`, or nothing where --out takes it."""
     if not arguments.out:
         return text
     write_new(arguments.out, text)

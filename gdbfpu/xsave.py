@@ -28,6 +28,7 @@ __all__ = (
     "in_use",
     "parse_header",
     "residue",
+    "significant",
     "standard_spans",
 )
 
@@ -168,11 +169,11 @@ def changed(
     like = {span.number: span for span in (reference_spans or spans)}
     mask = 0
     for span in spans:
-        value = _significant(image, span)
+        value = significant(image, span)
         if value is None or value == _initial(span.number, len(value)):
             continue
         other = like.get(span.number)
-        if reference is None or other is None or value != _significant(reference, other):
+        if reference is None or other is None or value != significant(reference, other):
             mask |= 1 << span.number
     return mask
 
@@ -192,6 +193,21 @@ def residue(image: bytes, span: Span) -> tuple[int, ...]:
     initial = dict(enumerate(_X87_INIT[:2])) if span.number == 0 else {}
     places = (place for start, end in ranges for place in range(start, end))
     return tuple(place for place in places if image[place] not in (0, initial.get(place, 0)))
+
+
+def significant(image: bytes, span: Span) -> bytes | None:
+    """Return the bytes of `span` that are state, or None where they are not all in `image`.
+
+    Those of x87 are its words and ten bytes of each ST(i), of SSE MXCSR and the XMM registers;
+    of BNDCSR and PKRU what is defined.
+    """
+    data = span.bytes_of(image)
+    if data is None:
+        return None
+    if span.number < 2:
+        ranges = _SSE_RANGES if span.number else _X87_RANGES
+        return b"".join(image[start:end] for start, end in ranges)
+    return data[: _USED_SIZES.get(span.number, span.size)]
 
 
 def _entry(number: int, table: Table | None, default: Mapping[int, int]) -> int:
@@ -219,14 +235,3 @@ _SSE_INIT = b"\x80\x1f".ljust(4 + 256, b"\0")
 def _initial(number: int, length: int) -> bytes:
     """Return the initial state in the `length` significant bytes of component `number`."""
     return {0: _X87_INIT, 1: _SSE_INIT}.get(number) or bytes(length)
-
-
-def _significant(image: bytes, span: Span) -> bytes | None:
-    """Return the bytes of `span` that are state, or None where they are not all in `image`."""
-    data = span.bytes_of(image)
-    if data is None:
-        return None
-    if span.number < 2:
-        ranges = _SSE_RANGES if span.number else _X87_RANGES
-        return b"".join(image[start:end] for start, end in ranges)
-    return data[: _USED_SIZES.get(span.number, span.size)]

@@ -19,27 +19,32 @@ from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Task
 from gdbfpu.state import find_task, frame_bytes
 
-__all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit")
+__all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_injected_audit")
 
 
 def run_audit(
+    model: FpuModel, arguments: argparse.Namespace, progress: Callable[[int], None]
+) -> Audit:
+    """Return the audit of the task that `arguments` name, or of all; raise UsageError."""
+    task = None if arguments.all else _user_task(model, arguments)
+    return audit(Ground(model), task, progress)
+
+
+def run_injected_audit(
     model: FpuModel,
     arguments: argparse.Namespace,
     progress: Callable[[int], None],
     target: Writable,
 ) -> Audit:
-    """Return the audit that `arguments` ask for, with `--inject` of a defect planted in `target`.
+    """Return the audit of all with a defect planted in `target`, in the task `arguments` name.
 
-    Raises UsageError for a task that there is not, or a defect that cannot be had.
+    Raises UsageError for a defect that cannot be had, or on a machine not said to be for it.
     """
-    task = None if arguments.all else _user_task(model, arguments)
-    if not arguments.inject:
-        return audit(Ground(model), task, progress)
     _must_be_laboratory(arguments)
     ground = Ground(model)
-    victim = ground.view(task or next(ground.tasks()))
-    with planted(target, writes_for(ground, arguments.inject, victim)):
-        return audit(Ground(model), task, progress)
+    writes = writes_for(ground, arguments.inject, ground.view(_user_task(model, arguments)))
+    with planted(target, writes):
+        return audit(Ground(model), None, progress)
 
 
 def run_frame_audit(

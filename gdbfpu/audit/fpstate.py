@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
 from gdbfpu.audit.ground import CpuView, Ground, TaskView
-from gdbfpu.target import read_u32, read_u64
+from gdbfpu.target import read_u64
 from gdbfpu.xfeatures import describe
 from gdbfpu.xsave import HEADER_OFFSET, in_use
 
@@ -205,18 +205,17 @@ def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
     5.2 to 5.12 did so while the header's bit was clear: fixed by 510b80a6a0f1 (5.13, and in
     stable trees), which memory does not show. Since 5.14 `thread.pkru` has it.
     """
-    header, kernel = view.header, ground.model.kernel
-    gone = kernel.layouts.find("task_struct", "thread.pkru") is not None
+    header = view.header
+    gone = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
     if header is None or gone or ground.model.live_flag or not ground.mask >> _PKRU & 1:
         return
-    if in_use(header) and not in_use(header) >> _PKRU & 1 and ground.has("init_pkru_value"):
-        value = read_u32(kernel.target, kernel.symbol("init_pkru_value"))
+    if in_use(header) and not in_use(header) >> _PKRU & 1:
         yield Finding(
             "PKRU0",
             "warning",
             view.task,
-            "PKRU is in its initial state: the header's bit 9 is clear",
+            "PKRU is in its initial state, 0: the header's bit 9 is clear",
             view.at + HEADER_OFFSET,
-            f"without 510b80a6a0f1 the kernel works with {value:#x} for this task instead of 0",
+            "without 510b80a6a0f1 the kernel works with init_pkru for this task instead",
             "PKRU",
         )

@@ -17,10 +17,11 @@ from gdbfpu.fxsave import FXSAVE_PLACES
 from gdbfpu.kernel import Task
 from gdbfpu.sigframe import FREGS_SIZE, MAGIC1, Frame, frame_defects, parse_frame
 from gdbfpu.xfeatures import component_name, describe
-from gdbfpu.xsave import Span, in_use, parse_header, residue, standard_spans
+from gdbfpu.xsave import Span, in_use, parse_header, residue, significant, standard_spans
 
 __all__ = ("FrameView", "frame", "frame32", "framediff", "framepast", "framestale")
 
+_NOT_ITS = "the handler, and sigreturn, see a state that was not the task's"
 _SW = 464  # where struct _fpx_sw_bytes begins in the FXSAVE image
 
 
@@ -222,26 +223,11 @@ def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
 def _against_memory(ground: Ground, view: FrameView) -> Iterator[Result]:
     used = in_use(parse_header(view.before.ljust(576, b"\0")))
     for span in _spans(ground, view):
-        if used >> span.number & 1:
-            here = _state(view.xsave, span)
-            if here != _state(view.before, span):
-                name = component_name(span.number)
-                yield _finding(
-                    view,
-                    "FRAMEDIFF",
-                    view.frame.base + span.offset,
-                    f"{name} is not what the task's memory had at entry",
-                    "the handler, and sigreturn, see a state that was not the task's",
-                    name,
-                )
-
-
-def _state(image: bytes, span: Span) -> bytes:
-    """Return the bytes of `span` that an instruction loads."""
-    if span.number == 0:  # FXSAVE64 has ten bytes of each ST(i)
-        registers = (image[at : at + 10] for at in range(32, 160, 16))
-        return image[:5] + image[6:24] + b"".join(registers)
-    return image[span.offset : span.end]
+        same = significant(view.xsave, span) == significant(view.before, span)
+        if used >> span.number & 1 and not same:
+            name = component_name(span.number)
+            read = f"{name} is not what the task's memory had at entry"
+            yield _finding(view, "FRAMEDIFF", view.frame.base + span.offset, read, _NOT_ITS, name)
 
 
 def _against_registers(view: FrameView) -> Iterator[Result]:
@@ -253,6 +239,6 @@ def _against_registers(view: FrameView) -> Iterator[Result]:
                 "FRAMEDIFF",
                 view.frame.base + place,
                 f"{name} is not what the CPU had at entry",
-                "the handler, and sigreturn, see a state that was not the task's",
+                _NOT_ITS,
                 "SSE" if name[0] in "xm" else "x87",
             )

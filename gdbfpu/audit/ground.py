@@ -80,11 +80,12 @@ class Ground:
     model: FpuModel
     gaps: bool = False
     _views: dict[int, TaskView] = field(default_factory=dict)
-    _running: dict[int, int] = field(default_factory=dict)
+    _running: dict[int, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kernel = self.model.kernel
-        self._running = {kernel.current_task(cpu): cpu for cpu in reversed(kernel.online_cpus())}
+        for cpu in kernel.online_cpus():
+            self._running.setdefault(kernel.current_task(cpu), []).append(cpu)
 
     @property
     def mask(self) -> int:
@@ -115,6 +116,10 @@ class Ground:
         """Yield the tasks that have FPU state of their own: no kernel threads."""
         return (task for task in self.model.kernel.tasks() if not task.kthread)
 
+    def cpus_of(self, task: Task) -> tuple[int, ...]:
+        """Return the CPUs that run `task`; more than one is a defect."""
+        return tuple(self._running.get(task.address, ()))
+
     def others(self, view: TaskView) -> Iterator[TaskView]:
         """Yield every task but that of `view`, as far as they can be read."""
         try:
@@ -133,7 +138,7 @@ class Ground:
     def _read(self, task: Task) -> TaskView:
         model = self.model
         fpu = model.fpu_of(task.address)
-        cpu = self._running.get(task.address)
+        cpu = next(iter(self.cpus_of(task)), None)
         at = model.image_address(fpu)
         loaded = cpu is not None and not model.kernel_use(cpu)[0] and not model.holds_guest(fpu)
         return TaskView(

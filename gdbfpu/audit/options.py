@@ -12,6 +12,7 @@ _AT_ODDS = (
     ("task", "comm"),
     ("task", "all"),
     ("comm", "all"),
+    ("inject", "all"),
     *(("map", other) for other in ("all", "inject", "sigframe")),
     *(("sigframe", other) for other in ("task", "comm", "all")),
 )
@@ -45,7 +46,7 @@ def _add_stopped(parser: Parser) -> None:
         help="audit the signal frame's FPU part at this user address (default: the argument of "
         "the function the CPU stopped in)")  # fmt: skip
     add("--inject", default="", metavar="RULE",
-        help="plant the defect that RULE finds, audit, and put the memory back"
+        help="plant the defect that RULE finds in the task, audit all, and put the memory back"
         ).completions = tuple(WRITES)  # type: ignore[attr-defined]  # fmt: skip
     add("--laboratory", action="store_true",
         help="this machine is a laboratory: --inject may write to its memory")  # fmt: skip

@@ -7,7 +7,6 @@ each counts only while the task's last CPU says the same, and is checked when it
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, name_of
@@ -52,7 +51,7 @@ def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
     last_cpu is this one (fpregs_state_valid()).
     """
     view = cpu.view
-    if view is None or view.cpu != cpu.number:  # the latter is what TWICE tells
+    if view is None or len(ground.cpus_of(view.task)) > 1:  # the latter is what TWICE tells
         return
     if not view.loaded or cpu.owner is None or _is_worker(ground, view):
         return
@@ -78,15 +77,12 @@ def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
 
 def twice(ground: Ground) -> Iterator[Result]:
     """Yield a finding for a task whose registers two CPUs claim to have."""
-    claims = defaultdict(list)
-    for cpu in ground.cpus():
-        if cpu.view is not None:
-            claims[cpu.current].append(cpu)
-    for cpus in claims.values():
-        if len(cpus) > 1 and cpus[0].view is not None:
-            numbers = " and ".join(str(cpu.number) for cpu in cpus)
+    for task in {view.task for cpu in ground.cpus() for view in [cpu.view] if view is not None}:
+        cpus = ground.cpus_of(task)
+        if len(cpus) > 1:
+            numbers = " and ".join(map(str, cpus))
             yield _about(
-                cpus[0].view,
+                ground.view(task),
                 "TWICE",
                 f"CPUs {numbers} run it at once",
                 "each will save its registers over the other's",

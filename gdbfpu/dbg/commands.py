@@ -12,7 +12,13 @@ import gdb
 
 from gdbfpu import probes
 from gdbfpu.answers import info_text, report_text, state_text, write_new
-from gdbfpu.audit.answer import audit_text, map_text, run_audit, run_frame_audit
+from gdbfpu.audit.answer import (
+    audit_text,
+    map_text,
+    run_audit,
+    run_frame_audit,
+    run_injected_audit,
+)
 from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.options import audit_parser
 from gdbfpu.dbg.progress import Progress
@@ -172,7 +178,10 @@ def _audited(session: Session, arguments: argparse.Namespace) -> Audit:
     if arguments.sigframe is not None:
         address = _frame_address(session, arguments.sigframe)
         return run_frame_audit(session.model, arguments, address, session.target)
-    found = run_audit(session.model, arguments, Progress("tasks"), session.target)
+    progress = Progress("tasks")
+    if arguments.inject:
+        return run_injected_audit(session.model, arguments, progress, session.target)
+    found = run_audit(session.model, arguments, progress)
     session.totals.take(found)
     return found
 
