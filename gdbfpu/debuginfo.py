@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gdbfpu import btf, dwarf
+from gdbfpu import btf, dwarf, elf
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingSymbol
 from gdbfpu.layout import Layouts
 from gdbfpu.target import Target
@@ -40,7 +40,7 @@ def read_layouts(
         if not addresses:
             raise MissingSymbol(names[0])
         return dwarf.read_layouts(vmlinux, wanted, addresses)
-    data = dwarf.btf_section(vmlinux)
+    data = elf.btf_section(vmlinux)
     layouts = btf.read_layouts(data, wanted) if data else from_target(target, wanted, progress)
     if layouts is None:
         raise GdbFpuError(

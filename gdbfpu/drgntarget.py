@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from gdbfpu import dwarf, identity
+from gdbfpu import elf, identity
 from gdbfpu.errors import GdbFpuError, MemoryFault, UsageError
 from gdbfpu.target import Thread
 
@@ -31,7 +31,7 @@ class DrgnTarget:
 
     def __init__(self, core: Path, vmlinux: Path, vmcoreinfo: bytes | None = None) -> None:
         drgn = _drgn()
-        dwarf.machine(vmlinux)  # says what is wrong with a file that cannot be read
+        elf.build_id(vmlinux)  # says what is wrong with a file that cannot be read
         self._fault = drgn.FaultError
         self._program = _opened(drgn, core, vmcoreinfo)
         self._program.load_debug_info([vmlinux])

@@ -8,30 +8,18 @@ sections need no relocation, which is what makes the plain way take minutes.
 
 from __future__ import annotations
 
-import zlib
+import inspect
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from elftools.common.exceptions import DWARFError, ELFError
-from elftools.construct import ConstructError
-from elftools.elf.constants import SH_FLAGS
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import NoteSection
-
+from gdbfpu.elf import Elf, opened
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
 from gdbfpu.layout import Layouts, Member, StructLayout
 
-__all__ = (
-    "btf_section",
-    "build_id",
-    "has_types",
-    "machine",
-    "read_layouts",
-    "section_start",
-    "static_string",
-)
+__all__ = ("has_types", "read_layouts")
 
 _STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
 _TRANSPARENT = (
@@ -43,81 +31,15 @@ _TRANSPARENT = (
 )
 _POINTER_BYTES = 8
 _PLUS_UCONST = 0x23  # DW_OP_plus_uconst: how DWARF 2 says where a member is
-_DAMAGE = (  # what pyelftools raises on a damaged file
-    DWARFError,
-    ELFError,
-    ConstructError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    zlib.error,
-)
-
-
-def btf_section(vmlinux: Path) -> bytes | None:
-    """Return the contents of section `.BTF` of the file `vmlinux`, or None where it has none.
-
-    A compressed section is decompressed; one whose contents are in another file counts as none.
-    Raises GdbFpuError for what is no ELF file, CorruptState for a damaged one.
-    """
-    with _opened(vmlinux) as elf:
-        section = elf.get_section_by_name(".BTF")
-        if section is None or section["sh_type"] == "SHT_NOBITS":
-            return None
-        return bytes(section.data())
-
-
-def build_id(vmlinux: Path) -> str | None:
-    """Return the GNU build-id of the file `vmlinux` as hex, or None when it carries none."""
-    with _opened(vmlinux) as elf:
-        for section in elf.iter_sections():
-            if isinstance(section, NoteSection):
-                for note in section.iter_notes():
-                    if (note["n_name"], note["n_type"]) == ("GNU", "NT_GNU_BUILD_ID"):
-                        return str(note["n_desc"])
-    return None
+_SET = struct.Struct("<IHIBB")  # a set of .debug_aranges: length, version, unit, sizes
+_RANGE = struct.Struct("<QQ")  # address and bytes, from a multiple of their own size on
+_SECTIONS = ("info", "abbrev", "str", "line_str", "str_offsets", "addr", "loclists", "rnglists")
 
 
 def has_types(vmlinux: Path) -> bool:
     """Return whether the file `vmlinux` has DWARF, and `.debug_aranges` to find types in it."""
-    with _opened(vmlinux) as elf:
-        indexed = elf.get_section_by_name(".debug_aranges") is not None
-        return indexed and bool(elf.has_dwarf_info(strict=True))
-
-
-def machine(vmlinux: Path) -> str:
-    """Return the ELF machine of the file `vmlinux`, `EM_X86_64` for what gdbfpu can read."""
-    with _opened(vmlinux) as elf:
-        return str(elf["e_machine"])
-
-
-def section_start(vmlinux: Path, name: str) -> int | None:
-    """Return the address of section `name` in the file `vmlinux`, None where it has none."""
-    with _opened(vmlinux) as elf:
-        section = elf.get_section_by_name(name)
-        return None if section is None else int(section["sh_addr"])
-
-
-def static_string(vmlinux: Path, address: int) -> bytes:
-    """Return the NUL-terminated string that the file `vmlinux` has for `address`, without NUL.
-
-    Raises CorruptState when no section holds that address.
-    """
-    with _opened(vmlinux) as elf:
-        for section in elf.iter_sections():
-            start = section["sh_addr"]
-            if (
-                section["sh_type"] == "SHT_PROGBITS"
-                and section["sh_flags"] & SH_FLAGS.SHF_ALLOC
-                and start <= address < start + section.data_size
-            ):
-                return bytes(section.data()[address - start :].split(b"\0", 1)[0])
-    raise CorruptState(f"{vmlinux} has nothing at {address:#x}")
+    with opened(vmlinux) as elf:
+        return _has_dwarf(elf) and elf.section(".debug_aranges") is not None
 
 
 def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -> Layouts:
@@ -130,8 +52,8 @@ def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -
     """
     missing = set(wanted)
     found: dict[str, StructLayout] = {}
-    with _opened(vmlinux) as elf:
-        if not elf.has_dwarf_info(strict=True):
+    with opened(vmlinux) as elf, _pyelftools_damage(vmlinux):
+        if not _has_dwarf(elf):
             raise GdbFpuError(
                 f"{vmlinux} has no DWARF: build the kernel with CONFIG_DEBUG_INFO "
                 "or install its debug package, and give GDB that vmlinux"
@@ -146,31 +68,69 @@ def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -
     return Layouts(found.values())
 
 
+def _has_dwarf(elf: Elf) -> bool:
+    section = elf.section(".debug_info")
+    return section is not None and section.present
+
+
 @contextmanager
-def _opened(vmlinux: Path) -> Iterator[ELFFile]:
-    """Open an ELF file for a block of code; what the block finds damaged is a GdbFpuError."""
+def _pyelftools_damage(vmlinux: Path) -> Iterator[None]:
+    """What pyelftools finds damaged, or stumbles over, is CorruptState."""
+    from elftools.common.exceptions import DWARFError, ELFError
+    from elftools.construct import ConstructError
+
+    stumbles = (AssertionError, AttributeError, RecursionError, TypeError)
     try:
-        with vmlinux.open("rb") as stream:
-            if stream.read(4) != b"\x7fELF":
-                raise GdbFpuError(f"{vmlinux} is not an ELF file")
-            yield ELFFile(stream)
-    except OSError as error:
-        raise GdbFpuError(f"cannot read {vmlinux}: {error.strerror}") from error
-    except _DAMAGE as error:
+        yield
+    except (DWARFError, ELFError, ConstructError, *stumbles) as error:
         raise CorruptState(f"{vmlinux} is damaged: {error}") from error
 
 
-def _units(elf: ELFFile, anchors: Iterable[int]) -> Iterator[Any]:
-    dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
-    ranges = dwarf.get_aranges()
+def _units(elf: Elf, anchors: Iterable[int]) -> Iterator[Any]:
+    """Yield the compile units that hold the functions at `anchors`, in that order."""
+    ranges = elf.section(".debug_aranges")
     if ranges is None:
         raise CorruptState("vmlinux has DWARF but no .debug_aranges to find types with")
-    seen = set()
-    for address in anchors:
-        offset = ranges.cu_offset_at_addr(address)
-        if offset is not None and offset not in seen:
-            seen.add(offset)
-            yield dwarf.get_CU_at(offset)
+    units: dict[int, int] = {}
+    addresses = tuple(anchors)
+    for start, size, unit in _ranges(elf.contents(ranges)):
+        for address in addresses:
+            if start <= address < start + size:
+                units[address] = unit
+    dwarf = _dwarf_info(elf)
+    for unit in dict.fromkeys(units[address] for address in addresses if address in units):
+        yield dwarf.get_CU_at(unit)
+
+
+def _ranges(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield address, bytes and compile unit of what `.debug_aranges` has (DWARF 5, 6.1.2)."""
+    at = 0
+    while at + _SET.size <= len(data):
+        length, _version, unit, address_size, segment_size = _SET.unpack_from(data, at)
+        if address_size != 8 or segment_size or at + 4 + length > len(data):
+            raise CorruptState("vmlinux has a .debug_aranges that is damaged or of 64-bit DWARF")
+        first = at + _RANGE.size  # the header's bytes, padded
+        at += 4 + length
+        for start, size in _RANGE.iter_unpack(data[first:at]):
+            yield start, size, unit
+
+
+def _dwarf_info(elf: Elf) -> Any:
+    """Return pyelftools' idea of the DWARF, over sections that are mapped and not relocated.
+
+    Its own way, through ELFFile, copies each section.
+    """
+    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+
+    given: dict[str, Any] = dict.fromkeys(inspect.signature(DWARFInfo).parameters)
+    for name in _SECTIONS:
+        section = elf.section(f".debug_{name}")
+        if section is not None:
+            given[f"debug_{name}_sec"] = DebugSectionDescriptor(
+                elf.stream(section), section.name, section.offset, section.size, section.start
+            )
+    given["config"] = DwarfConfig(True, "x64", 8)
+    return DWARFInfo(**given)
 
 
 def _structs_of(unit: Any, wanted: set[str]) -> dict[str, StructLayout]:

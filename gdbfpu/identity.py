@@ -7,14 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from gdbfpu import dwarf
+from gdbfpu import elf
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.target import Target
 
 __all__ = ("file_slide", "find_slide", "verify")
 
 _MAX_NOTES = 4096  # bytes; a kernel has a few notes of some ten bytes each
-_NT_GNU_BUILD_ID = 3
 _HINT = "give GDB the vmlinux of that kernel, or boot it with nokaslr"
 _STEP = 2 << 20  # the least CONFIG_PHYSICAL_ALIGN on x86-64: KASLR moves the kernel by multiples
 _MOST = 1 << 30  # RANDOMIZE_BASE_MAX_OFFSET, arch/x86/include/asm/page_64_types.h
@@ -25,7 +24,7 @@ def file_slide(target: Target, vmlinux: Path) -> int:
 
     0 unless they were moved, as by `symbol-file -o`.
     """
-    start, written = target.symbol_address("__start_notes"), dwarf.section_start(vmlinux, ".notes")
+    start, written = target.symbol_address("__start_notes"), elf.section_start(vmlinux, ".notes")
     return start - written if start is not None and written is not None else 0
 
 
@@ -55,7 +54,7 @@ def find_slide(
 
 def _recognizer(target: Target, vmlinux: Path) -> Callable[[int], bool]:
     """Return a function that tells whether the kernel lies so many bytes above the symbols."""
-    wanted = dwarf.build_id(vmlinux)
+    wanted = elf.build_id(vmlinux)
     if wanted is not None:
         return lambda further: _running_build_id(target, vmlinux, further) == wanted
     address, banner = _banner(target, vmlinux)
@@ -69,10 +68,7 @@ def verify(target: Target, vmlinux: Path) -> str:
     Raises GdbFpuError when they differ or when it is not x86-64, MemoryFault when the
     kernel's memory cannot be read.
     """
-    machine = dwarf.machine(vmlinux)
-    if machine != "EM_X86_64":
-        raise GdbFpuError(f"{vmlinux} is for {machine}, and gdbfpu reads EM_X86_64 kernels only")
-    wanted = dwarf.build_id(vmlinux)
+    wanted = elf.build_id(vmlinux)
     if wanted is None:
         _same_banner(target, vmlinux)
         return ""
@@ -90,24 +86,9 @@ def _running_build_id(target: Target, vmlinux: Path, further: int = 0) -> str | 
     if start is None or end is None or not 0 < end - start <= _MAX_NOTES:
         raise CorruptState(f"{vmlinux} does not say where the kernel's notes are")
     try:
-        return _find_build_id(target.read_memory(start + further, end - start))
+        return elf.find_build_id(target.read_memory(start + further, end - start))
     except MemoryFault as error:
         raise GdbFpuError(f"the kernel of {vmlinux} is not in memory: {_HINT}") from error
-
-
-def _find_build_id(notes: bytes) -> str | None:
-    """Walk ELF notes: u32 sizes of name and descriptor, u32 type, both padded to 4 bytes."""
-    at = 0
-    while at + 12 <= len(notes):
-        name_size, size, kind = (
-            int.from_bytes(notes[at + i : at + i + 4], "little") for i in (0, 4, 8)
-        )
-        name = at + 12
-        data = name + (name_size + 3 & ~3)
-        if kind == _NT_GNU_BUILD_ID and notes[name : name + name_size] == b"GNU\0":
-            return notes[data : data + size].hex()
-        at = data + (size + 3 & ~3)
-    return None
 
 
 def _same_banner(target: Target, vmlinux: Path) -> None:
@@ -121,7 +102,7 @@ def _banner(target: Target, vmlinux: Path) -> tuple[int, bytes]:
     address = target.symbol_address("linux_banner")
     if address is None:
         raise GdbFpuError(f"{vmlinux} has no linux_banner: is it a Linux kernel?")
-    banner = dwarf.static_string(vmlinux, address - file_slide(target, vmlinux))
+    banner = elf.static_string(vmlinux, address - file_slide(target, vmlinux))
     if not banner:
         raise GdbFpuError(f"{vmlinux} has an empty linux_banner, which proves nothing: {_HINT}")
     return address, banner

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gdbfpu"
 LAYERS = {
     0: {"", "errors", "layout", "target", "xfeatures"},
     1: {
-        *("btf", "components", "defects", "dwarf", "formats", "fxsave", "image", "prologue"),
+        *("btf", "components", "defects", "dwarf", "elf", "formats", "fxsave", "image", "prologue"),
         *("sigframe", "views", "xsave"),
     },
     3: {"dbg"},
@@ -31,7 +31,7 @@ FENCES = {
 }
 """Packages that one place may import, by its path within the package."""
 
-LAZY = {"drgn", "pygments", "tabulate"}
+LAZY = {"drgn", "elftools", "pygments", "tabulate"}
 """Packages that are imported when they are first needed, within a function."""
 
 BOUNDARIES = {

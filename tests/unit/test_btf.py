@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbfpu import btf, dwarf
+from gdbfpu import btf, dwarf, elf
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
 from gdbfpu.layout import Member
 
@@ -44,7 +44,7 @@ def program(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def section(program):
-    return dwarf.btf_section(program)
+    return elf.btf_section(program)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_equal_to_pahole(program, layouts):
 
 
 def test_only_what_was_asked_for(program):
-    data = dwarf.btf_section(program)
+    data = elf.btf_section(program)
     wanted = ("inner", "elsewhere", "outer_alias", "qualified_inner", "no_such_type", "colour")
     # a declaration, typedefs of tagged structs and an enum are no layouts of that name
     assert btf.read_layouts(data, wanted).names() == ("inner",)
@@ -165,7 +165,7 @@ def test_only_what_was_asked_for(program):
 
 def test_file_without_btf(tmp_path):
     run("gcc", "-g", "-o", tmp_path / "plain", SOURCE)
-    assert dwarf.btf_section(tmp_path / "plain") is None
+    assert elf.btf_section(tmp_path / "plain") is None
 
 
 def compressed(program, path):
@@ -179,7 +179,7 @@ def compressed(program, path):
 def test_compressed_section(program, tmp_path):
     file = compressed(program, tmp_path / "compressed")
     assert re.search(r"\.BTF .*\n.* C ", run("readelf", "-S", file))
-    assert dwarf.btf_section(file) == dwarf.btf_section(program)
+    assert elf.btf_section(file) == elf.btf_section(program)
 
 
 def test_damaged_compression(program, tmp_path):
@@ -190,7 +190,7 @@ def test_damaged_compression(program, tmp_path):
     data[offset + 24 : offset + 40] = b"\xff" * 16  # behind the header Elf64_Chdr
     file.write_bytes(data)
     with pytest.raises(CorruptState, match=r"compressed is damaged"):
-        dwarf.btf_section(file)
+        elf.btf_section(file)
 
 
 def test_section_whose_contents_are_elsewhere(program, tmp_path):
@@ -199,7 +199,7 @@ def test_section_whose_contents_are_elsewhere(program, tmp_path):
     run("objcopy", "--set-section-flags", ".BTF=alloc,readonly", program, file)
     run("objcopy", "--only-keep-debug", file)
     assert re.search(r"\.BTF +NOBITS", run("readelf", "-S", file))
-    assert dwarf.btf_section(file) is None
+    assert elf.btf_section(file) is None
 
 
 # --- BTF made by hand

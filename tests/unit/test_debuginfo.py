@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from fake import FakeTarget
 
-from gdbfpu import btf, debuginfo, dwarf
+from gdbfpu import btf, debuginfo, elf
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault, MissingSymbol, MissingType
 
 START = 0xFFFFFFFF82438070
@@ -61,7 +61,7 @@ def target(both):
 
 
 def put_btf(target, both, size=0):
-    data = dwarf.btf_section(both)
+    data = elf.btf_section(both)
     target.put(START, data)
     target.symbols.update(__start_BTF=START, __stop_BTF=START + (size or len(data)))
     return len(data)

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import random
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from gdbfpu import dwarf
+from gdbfpu import dwarf, elf
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
 from gdbfpu.layout import Layouts, Member
 
@@ -204,45 +203,10 @@ def test_anchors_lead_to_the_units(binaries, symbols, tmp_path):
 # --- the file itself
 
 
-def test_build_id_is_readelfs(binaries):
-    shown = run("readelf", "-n", binaries[4])
-    assert re.search(r"Build ID: ([0-9a-f]+)", shown)[1] == ID
-    assert dwarf.build_id(binaries[4]) == ID
-
-
-def test_machine(binaries, tmp_path):
-    assert dwarf.machine(binaries[4]) == "EM_X86_64"
-    data = bytearray(binaries[4].read_bytes())
-    data[18:20] = (183).to_bytes(2, "little")  # EM_AARCH64 in the ELF specification
-    (tmp_path / "arm").write_bytes(data)
-    assert dwarf.machine(tmp_path / "arm") == "EM_AARCH64"
-
-
-def test_file_without_build_id(binaries, tmp_path):
-    run("objcopy", "--remove-section", ".note.gnu.build-id", binaries[4], tmp_path / "bare")
-    assert dwarf.build_id(tmp_path / "bare") is None
-
-
-def test_static_string(tmp_path):
-    (tmp_path / "s.c").write_text(
-        'const char banner[] = "Linux version 4.4.60\\n"; const char next[] = "next";'
-        "char zeros[64]; int main(void) { return banner[0] + next[0] + zeros[0]; }"
-    )
-    run("gcc", "-no-pie", "-o", "s", "s.c", cwd=tmp_path)
-    file = tmp_path / "s"
-    at = {f[2]: int(f[0], 16) for f in map(str.split, run("nm", file).splitlines()) if len(f) == 3}
-    assert dwarf.static_string(file, at["banner"]) == b"Linux version 4.4.60\n"
-    assert dwarf.static_string(file, at["banner"] + 6) == b"version 4.4.60\n"
-    assert dwarf.static_string(file, at["next"]) == b"next"
-    for address in (0x10, at["zeros"], 1 << 63):  # in .comment only, in .bss, nowhere
-        with pytest.raises(CorruptState, match=f"{address:#x}"):
-            dwarf.static_string(file, address)
-
-
 READERS = {
-    "machine": dwarf.machine,
-    "build_id": dwarf.build_id,
-    "static_string": lambda path: dwarf.static_string(path, 0x402000),
+    "build_id": elf.build_id,
+    "static_string": lambda path: elf.static_string(path, 0x402000),
+    "symbol_addresses": lambda path: elf.symbol_addresses(path, ["anchor"]),
     "read_layouts": lambda path: dwarf.read_layouts(path, ["outer", "bits"], [0x401136]),
 }
 
@@ -320,7 +284,7 @@ def test_damaged_file_never_raises_anything_else(binaries, symbols, tmp_path, ve
             damaged[rng.choice((rng.randrange(64), rng.randrange(len(data))))] = rng.randrange(256)
         (tmp_path / "damaged").write_bytes(damaged)
         try:
-            dwarf.build_id(tmp_path / "damaged")
+            elf.build_id(tmp_path / "damaged")
             dwarf.read_layouts(tmp_path / "damaged", ["outer", "bits"], [anchor])
         except GdbFpuError as error:
             assert_one_line(error)

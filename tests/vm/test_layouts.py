@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import gdbfpu
-from gdbfpu import btf, dwarf
+from gdbfpu import btf, dwarf, elf
 from gdbfpu.layout import Layouts
 from qemu.catalogue import load
 from qemu.kernels import Kernel
@@ -35,7 +35,7 @@ def run(*argv: object) -> str:
 
 @pytest.fixture(scope="module")
 def data(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    own = dwarf.btf_section(kernel.vmlinux)
+    own = elf.btf_section(kernel.vmlinux)
     if own is not None:
         return own
     assert load()[kernel.name].kind != "debian-image", "Debian builds its kernels with BTF"
