@@ -11,34 +11,32 @@ import json
 import os
 from pathlib import Path
 
-from gdbfpu import debuginfo, fpu, kernel, usermem, xstate
-from gdbfpu.audit import ground
+from gdbfpu import debuginfo, fpu
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu import FpuModel
 from gdbfpu.info import facts
 from gdbfpu.kernel import Kernel
+from gdbfpu.layoutcache import Question
 from gdbfpu.report import Report
 from gdbfpu.state import find_task, read_state
 from gdbfpu.statetext import diff_json, diff_table, state_json, state_raw, state_table
 from gdbfpu.tables import csv_report, table, table_report
 from gdbfpu.target import Target
+from gdbfpu.wanted import ANCHORS, TYPES
 
 __all__ = ("info_text", "read_model", "report_text", "state_text", "write_new")
 
 
-def read_model(target: Target, vmlinux: Path, progress: debuginfo.Progress) -> FpuModel:
+def read_model(
+    target: Target, vmlinux: Path, build_id: str, progress: debuginfo.Progress
+) -> FpuModel:
     """Return the FPU model of the kernel behind `target`, which `vmlinux` describes.
 
-    `progress` is told of the bytes of BTF read from memory. Raises GdbFpuError.
+    `build_id` (hex) is what `identity.verify` returned, `progress` is told of the bytes of BTF
+    read from memory. Raises GdbFpuError.
     """
-    layouts = debuginfo.read_layouts(
-        target,
-        vmlinux,
-        (*fpu.TYPES, *kernel.TYPES, *xstate.TYPES, *usermem.TYPES, *ground.TYPES),
-        (*fpu.ANCHORS, *kernel.ANCHORS),
-        progress,
-    )
-    return fpu.probe(Kernel(target, layouts))
+    question = Question(build_id, TYPES, ANCHORS)
+    return fpu.probe(Kernel(target, debuginfo.read_layouts(target, vmlinux, question, progress)))
 
 
 def info_text(model: FpuModel, build_id: str, arguments: argparse.Namespace) -> str:

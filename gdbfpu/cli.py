@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line of gdbfpu: what can be told without a debugger, of images and of dumps."""
+"""The command line of gdbfpu: what can be told without a debugger, of images, dumps and vmlinux.
+
+Each command's modules are imported when it runs: together they take longer than most commands.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gdbfpu.dump import COMMANDS, answer
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.formats import FORMATS
-from gdbfpu.image import decode
-from gdbfpu.options import HelpShown
-from gdbfpu.render import render_table, to_json
 
 __all__ = ("main",)
 
+_OF_DUMPS = {
+    "report": "list the tasks that use the FPU, from a kdump file or an event file",
+    "state": "show a task's FPU state, from a kdump file",
+    "info": "show how the kernel handles the FPU, from a kdump file",
+    "audit": "check the FPU memory of one task or all, from a kdump file",
+}
 _MAX_BYTES = 1 << 20  # far more than any XSAVE area; not a disk that was named by mistake
 
 
@@ -26,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `arguments` (sys.argv's by default); return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        of_dump = bool(words) and words[0] in COMMANDS
-        text, status = _of_dump(*words) if of_dump else (_decode(words), 0)
+        of_dump = bool(words) and words[0] in _OF_DUMPS
+        text, status = _of_dump(*words) if of_dump else (_of_file(words), 0)
         if text:
             print(text, flush=True)
         return status
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="gdbfpu", description="Decode x86 FPU state, and find it in memory dumps."
+        prog="gdbfpu", description="Decode x86 FPU state, find it in dumps and kernels' types."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("decode", help="show what an image of the FPU's state holds")
@@ -60,20 +65,45 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--format", choices=("table", "json"), default="table", help="default: table"
     )
-    for name, text in COMMANDS.items():  # `answer` parses theirs
+    _add_layout(commands.add_parser("layout", help="show where the members of kernel types are"))
+    for name, text in _OF_DUMPS.items():  # `answer` parses theirs
         commands.add_parser(name, help=text)
     return parser
 
 
+def _add_layout(command: argparse.ArgumentParser) -> None:
+    command.description = "Show the layouts of the types that gdbfpu reads in a kernel."
+    command.add_argument("file", metavar="VMLINUX", help="the kernel, with DWARF or BTF")
+    command.add_argument(
+        "--format", choices=("table", "json"), default="table", help="default: table"
+    )
+
+
 def _of_dump(command: str, *words: str) -> tuple[str, int]:
+    from gdbfpu.dump import answer
+    from gdbfpu.options import HelpShown
+
     try:
         return answer(command, words)
     except HelpShown as shown:
         return str(shown), 0
 
 
-def _decode(words: Sequence[str]) -> str:
+def _of_file(words: Sequence[str]) -> str:
     options = _parser().parse_args(words)
+    return _layout(options) if options.command == "layout" else _decode(options)
+
+
+def _layout(options: argparse.Namespace) -> str:
+    from gdbfpu.layouttext import layout_text
+
+    return layout_text(Path(options.file), options.format == "json")
+
+
+def _decode(options: argparse.Namespace) -> str:
+    from gdbfpu.image import decode
+    from gdbfpu.render import render_table, to_json
+
     image = decode(_read(options.file), format=options.image)
     if options.format == "json":
         return json.dumps(to_json(image, options.component))

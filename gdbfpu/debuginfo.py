@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the layouts of this kernel's types come from: DWARF, BTF in vmlinux, or BTF in memory."""
+"""Where layouts of a kernel's types come from: a cache, DWARF, BTF in vmlinux or in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gdbfpu import btf, dwarf, elf
+from gdbfpu import btf, dwarf, elf, layoutcache
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingSymbol
 from gdbfpu.layout import Layouts
+from gdbfpu.layoutcache import Question
 from gdbfpu.target import Target
 
-__all__ = ("Progress", "from_target", "read_layouts")
+__all__ = ("Addresses", "Progress", "from_file", "from_target", "neither", "read_layouts")
 
 Progress = Callable[[int, int], None]
 """Called with the bytes read so far and those to read."""
+
+Addresses = Callable[[Iterable[str]], dict[str, int]]
+"""Called with names of symbols; returns the addresses of those that there are."""
 
 _CHUNK = 32 << 10  # bytes between two calls of a Progress
 
@@ -22,31 +26,57 @@ _CHUNK = 32 << 10  # bytes between two calls of a Progress
 def read_layouts(
     target: Target,
     vmlinux: Path,
-    wanted: Iterable[str],
-    anchors: Iterable[str],
+    question: Question,
     progress: Progress | None = None,
 ) -> Layouts:
-    """Return the layouts of the types `wanted`; their `source` says where they come from.
+    """Return the layouts of `question.types`; their `source` says where they come from.
 
-    The file `vmlinux` is asked first, for DWARF (`DWARF`; `anchors` are functions whose source
-    files include the types) and for BTF (`BTF`), then the memory of `target` (`BTF in memory`).
-    Raises GdbFpuError when there is neither, MissingSymbol when the kernel has none of `anchors`,
-    and what `dwarf.read_layouts`, `btf.read_layouts` and `from_target` raise.
+    The file `vmlinux`, or what is kept of it, is asked first (see `from_file`), then the memory
+    of `target` (`BTF in memory`). The caller has made sure that `question.build_id` is that of
+    the kernel that runs. Raises GdbFpuError when there is neither, and what `from_file` and
+    `from_target` raise.
     """
-    if dwarf.has_types(vmlinux):
-        names = tuple(anchors)
-        found = [target.symbol_address(name) for name in names]
-        addresses = [address - target.slide for address in found if address is not None]
-        if not addresses:
-            raise MissingSymbol(names[0])
-        return dwarf.read_layouts(vmlinux, wanted, addresses)
-    data = elf.btf_section(vmlinux)
-    layouts = btf.read_layouts(data, wanted) if data else from_target(target, wanted, progress)
+
+    def addresses(names: Iterable[str]) -> dict[str, int]:
+        found = ((name, target.symbol_address(name)) for name in names)
+        return {name: address - target.slide for name, address in found if address is not None}
+
+    layouts = from_file(vmlinux, question, addresses)
+    layouts = layouts or from_target(target, question.types, progress)
     if layouts is None:
-        raise GdbFpuError(
-            f"{vmlinux} has neither DWARF with .debug_aranges nor BTF: build the kernel with "
-            "CONFIG_DEBUG_INFO, or install its debug package, and give GDB that vmlinux"
-        )
+        raise neither(vmlinux)
+    return layouts
+
+
+def neither(vmlinux: Path) -> GdbFpuError:
+    """Return the error that says what `vmlinux` lacks."""
+    return GdbFpuError(
+        f"{vmlinux} has neither DWARF with .debug_aranges nor BTF: build the kernel with "
+        "CONFIG_DEBUG_INFO, or install its debug package, and give GDB that vmlinux"
+    )
+
+
+def from_file(vmlinux: Path, question: Question, addresses: Addresses) -> Layouts | None:
+    """Return the layouts of `question.types` from the cache or from the file `vmlinux`.
+
+    None where it has neither DWARF that can be searched (`DWARF`) nor BTF (`BTF`). `addresses`
+    gives those of functions as the file has them. What was read is kept in the cache. Raises
+    MissingSymbol when the file has DWARF but none of `question.anchors`, and what
+    `dwarf.read_layouts` and `btf.read_layouts` raise.
+    """
+    layouts = layoutcache.load(question)
+    if layouts is not None:
+        return layouts
+    if dwarf.has_types(vmlinux):
+        found = addresses(question.anchors)
+        if not found:
+            raise MissingSymbol(question.anchors[0])
+        layouts = dwarf.read_layouts(vmlinux, question.types, found.values())
+    else:
+        data = elf.btf_section(vmlinux)
+        layouts = btf.read_layouts(data, question.types) if data else None
+    if layouts is not None:
+        layoutcache.store(question, layouts)
     return layouts
 
 

@@ -21,18 +21,9 @@ from gdbfpu.progress import Progress
 from gdbfpu.report import collect
 from gdbfpu.totals import Totals
 
-__all__ = ("COMMANDS", "FOUND", "answer")
-
-COMMANDS = {
-    "report": "list the tasks that use the FPU, from a kdump file or an event file",
-    "state": "show a task's FPU state, from a kdump file",
-    "info": "show how the kernel handles the FPU, from a kdump file",
-    "audit": "check the FPU memory of one task or all, from a kdump file",
-}
-"""The commands and what each does."""
+__all__ = ("FOUND", "answer")
 
 _MAX_VMCOREINFO = 1 << 20  # bytes; the kernel's is a page
-
 
 FOUND = 3
 """The exit status of `gdbfpu audit` that found errors or warnings; 1 is that of a command that
@@ -40,9 +31,10 @@ could not do its work."""
 
 
 def answer(command: str, words: Sequence[str]) -> tuple[str, int]:
-    """Return what `command`, one of COMMANDS, prints with the arguments `words`, and its status.
+    """Return what `command` (`report`, `state`, `info`, `audit`) prints, and its exit status.
 
-    The text is empty when --out took it. Raises GdbFpuError, and HelpShown for --help.
+    `words` are its arguments. The text is empty when --out took it. Raises GdbFpuError, and
+    HelpShown for --help.
     """
     parser = _parser(command)
     arguments = parser.parse_args(words)
@@ -57,7 +49,7 @@ def answer(command: str, words: Sequence[str]) -> tuple[str, int]:
         Path(arguments.core), vmlinux, _read(vmcoreinfo) if vmcoreinfo is not None else None
     )
     build_id = identity.verify(target, vmlinux)
-    model = read_model(target, vmlinux, _progress("bytes of BTF"))
+    model = read_model(target, vmlinux, build_id, _progress("bytes of BTF"))
     if command == "audit":
         return _audit(model, arguments)
     if command == "info":

@@ -146,7 +146,7 @@ class Elf:
         return None
 
     def symbols(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the addresses of those symbols `names` that the symbol table defines.
+        """Return the addresses of those symbols `names` that the symbol table defines, in order.
 
         The names are searched for, and then the symbols that bear them. A symbol's name can be
         the end of a longer one: linkers keep both once.
@@ -154,14 +154,15 @@ class Elf:
         table = next((section for section in self.sections if section.kind == _SYMTAB), None)
         if table is None:
             return {}
-        wanted = dict(self._places(names, self.sections[table.link]))
+        names = tuple(names)
+        places = dict(self._places(names, self.sections[table.link]))
         data, found = self.contents(table), dict[str, int]()
-        for i, name in enumerate(memoryview(data).cast("I")[:: _SYMBOL.size // 4]):
-            if name in wanted:
+        for i, place in enumerate(memoryview(data).cast("I")[:: _SYMBOL.size // 4]):
+            if place in places:
                 _, _, _, section, address, _ = _SYMBOL.unpack_from(data, _SYMBOL.size * i)
                 if section:
-                    found.setdefault(wanted[name], address)
-        return found
+                    found.setdefault(places[place], address)
+        return {name: found[name] for name in names if name in found}
 
     def _places(self, names: Iterable[str], texts: Section) -> Iterator[tuple[int, str]]:
         """Yield where in the string table `texts` each of `names` ends a string, and the name."""

@@ -15,6 +15,9 @@ from gdbfpu.errors import CorruptState, MissingMember, MissingType
 
 __all__ = ("Layouts", "Member", "StructLayout")
 
+_MOST_BYTES = 1 << 31  # of a type; far more than any
+_LONGEST_NAME = 256
+
 
 @dataclass(frozen=True)
 class Member:
@@ -104,16 +107,68 @@ class Layouts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the layouts as what `json.dumps` takes."""
-        return {"source": self.source, "structs": [asdict(s) for s in self._structs.values()]}
+        structs = [
+            {"name": s.name, "size": s.size, "members": [vars(m).copy() for m in s.members]}
+            for s in self._structs.values()
+        ]
+        return {"source": self.source, "structs": structs}
 
     @classmethod
     def from_json(cls, data: Any) -> Layouts:
-        """Return the layouts that `to_json` made; raise CorruptState for anything else."""
-        try:
-            structs = [
-                StructLayout(s["name"], s["size"], tuple(Member(**m) for m in s["members"]))
-                for s in data["structs"]
-            ]
-            return cls(structs, data["source"])
-        except (KeyError, TypeError) as error:
-            raise CorruptState("this is no set of layouts written by gdbfpu") from error
+        """Return the layouts that `to_json` made; raise CorruptState for anything else.
+
+        Every value has its type, names are fit for a terminal, members lie within their types.
+        """
+        structs = tuple(map(_struct, _values(data, {"source": str, "structs": list})[1]))
+        if len({struct.name for struct in structs}) != len(structs):
+            raise _damaged("several types have one name")
+        return cls(structs, data["source"])
+
+
+def _struct(data: Any) -> StructLayout:
+    name, size, members = _values(data, {"name": str, "size": int, "members": list})
+    return StructLayout(name, size, tuple(_member(member, size) for member in members))
+
+
+_NUMBER = (int, type(None))
+_MEMBER = {
+    "name": str,
+    "offset": int,
+    "size": int,
+    "type": str,
+    "pointer": bool,
+    "count": _NUMBER,
+    "bit_offset": _NUMBER,
+    "bit_size": _NUMBER,
+}
+
+
+def _member(data: Any, end: int) -> Member:
+    """Return a member of a type of `end` bytes."""
+    member = Member(*_values(data, _MEMBER))
+    bits, width = member.bit_offset, member.bit_size
+    if (bits is None) != (width is None) or not 0 <= (bits or 0) < 8:
+        raise _damaged(f"{member.name!r} is no bit-field")
+    if member.offset + (member.size if width is None else -(-((bits or 0) + width) // 8)) > end:
+        raise _damaged(f"{member.name!r} is outside of its type")
+    return member
+
+
+def _values(data: Any, kinds: Mapping[str, Any]) -> list[Any]:
+    """Return the values of `data`, a dict with the keys and the types of `kinds`, in that order."""
+    if not isinstance(data, dict) or data.keys() != kinds.keys():
+        raise _damaged(f"something has not the keys {', '.join(kinds)}")
+    for key, kind in kinds.items():
+        value = data[key]
+        wrong = isinstance(value, bool) and kind is not bool
+        if wrong or not isinstance(value, kind):
+            raise _damaged(f"{key} is a {type(value).__name__}")
+        if (isinstance(value, int) and not 0 <= value <= _MOST_BYTES) or (
+            isinstance(value, str) and not (value.isprintable() and len(value) <= _LONGEST_NAME)
+        ):
+            raise _damaged(f"{key} cannot be {value!r:.99}")
+    return [data[key] for key in kinds]
+
+
+def _damaged(what: str) -> CorruptState:
+    return CorruptState(f"this is no set of layouts written by gdbfpu: {what}")

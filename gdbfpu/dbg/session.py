@@ -93,7 +93,7 @@ class Session:
         vmlinux = self._vmlinux()
         self._place_symbols(target, vmlinux)
         build_id = identity.verify(target, vmlinux)
-        model = read_model(target, vmlinux, Progress("bytes of BTF"))
+        model = read_model(target, vmlinux, build_id, Progress("bytes of BTF"))
         known = build_id or model.kernel.banner()
         if known != self._known:
             self._known, self.build_id, self.totals = known, build_id, Totals()

@@ -10,6 +10,7 @@ from fake import FakeTarget
 
 from gdbfpu import btf, debuginfo, elf
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault, MissingSymbol, MissingType
+from gdbfpu.layoutcache import Question
 
 START = 0xFFFFFFFF82438070
 TEXT = """
@@ -67,8 +68,12 @@ def put_btf(target, both, size=0):
     return len(data)
 
 
+def question(*types):
+    return Question("", types, ("no_such", "anchor"))
+
+
 def read(target, file, wanted=("fpu",), **more):
-    layouts = debuginfo.read_layouts(target, file, wanted, ("no_such", "anchor"), **more)
+    layouts = debuginfo.read_layouts(target, file, question(*wanted), **more)
     assert layouts.struct("fpu").size == 16
     assert layouts.member("fpu", "fpstate").offset == 8
     assert layouts.member("fpu", "fpstate").type == "fpstate"
@@ -124,10 +129,10 @@ def test_nothing_at_all(target, bare):
 def test_types_that_are_not_there(target, both, bare):
     put_btf(target, both)
     wanted = ("fpu", "x86_hw_tss")
-    layouts = debuginfo.read_layouts(target, bare, wanted, ())
+    layouts = debuginfo.read_layouts(target, bare, question(*wanted))
     assert layouts.names() == ("fpu",)
     with pytest.raises(MissingType, match="x86_hw_tss"):
-        debuginfo.read_layouts(target, bare, wanted[1:], ())
+        debuginfo.read_layouts(target, bare, question(*wanted[1:]))
 
 
 # --- the target's memory

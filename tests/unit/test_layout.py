@@ -95,25 +95,29 @@ def test_names_and_presence():
     assert LAYOUTS.struct("task").get("thread.sp") is None
 
 
-NAMES = st.text(st.sampled_from('ab_0.é"\\\n\U0001f600'), max_size=4)
-MEMBERS = st.builds(
-    Member,
-    NAMES,
-    st.integers(0),
-    st.integers(0),
-    NAMES,
-    st.booleans(),
-    st.none() | st.integers(0),
-    st.none() | st.integers(0, 7),
-    st.none() | st.integers(1, 64),
-)
-STRUCTS = st.builds(
-    StructLayout, st.text(), st.integers(0), st.lists(MEMBERS, max_size=3).map(tuple)
-)
+NAMES = st.text(st.sampled_from('ab_0.é"\\\U0001f600'), max_size=4)
+
+
+@st.composite
+def members(draw, end):
+    """A member of a type of `end` bytes, which may be a bit-field."""
+    offset = draw(st.integers(0, end))
+    width = draw(st.none() | st.integers(1, min(64, 8 * (end - offset)))) if offset < end else None
+    first = None if width is None else draw(st.integers(0, min(7, 8 * (end - offset) - width)))
+    size = draw(st.integers(0, 8 if width else end - offset))
+    counts = st.none() | st.integers(0, 9)
+    return Member(draw(NAMES), offset, size, draw(NAMES), draw(st.booleans()), draw(counts),
+        first, width)  # fmt: skip
+
+
+@st.composite
+def structs(draw):
+    size = draw(st.integers(0, 1 << 31))
+    return StructLayout(draw(NAMES), size, tuple(draw(st.lists(members(size), max_size=3))))
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(STRUCTS, max_size=3, unique_by=lambda struct: struct.name), NAMES)
+@given(st.lists(structs(), max_size=3, unique_by=lambda struct: struct.name), NAMES)
 def test_json_round_trip(structs, source):
     text = json.dumps(Layouts(structs, source).to_json())
     again = Layouts.from_json(json.loads(text))
@@ -130,7 +134,7 @@ def test_json_is_as_documented():
             {
                 "name": "s",
                 "size": 8,
-                "members": (
+                "members": [
                     {
                         "name": "m",
                         "offset": 4,
@@ -141,7 +145,7 @@ def test_json_is_as_documented():
                         "bit_offset": None,
                         "bit_size": None,
                     },
-                ),
+                ],
             }
         ],
     }
@@ -166,3 +170,67 @@ def test_json_is_as_documented():
 def test_other_json_is_refused(data):
     with pytest.raises(CorruptState, match="layouts"):
         Layouts.from_json(data)
+
+
+def hostile(**changes):
+    """Layouts of one member of one type as JSON, changed; `structs` and `source` at the top."""
+    member = vars(Member("m", 4, 4)).copy()
+    struct = {"name": "s", "size": 8, "members": [member]}
+    data = {"source": "DWARF", "structs": [struct]}
+    for key, value in changes.items():
+        where, _, name = key.partition("__")
+        {"member": member, "struct": struct, "data": data}[where][name] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"member__offset": 5},
+        {"member__offset": -1},
+        {"member__offset": "4"},
+        {"member__offset": True},
+        {"member__offset": 4.0},
+        {"member__offset": None},
+        {"member__offset": 1 << 70},
+        {"member__size": 5},
+        {"member__size": -4},
+        {"member__count": -1},
+        {"member__count": 1 << 40},
+        {"member__count": "3"},
+        {"member__pointer": 1},
+        {"member__type": None},
+        {"member__type": ["fpu"]},
+        {"member__name": "\x1b[2J"},
+        {"member__name": "a\nb"},
+        {"member__name": "m" * 257},
+        {"member__bit_offset": 0},
+        {"member__bit_size": 1},
+        {"member__bit_offset": 8, "member__bit_size": 1},
+        {"member__bit_offset": 7, "member__bit_size": 26},  # up to bit 33 of four bytes
+        {"member__odd": 1},
+        {"struct__size": 7},
+        {"struct__size": (1 << 31) + 1},
+        {"struct__name": 7},
+        {"struct__members": {}},
+        {"struct__members": [None]},
+        {"struct__odd": 1},
+        {"data__source": "\x1b[31mDWARF"},
+        {"data__source": None},
+        {"data__structs": [hostile()["structs"][0]] * 2},
+        {"data__odd": 1},
+    ],
+)
+def test_hostile_json_is_refused(changes):
+    assert Layouts.from_json(hostile()).member("s", "m") == Member("m", 4, 4)
+    with pytest.raises(CorruptState, match="no set of layouts") as caught:
+        Layouts.from_json(hostile(**changes))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_bit_field_may_be_declared_wider_than_what_is_left():
+    """As `unsigned long b:4` in the last byte of its type."""
+    field = {"member__offset": 7, "member__size": 8}
+    data = hostile(**field, member__bit_offset=4, member__bit_size=4)
+    assert Layouts.from_json(data).member("s", "m").bit_size == 4
