@@ -234,7 +234,13 @@ def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
 def _candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterable[str]:
     option = parser._option_string_actions.get(words[-1]) if words else None
     if option is not None and option.nargs != 0:
-        return tuple(option.choices or vars(option).get("completions", ()))
-    named = (vars(a).get("completions", ()) for a in parser._actions if not a.option_strings)
+        return tuple(option.choices or _completions(option))
+    named = (_completions(action) for action in parser._actions if not action.option_strings)
     options = (o for o in parser._option_string_actions if o.startswith("--"))
     return (*_verbs(parser), *chain.from_iterable(named), *options)
+
+
+def _completions(action: argparse.Action) -> Iterable[str]:
+    """Return what an argument's value can be: given as a tuple, or as a function of nothing."""
+    found = vars(action).get("completions", ())
+    return tuple(found() if callable(found) else found)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from gdbfpu.audit.inject import WRITES
 from gdbfpu.options import Parser, add_task
 
 __all__ = ("audit_parser",)
@@ -47,6 +46,12 @@ def _add_stopped(parser: Parser) -> None:
         "the function the CPU stopped in)")  # fmt: skip
     add("--inject", default="", metavar="RULE",
         help="plant the defect that RULE finds in the task, audit all, and put the memory back"
-        ).completions = tuple(WRITES)  # type: ignore[attr-defined]  # fmt: skip
+        ).completions = _injectable  # type: ignore[attr-defined]  # fmt: skip
     add("--laboratory", action="store_true",
         help="this machine is a laboratory: --inject may write to its memory")  # fmt: skip
+
+
+def _injectable() -> tuple[str, ...]:
+    from gdbfpu.audit.inject import WRITES  # what it needs is more than a parser should
+
+    return tuple(WRITES)

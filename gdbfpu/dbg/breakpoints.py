@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Callable, Protocol
+from typing import TYPE_CHECKING, Callable, Protocol
 
 import gdb
 
 from gdbfpu.audit.watch import job_of
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.probes import Probe
-from gdbfpu.prologue import Resume, choose, exits, find_ret
+
+if TYPE_CHECKING:
+    from gdbfpu.prologue import Resume
 
 __all__ = ("Host", "Point", "ProbeBreakpoint", "ReturnBreakpoint", "plant")
 
@@ -148,6 +150,8 @@ class ProbeBreakpoint(Point):
     def __init__(
         self, target: GdbTarget, probe: Probe, entry: int, host: Host, audited: bool = False
     ) -> None:
+        from gdbfpu.prologue import choose  # it needs capstone, which takes longer than all else
+
         self._audited = audited
         resume = choose(target.function_code(entry), entry, probe.registers)
         super().__init__(target, probe, resume.address if resume else entry, resume, host)
@@ -204,6 +208,8 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
     Empty where not every return is seen. The RET that stands in for theirs is one behind a
     function, in none of them.
     """
+    from gdbfpu.prologue import exits, find_ret
+
     thunk = target.symbol_address("__x86_return_thunk")
     codes = {entry: target.function_code(entry) for entry in entries}
     taken = [range(entry, entry + len(code)) for entry, code in codes.items()]

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands: each parses, calls, prints. invoke() is the boundary to GDB's errors."""
+"""What the commands do: each calls and prints. `gdbfpu.dbg.declared` has parsed."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
-from typing import Callable
 
 import gdb
 
@@ -20,69 +19,30 @@ from gdbfpu.audit.answer import (
     run_injected_audit,
 )
 from gdbfpu.audit.engine import Audit
-from gdbfpu.audit.options import audit_parser
 from gdbfpu.dbg.progress import Progress
-from gdbfpu.dbg.session import Session
-from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.dbg.session import Session, session
+from gdbfpu.errors import UsageError
 from gdbfpu.eventreport import report_of_file
-from gdbfpu.options import (
-    HelpShown,
-    Parser,
-    complete,
-    info_parser,
-    report_parser,
-    state_parser,
-    trace_parser,
-)
 from gdbfpu.render import render_table, to_json
 from gdbfpu.report import collect
 from gdbfpu.state import read_frame
 from gdbfpu.tables import HIT_HEADING, table
 from gdbfpu.trace import Options, Tracer
 
-__all__ = ("register",)
+__all__ = ("run",)
 
 
-class _Command(gdb.Command):  # type: ignore[misc]
-    """A GDB command whose usage, help and completion come from its parser."""
-
-    def __init__(self, parser: Parser, run: Callable[[argparse.Namespace], None]) -> None:
-        self.__doc__ = parser.format_help()
-        self._parser = parser
-        self._run = run
-        super().__init__(parser.prog, gdb.COMMAND_DATA)
-
-    def invoke(self, argument: str, _from_tty: bool) -> None:
-        """Run the command; every error becomes one line."""
-        self.dont_repeat()
-        try:
-            self._run(self._parser.parse_args(gdb.string_to_argv(argument)))
-        except HelpShown as shown:
-            gdb.write(f"{shown}\n")
-        except (gdb.GdbError, KeyboardInterrupt):
-            raise
-        except GdbFpuError as error:
-            raise gdb.GdbError(f"{self._parser.prog}: {error}") from error
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise gdb.GdbError(f"{self._parser.prog}: {text}") from error
-
-    def complete(self, text: str, word: str) -> list[str]:
-        """Return what `word`, the end of `text` by GDB's idea of words, can become."""
-        typed = text.split(" ")[-1]
-        return [c[len(typed) - len(word) :] for c in complete(self._parser, text)]
-
-
-def register() -> Session:
-    """Create the commands in GDB; return the session they work on."""
-    session = Session()
+def run(command: str, arguments: argparse.Namespace) -> None:
+    """Do what `command` says, with what its parser made of its arguments."""
     verbs = {"on": _on, "off": _off, "status": _status, "clear": _clear, "probes": _probes}
-    _Command(trace_parser(), lambda arguments: verbs[arguments.verb](session, arguments))
-    _Command(report_parser(), lambda arguments: _report(session, arguments))
-    _Command(info_parser(), lambda arguments: _info(session, arguments))
-    _Command(state_parser(), lambda arguments: _state(session, arguments))
-    _Command(audit_parser(), lambda arguments: _audit(session, arguments))
-    return session
+    commands = {
+        "fpu-report": _report,
+        "fpu-info": _info,
+        "fpu-state": _state,
+        "fpu-audit": _audit,
+    }
+    act = verbs[arguments.verb] if command == "fpu-trace" else commands[command]
+    act(session(), arguments)
 
 
 def _on(session: Session, arguments: argparse.Namespace) -> None:

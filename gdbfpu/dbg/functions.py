@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Convenience functions, for expressions and breakpoint conditions."""
+"""Convenience functions, for expressions and breakpoint conditions.
+
+As with the commands, what they need is imported when one is first called.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
-from gdbfpu.dbg.session import Session
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.fpu import FpuModel
-from gdbfpu.kernel import Task
-from gdbfpu.state import read_state
+
+if TYPE_CHECKING:
+    from gdbfpu.fpu import FpuModel
 
 __all__ = ("register_functions",)
 
@@ -35,51 +37,56 @@ class _Function(gdb.Function):  # type: ignore[misc]
             raise gdb.GdbError(f"${self._name}: {error}") from error
 
 
-def register_functions(session: Session) -> None:
-    """Create $fpu_task, $fpu_xfeatures, $fpu_live and $fpu_reg, which work on `session`."""
-
-    def task() -> Any:
-        return _task_value(session.model.kernel.current()[1].address)
-
-    def xfeatures(who: Any) -> int:
-        model = session.model
-        return model.header(model.fpu_of(_address(who)))[0]
-
-    def live(who: Any) -> int:
-        address, model = _address(who), session.model
-        return int(model.kernel.running_on(address) is not None and model.live(address))
-
-    def register(who: Any, name: Any) -> Any:
-        return _register_value(session.model, _address(who), name.string())
-
+def register_functions() -> None:
+    """Create $fpu_task, $fpu_xfeatures, $fpu_live and $fpu_reg."""
     for name, doc, call in (
-        ("fpu_task", "$fpu_task() - the task_struct * that the stopped CPU runs.", task),
-        ("fpu_xfeatures", "$fpu_xfeatures(TASK) - the xfeatures in TASK's memory.", xfeatures),
-        ("fpu_live", "$fpu_live(TASK) - 1 when a CPU holds TASK's registers, else 0.", live),
+        ("fpu_task", "$fpu_task() - the task_struct * that the stopped CPU runs.", _task),
+        ("fpu_xfeatures", "$fpu_xfeatures(TASK) - the xfeatures in TASK's memory.", _xfeatures),
+        ("fpu_live", "$fpu_live(TASK) - 1 when a CPU holds TASK's registers, else 0.", _live),
         (
             "fpu_reg",
             '$fpu_reg(TASK, NAME) - register NAME ("ymm3") of TASK: a number up to 8 bytes,\n'
             "a long double for st(i), else an array of 64-bit numbers, lowest first.",
-            register,
+            _register,
         ),
     ):
         _Function(name, doc, call)
 
 
-def _address(who: Any) -> int:
-    return int(who) & (1 << 64) - 1
+def _model() -> FpuModel:
+    from gdbfpu.dbg.session import session
+
+    return session().model
 
 
-def _task_value(address: int) -> Any:
+def _task() -> Any:
+    address = _model().kernel.current()[1].address
     return gdb.Value(address).cast(gdb.lookup_type("struct task_struct").pointer())
 
 
-def _register_value(model: FpuModel, address: int, name: str) -> Any:
-    task: Task = model.kernel.task(address)
-    raw = read_state(model, task).image.register(name).raw
+def _xfeatures(who: Any) -> int:
+    model = _model()
+    return model.header(model.fpu_of(_address(who)))[0]
+
+
+def _live(who: Any) -> int:
+    address, model = _address(who), _model()
+    return int(model.kernel.running_on(address) is not None and model.live(address))
+
+
+def _register(who: Any, name: Any) -> Any:
+    from gdbfpu.state import read_state
+
+    model = _model()
+    task = model.kernel.task(_address(who))
+    raw = read_state(model, task).image.register(name.string()).raw
     if len(raw) == 10:
         return gdb.Value(raw.ljust(16, b"\0"), gdb.lookup_type("long double"))
     if len(raw) <= 8:
         return gdb.Value(int.from_bytes(raw, "little"))
     words = -(-len(raw) // 8)
     return gdb.Value(raw.ljust(8 * words, b"\0"), gdb.lookup_type("unsigned long").array(words - 1))
+
+
+def _address(who: Any) -> int:
+    return int(who) & (1 << 64) - 1

@@ -36,11 +36,12 @@ def load(packages: Path) -> None:
             f"gdbfpu: GDB's Python {version} lacks {' and '.join(missing)}; install with: "
             f"{python} -m pip install --target {packages} {' '.join(missing)}"
         )
-    from gdbfpu.dbg.commands import register
+    from gdbfpu.dbg.declared import register_commands
     from gdbfpu.dbg.functions import register_functions
     from gdbfpu.dbg.printers import register_printers
 
-    register_functions(register())
+    register_commands()
+    register_functions()
     register_printers(_kernel_objfile())
     gdb.events.new_objfile.connect(lambda event: register_printers(event.new_objfile))
 

@@ -8,6 +8,7 @@ or with another kernel.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ from gdbfpu.tables import hit_line
 from gdbfpu.totals import Totals
 from gdbfpu.trace import Options, Tracer
 
-__all__ = ("Session",)
+__all__ = ("Session", "session")
 
 _OFF = "fpu-trace off"
 # Called under jiffies_lock, by one CPU at a time (kernel/time/tick-sched.c, timekeeping.c).
@@ -41,7 +42,7 @@ _MOST_DRAINED = 1000  # hits under way that are taken before probes go, at the m
 
 
 class Session:
-    """What the commands work on. There is one, made when gdbfpu is loaded."""
+    """What the commands work on. There is one, which `session` returns."""
 
     def __init__(self) -> None:
         self.totals = Totals()
@@ -284,6 +285,12 @@ class Session:
             gdb.write("fpu-trace: the kernel is gone; tracing is off\n")
         self._resumed(event)  # what was under way has ended with it
         self._target = self._model = None
+
+
+@functools.cache
+def session() -> Session:
+    """Return the session of this GDB, made when it is first asked for."""
+    return Session()
 
 
 def _hook_detach(command: str) -> None:

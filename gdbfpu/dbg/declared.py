@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands as GDB knows them; invoke() is the boundary to its errors.
+
+What a command does is imported when one first runs, so that loading takes no time to speak of.
+"""
+
+from __future__ import annotations
+
+import gdb
+
+from gdbfpu.audit.options import audit_parser
+from gdbfpu.errors import GdbFpuError
+from gdbfpu.options import (
+    HelpShown,
+    Parser,
+    complete,
+    info_parser,
+    report_parser,
+    state_parser,
+    trace_parser,
+)
+
+__all__ = ("register_commands",)
+
+
+class _Command(gdb.Command):  # type: ignore[misc]
+    """A GDB command whose usage, help and completion come from its parser."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.__doc__ = parser.format_help()
+        self._parser = parser
+        super().__init__(parser.prog, gdb.COMMAND_DATA)
+
+    def invoke(self, argument: str, _from_tty: bool) -> None:
+        """Run the command; every error becomes one line."""
+        self.dont_repeat()
+        try:
+            arguments = self._parser.parse_args(gdb.string_to_argv(argument))
+            from gdbfpu.dbg.commands import run
+
+            run(self._parser.prog, arguments)
+        except HelpShown as shown:
+            gdb.write(f"{shown}\n")
+        except (gdb.GdbError, KeyboardInterrupt):
+            raise
+        except GdbFpuError as error:
+            raise gdb.GdbError(f"{self._parser.prog}: {error}") from error
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise gdb.GdbError(f"{self._parser.prog}: {text}") from error
+
+    def complete(self, text: str, word: str) -> list[str]:
+        """Return what `word`, the end of `text` by GDB's idea of words, can become."""
+        typed = text.split(" ")[-1]
+        return [c[len(typed) - len(word) :] for c in complete(self._parser, text)]
+
+
+def register_commands() -> None:
+    """Create the commands in GDB."""
+    parsers = (trace_parser, report_parser, info_parser, state_parser, audit_parser)
+    for parser in parsers:
+        _Command(parser())
