@@ -13,7 +13,7 @@ from typing import Any, Callable, NoReturn
 
 from gdbfpu.errors import UsageError
 from gdbfpu.probes import CATALOGUE, GROUPS
-from gdbfpu.report import SORTS
+from gdbfpu.sorts import SORTS
 from gdbfpu.xfeatures import COMPONENTS
 
 __all__ = (

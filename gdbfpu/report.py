@@ -12,22 +12,10 @@ from gdbfpu import xfeatures
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Task
+from gdbfpu.sorts import SORTS
 from gdbfpu.totals import TaskTotals, Totals
 
-__all__ = ("SORTS", "Report", "by_use", "collect")
-
-_Key = Callable[[TaskTotals], Any]
-
-SORTS: dict[str, _Key] = {
-    "hits": lambda row: -row.count,
-    "pid": lambda row: row.pid,
-    "name": lambda row: row.comm.lower(),
-    "thread": lambda row: (row.thread is None, row.thread),
-    "cpu": lambda row: row.cpu,
-    "first": lambda row: row.first_ns,
-    "last": lambda row: row.last_ns,
-}
-"""The orders a report can have, by the name that `--sort` takes."""
+__all__ = ("Report", "by_use", "collect")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ ROOT = HERE.parents[1]
 GOLDEN = json.loads((ROOT / "tests/data/linux-4.4.60/hits.json").read_text())
 DEADLINE = 60.0  # seconds for one GDB
 EVIL = r"\x1b[31mX\xff\xfe\x07\x0a\\\x09"  # the name in kernel44.c, made fit for a terminal
+NOTES = (  # for the linker: a kernel's notes, with the build-id
+    "SECTIONS { .notes : { __start_notes = .; KEEP(*(.note.gnu.build-id)) "
+    "__stop_notes = .; } } INSERT AFTER .rodata;"
+)
 
 _FLAGS = ("-g", "-O1", "-fno-omit-frame-pointer", "-no-pie", "-fno-pie", "-fcf-protection=none",
           "-fno-optimize-sibling-calls", "-Wall", "-Wno-unused-function", "-pthread")  # fmt: skip

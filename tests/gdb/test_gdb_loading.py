@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gdb_harness import DEADLINE, ROOT, environment, gdb
+from gdb_harness import DEADLINE, NOTES, ROOT, Compiler, environment, gdb, started
 
 WORKS = "tracing is off; 0 hits of 0 tasks, 0 filtered out"
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -79,9 +79,43 @@ def test_one_missing_dependency(tmp_path: Path) -> None:
     assert re.fullmatch(r"gdbfpu: .* lacks tabulate; install with: .* tabulate", output.parts[1])
 
 
+def test_loading_imports_no_dependency() -> None:
+    """They take longer than all else; each is imported when it is first needed."""
+    loaded = "python import sys; print(sorted({'elftools', 'capstone', 'tabulate', 'pygments'} & "
+    loaded += "set(sys.modules)), 'gdbfpu.options' in sys.modules)"
+    output = gdb("source gdbfpu", "help fpu-trace", loaded, "fpu-trace status")
+    assert output.parts[1].splitlines()[0].startswith("usage: fpu-trace ")
+    assert output.parts[2:4] == ["[] True", WORKS]
+
+
 def test_its_own_folder_is_not_found(tmp_path: Path) -> None:
     """A copy of the file alone, sourced by its path, says what to do."""
     copy = tmp_path / "copy"
     copy.write_bytes((ROOT / "scripts/gdbfpu").read_bytes())
     output = gdb("directory", f"source {copy}", cwd=tmp_path)
     assert output.parts[1] == ("gdbfpu: cannot find its own folder; run `make install` there once")
+
+
+def test_status_tells_of_the_cache(compiler: Compiler, tmp_path: Path) -> None:
+    """One session reads DWARF, the next what that kept; another build-id is another kernel."""
+    script = tmp_path / "notes.ld"
+    script.write_text(NOTES)
+    (tmp_path / "gdbfpu").mkdir()
+    (tmp_path / "gdbfpu/venv").symlink_to(Path(CACHE) / "gdbfpu/venv")
+    cached = {"XDG_CACHE_HOME": str(tmp_path), "GDBFPU_CACHE": ""}
+
+    def status(build_id: str, **env: str) -> str:
+        program = compiler(f"-Wl,-T,{script}", f"-Wl,--build-id=0x{build_id}")
+        commands = (*started(program), "fpu-trace on --quiet", "fpu-trace status", "python import "
+            "sys; print('elftools' in sys.modules)")  # fmt: skip
+        parts = gdb(*commands, env={**cached, **env}, cwd=tmp_path).parts
+        return parts[5].splitlines()[0].partition("; layouts from ")[2] + f", {parts[6]}"
+
+    one, two = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+    assert [status(one), status(one)] == ["DWARF, True", "cache (DWARF), False"]
+    assert status(two) == "DWARF, True"
+    assert status(one, GDBFPU_CACHE="off") == "DWARF, True"
+    kept = tmp_path / "gdbfpu/layouts"
+    assert sorted(path.name for path in kept.iterdir()) == [f"{one}.json", f"{two}.json"]
+    (kept / f"{one}.json").write_bytes((kept / f"{two}.json").read_bytes())
+    assert [status(one), status(one)] == ["DWARF, True", "cache (DWARF), False"]

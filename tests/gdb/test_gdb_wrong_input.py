@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from gdb_harness import GOLDEN, Compiler, gdb, probe_breakpoints, started, trace
+from gdb_harness import GOLDEN, NOTES, Compiler, gdb, probe_breakpoints, started, trace
 
 BAD = {  # what is typed: what the one line has to say
     "fpu-trace": "on|off|status|clear|probes",
@@ -89,10 +89,7 @@ def test_not_running_this_kernel_by_banner(kernel44: Path, compiler: Compiler) -
 
 def test_not_running_this_kernel_by_build_id(compiler: Compiler, tmp_path: Path) -> None:
     script = tmp_path / "notes.ld"
-    script.write_text(
-        "SECTIONS { .notes : { __start_notes = .; KEEP(*(.note.gnu.build-id)) "
-        "__stop_notes = .; } } INSERT AFTER .rodata;"
-    )
+    script.write_text(NOTES)
     ids = ("0123456789abcdef0123456789abcdef01234567", "76543210fedcba9876543210fedcba9876543210")
     one, two = (compiler(f"-Wl,-T,{script}", f"-Wl,--build-id=0x{i}") for i in ids)
     out = tmp_path / "events"

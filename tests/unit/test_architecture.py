@@ -36,7 +36,7 @@ LAZY = {"drgn", "elftools", "pygments", "tabulate"}
 
 BOUNDARIES = {
     "dbg/breakpoints.py": {"_guarded"},
-    "dbg/commands.py": {"invoke"},
+    "dbg/declared.py": {"invoke"},
     "drgntarget.py": {"_opened"},
 }
 """The functions that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)

@@ -12,7 +12,8 @@ from gdbfpu import fpu
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import FpuModel
 from gdbfpu.kernel import Kernel, Task
-from gdbfpu.report import SORTS, collect
+from gdbfpu.report import collect
+from gdbfpu.sorts import SORTS
 from gdbfpu.target import Thread
 from gdbfpu.totals import Totals
 

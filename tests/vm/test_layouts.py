@@ -7,6 +7,7 @@ A kernel that was built without BTF gets the one that pahole makes of its DWARF.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 import gdbfpu
 from gdbfpu import btf, dwarf, elf
+from gdbfpu.cli import main
 from gdbfpu.layout import Layouts
 from qemu.catalogue import load
 from qemu.kernels import Kernel
@@ -98,6 +100,24 @@ def test_equal_to_pahole(data: bytes, layouts: Layouts, name: str, tmp_path: Pat
     }
     assert len(found) == len(layouts.struct(name).members)
     assert found == expected
+
+
+def test_command_is_equal_to_pahole(
+    kernel: Kernel, data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `gdbfpu layout` prints of the file, without GDB."""
+    assert main(["layout", str(kernel.vmlinux), "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["source"] == "DWARF"
+    assert f"Build ID: {shown['build_id']}\n" in run("readelf", "-n", kernel.vmlinux)
+    structs = {struct["name"]: struct["members"] for struct in shown["structs"]}
+    assert set(structs) >= IN_EVERY_KERNEL
+    (tmp_path / "btf").write_bytes(data)
+    for name in sorted(IN_EVERY_KERNEL):
+        expected = members(run("pahole", "-F", "btf", "-C", name, tmp_path / "btf"))
+        found = {m["name"]: (8 * m["offset"] + (m["bit_offset"] or 0), m["size"])
+            for m in structs[name]}  # fmt: skip
+        assert found == expected
 
 
 def test_time(data: bytes) -> None:
