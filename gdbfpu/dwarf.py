@@ -103,16 +103,19 @@ def _units(elf: Elf, anchors: Iterable[int]) -> Iterator[Any]:
 
 
 def _ranges(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield address, bytes and compile unit of what `.debug_aranges` has (DWARF 5, 6.1.2)."""
+    """Yield address, bytes and compile unit of what `.debug_aranges` has (DWARF 5, 6.1.2).
+
+    Sets whose addresses have not 8 bytes are none of the kernel's own.
+    """
     at = 0
     while at + _SET.size <= len(data):
         length, _version, unit, address_size, segment_size = _SET.unpack_from(data, at)
-        if address_size != 8 or segment_size or at + 4 + length > len(data):
-            raise CorruptState("vmlinux has a .debug_aranges that is damaged or of 64-bit DWARF")
-        first = at + _RANGE.size  # the header's bytes, padded
-        at += 4 + length
-        for start, size in _RANGE.iter_unpack(data[first:at]):
-            yield start, size, unit
+        first, at = at + _RANGE.size, at + 4 + length  # the header is padded to a range's size
+        if at > len(data):
+            raise CorruptState("vmlinux has a .debug_aranges that is cut off or of 64-bit DWARF")
+        if (address_size, segment_size) == (8, 0):
+            for start, size in _RANGE.iter_unpack(data[first:at]):
+                yield start, size, unit
 
 
 def _dwarf_info(elf: Elf) -> Any:

@@ -40,6 +40,7 @@ _PROGBITS, _SYMTAB, _NOTES, _NOBITS = 1, 2, 7, 8  # sh_type
 _ALLOC, _IS_COMPRESSED = 1 << 1, 1 << 11  # sh_flags
 _ZLIB = 1  # ch_type
 _NT_GNU_BUILD_ID = 3
+_LONGEST_NAME = 4096  # of a section
 _X86_64 = 62  # e_machine
 _MACHINES = {3: "EM_386", 40: "EM_ARM", 183: "EM_AARCH64", 243: "EM_RISCV"}
 _DAMAGE = (LookupError, MemoryError, OverflowError, ValueError, struct.error, zlib.error)
@@ -108,7 +109,7 @@ class Elf:
             yield Section(self._text(texts + name), kind, flags, start, offset, size, link)
 
     def _text(self, at: int) -> str:
-        end = self._map.find(b"\0", at)
+        end = self._map.find(b"\0", at, at + _LONGEST_NAME)
         if end < 0:
             raise ValueError(f"it has no name at {at}")
         return self._map[at:end].decode("utf-8", "replace")
@@ -157,7 +158,8 @@ class Elf:
         names = tuple(names)
         places = dict(self._places(names, self.sections[table.link]))
         data, found = self.contents(table), dict[str, int]()
-        for i, place in enumerate(memoryview(data).cast("I")[:: _SYMBOL.size // 4]):
+        whole = memoryview(data)[: len(data) // _SYMBOL.size * _SYMBOL.size]
+        for i, place in enumerate(whole.cast("I")[:: _SYMBOL.size // 4]):
             if place in places:
                 _, _, _, section, address, _ = _SYMBOL.unpack_from(data, _SYMBOL.size * i)
                 if section:
@@ -208,7 +210,7 @@ def _decompressed(data: bytes) -> bytes:
     kind, _, size, _ = _COMPRESSED.unpack_from(data)
     if kind != _ZLIB:
         raise ValueError(f"a section is compressed in way {kind}, which is not zlib")
-    found = zlib.decompressobj().decompress(data[_COMPRESSED.size :], size)
+    found = zlib.decompressobj().decompress(data[_COMPRESSED.size :], size or 1)
     if len(found) != size:
         raise ValueError("a compressed section is cut off")
     return found

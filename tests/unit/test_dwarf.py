@@ -248,6 +248,42 @@ def test_file_without_aranges(binaries, symbols, tmp_path):
         dwarf.read_layouts(tmp_path / "bare", ["outer"], [symbols[4]["anchor"]])
 
 
+def aranges(binary, path, change):
+    """Return a copy of `binary` at `path` whose .debug_aranges is what `change` makes of it."""
+    part = path.with_suffix(".aranges")
+    run("objcopy", "--dump-section", f".debug_aranges={part}", binary, path)
+    part.write_bytes(change(part.read_bytes()))
+    run("objcopy", "--update-section", f".debug_aranges={part}", binary, path)
+    return path
+
+
+def a_set(address_size, tuples, length=None):
+    """A set of ranges (DWARF 5, 6.1.2) of the compile unit at 0x7fffff, which there is not."""
+    body = b"\2\0" + 0x7FFFFF.to_bytes(4, "little") + bytes((address_size, 0))
+    body += bytes(-(len(body) + 4) % (2 * address_size)) + tuples
+    return (len(body) if length is None else length).to_bytes(4, "little") + body
+
+
+def test_ranges_of_other_addresses_are_left_out(binaries, symbols, tmp_path):
+    """As code for 32 bits in a kernel could have them."""
+    anchor = symbols[4]["anchor"]
+    other = a_set(4, anchor.to_bytes(4, "little") + b"\xff\0\0\0" + bytes(8))
+    file = aranges(binaries[4], tmp_path / "mixed", lambda data: other + data)
+    assert "outer" in dwarf.read_layouts(file, ["outer"], [anchor])
+    own = a_set(8, anchor.to_bytes(8, "little") + b"\xff" + bytes(7 + 16))
+    file = aranges(binaries[4], tmp_path / "wrong", lambda data: data + own)
+    with pytest.raises(CorruptState):  # the address does lead to that unit
+        dwarf.read_layouts(file, ["outer"], [anchor])
+
+
+@pytest.mark.parametrize("length", [0xFFFFFFFF, 0x1000])
+def test_ranges_that_are_cut_off(binaries, symbols, tmp_path, length):
+    odd = a_set(8, bytes(16), length)
+    file = aranges(binaries[4], tmp_path / "cut", lambda data: data + odd)
+    with pytest.raises(CorruptState, match="debug_aranges that is cut off"):
+        dwarf.read_layouts(file, ["outer"], [symbols[4]["anchor"]])
+
+
 def test_member_at_a_computed_place_is_not_guessed(binaries, symbols, tmp_path):
     """DWARF 2 may say a place by any expression; only a constant one is an offset."""
     data = binaries[2].read_bytes()

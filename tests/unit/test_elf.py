@@ -102,6 +102,34 @@ def test_symbols_that_are_not_defined(file, tmp_path):
     assert elf.symbol_addresses(tmp_path / "stripped", ("main",)) == {}
 
 
+def section_header(file, number, field, value):
+    """Change a field of section header `number`, given by its offset in Elf64_Shdr."""
+    data = bytearray(file.read_bytes())
+    at = int.from_bytes(data[40:48], "little") + 64 * number + field  # e_shoff
+    data[at : at + len(value)] = value
+    file.write_bytes(data)
+
+
+def test_hostile_section_headers(file, tmp_path, nm):
+    shown = re.search(r"\[ *(\d+)\] \.symtab", run("readelf", "-SW", file))
+    symtab, copy = int(shown[1]), tmp_path / "hostile"
+    for field, value, outcome in (
+        (32, (25).to_bytes(8, "little"), {}),  # sh_size: the first symbol and a byte
+        (32, (1 << 63).to_bytes(8, "little"), CorruptState),
+        (24, (1 << 62).to_bytes(8, "little"), CorruptState),  # sh_offset
+        (40, (9999).to_bytes(4, "little"), CorruptState),  # sh_link, to the names
+        (0, (1 << 31).to_bytes(4, "little"), CorruptState),  # sh_name
+    ):
+        copy.write_bytes(file.read_bytes())
+        assert elf.symbol_addresses(copy, ["main"]) == {"main": nm["main"]}
+        section_header(copy, symtab, field, value)
+        if outcome == {}:
+            assert elf.symbol_addresses(copy, ["main"]) == {}
+        else:
+            with pytest.raises(outcome, match="hostile is damaged"):
+                elf.symbol_addresses(copy, ["main"])
+
+
 def test_streams_are_the_sections(file, tmp_path):
     """As objcopy takes them out, wherever in a page they begin; read again after the file."""
     run("objcopy", "--compress-debug-sections=zlib-gabi", file, tmp_path / "compressed")
