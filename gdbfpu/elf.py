@@ -122,7 +122,7 @@ class Elf:
         """Return the bytes of `section`, decompressed."""
         data = self._map[section.offset : section.offset + section.size]
         if not section.present or len(data) != section.size:
-            raise ValueError(f"{section.name} is not in it")
+            raise ValueError(f"section {section.name!r} is not in it")
         return _decompressed(data) if section.flags & _IS_COMPRESSED else data
 
     def stream(self, section: Section) -> BinaryIO:
