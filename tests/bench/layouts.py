@@ -34,7 +34,7 @@ import os, resource, sys, time
 null = os.open(os.devnull, os.O_RDWR)
 begun = time.perf_counter()
 child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ,
-    file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)])
+    file_actions=[(os.POSIX_SPAWN_DUP2, null, stream) for stream in range(3)])
 status = os.waitpid(child, 0)[1]
 seconds = time.perf_counter() - begun
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
