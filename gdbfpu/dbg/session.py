@@ -23,6 +23,7 @@ from gdbfpu.audit.record import returned_lines
 from gdbfpu.audit.watch import Returned
 from gdbfpu.dbg.breakpoints import Point, plant
 from gdbfpu.dbg.progress import Progress
+from gdbfpu.dbg.settling import OFF, hook_detach, run_to_tick
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.events import EventWriter
@@ -35,9 +36,6 @@ from gdbfpu.trace import Options, Tracer
 
 __all__ = ("Session", "session")
 
-_OFF = "fpu-trace off"
-# Called under jiffies_lock, by one CPU at a time (kernel/time/tick-sched.c, timekeeping.c).
-_TICK = ("calc_global_load", "do_timer")
 _MOST_DRAINED = 1000  # hits under way that are taken before probes go, at the most
 
 
@@ -142,7 +140,7 @@ class Session:
         gdb.events.stop.connect(self._stopped)
         self._pagination = bool(gdb.parameter("pagination"))
         gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
-        _hook_detach(_OFF)
+        hook_detach(OFF)
         return tuple(point.describe() for point in self.breakpoints)
 
     def _header(self, model: FpuModel) -> dict[str, Any]:
@@ -166,7 +164,8 @@ class Session:
             self._drain(self._model)
         was_on = self._remove()
         if self._unsettled and self._target is not None:
-            self._settle(self._target)
+            run_to_tick(self._target)
+            self._resumed(None)
         return was_on
 
     def _remove(self) -> bool:
@@ -181,7 +180,7 @@ class Session:
             gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
             self._unsettled = self._target is not None and self._target.stub == "kgdb"
             if not self._unsettled:
-                _hook_detach("")
+                hook_detach("")
         if self.tracer is not None:
             self.tracer.close()
         return was_on
@@ -200,28 +199,11 @@ class Session:
                 gdb.execute("continue", False, True)
         self._draining = False
 
-    def _settle(self, target: GdbTarget) -> None:
-        """Let the kernel run, without probes, to its next tick.
-
-        A CPU may be on its way into KGDB with a probe's trap, which no variable tells yet. When
-        the debugger detaches, KGDB forgets which breakpoints it took out, and would keep that
-        CPU for a debugger that is gone. Until then it lets it go on.
-        """
-        places = (target.symbol_address(name) for name in _TICK)
-        address = next((place for place in places if place is not None), None)
-        with contextlib.suppress(gdb.error):  # the kernel is gone
-            if address is not None:
-                tick = gdb.Breakpoint(f"*{address:#x}", internal=True)
-                tick.silent = True
-                gdb.execute("continue", False, True)
-                tick.delete()
-        self._resumed(None)
-
     def _resumed(self, _event: Any) -> None:
         """Note that the kernel runs on; without probes, nothing is under way soon after."""
         if self._unsettled and not self.breakpoints:
             self._unsettled = False
-            _hook_detach("")
+            hook_detach("")
 
     def clear(self) -> None:
         """Forget all totals; a trace that is on goes on from nothing."""
@@ -291,13 +273,3 @@ class Session:
 def session() -> Session:
     """Return the session of this GDB, made when it is first asked for."""
     return Session()
-
-
-def _hook_detach(command: str) -> None:
-    """Have GDB run `command` before it detaches, unless the person has a hook there already."""
-    body = ""
-    with contextlib.suppress(gdb.error):  # there is no hook
-        shown = gdb.execute("show user hook-detach", False, True)
-        body = "".join(line.strip() for line in shown.splitlines()[1:])
-    if body in ("", _OFF):
-        gdb.execute(f"define hook-detach\n{command}\nend")
