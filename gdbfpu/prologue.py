@@ -105,28 +105,49 @@ def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | No
     return min(places, key=lambda r: r.writes + r.loads, default=None)
 
 
-def exits(code: bytes, address: int, thunk: int | None, spare: int) -> tuple[Resume, ...]:
-    """Return the places where the function whose `code` stands at `address` returns.
+def exits(
+    code_of: Callable[[int], bytes], address: int, thunk: int | None, spare: int, depth: int = 2
+) -> tuple[Resume, ...]:
+    """Return the places where the function that begins at `address` returns.
 
-    `code` is the whole function as memory holds it now, `thunk` the address of
+    `code_of` gives a whole function's code as memory holds it now, `thunk` is the address of
     __x86_return_thunk, to which kernels jump in place of a RET (None where there is none). The
     caller's registers and the return value are in place there. A RET is left by way of the one
     at `spare`, which does the same: KGDB does not let a debugger write the stack pointer
-    (dbg_set_reg() in arch/x86/kernel/kgdb.c). Empty unless every way out is one of these: a
-    call that leaves by another would not be seen to return.
+    (dbg_set_reg() in arch/x86/kernel/kgdb.c). A function that leaves by a jump to another one
+    returns where that does, if it does not call it, too; `depth` such jumps are followed. Empty
+    unless every way out is one of these: a call that leaves by another would not be seen.
     """
-    found = []
-    for instruction in _disassembled(code, address):
+    code = code_of(address)
+    instructions = list(_disassembled(code, address))
+    called = {_target(i) for i in instructions if i.group(x86.X86_GRP_CALL)}
+    found: list[Resume] = []
+    for instruction in instructions:
         if _is_ret(instruction):
             found.append(Resume(instruction.address, spare, "ret"))
         elif instruction.group(x86.X86_GRP_RET):
             return ()
         elif instruction.group(x86.X86_GRP_JUMP) and not _stays(instruction, address, len(code)):
-            effect = _effect_of(instruction)
-            if effect is None or effect.next_pc != thunk:
+            more = _tail(instruction, thunk)
+            target = _target(instruction)
+            if not more and depth and target is not None and target not in called:
+                more = exits(code_of, target, thunk, spare, depth - 1)
+            if not more:
                 return ()
-            found.append(effect)
-    return tuple(found)
+            found += more
+    return tuple(dict.fromkeys(found))
+
+
+def _tail(instruction: Any, thunk: int | None) -> tuple[Resume, ...]:
+    """Return the place of a jump to `thunk`, which is a return; nothing for another one."""
+    effect = _effect_of(instruction)
+    return (effect,) if effect is not None and effect.next_pc == thunk else ()
+
+
+def _target(instruction: Any) -> int | None:
+    """Return where a direct jump or call leads, None for one through a register or memory."""
+    operand = instruction.operands[0]
+    return operand.imm & _U64 if operand.type == x86.X86_OP_IMM else None
 
 
 def find_ret(code: bytes, address: int, taken: Iterable[range] = ()) -> int | None:
@@ -147,8 +168,8 @@ def _disassembled(code: bytes, address: int) -> Iterator[Any]:
 
 def _stays(instruction: Any, start: int, size: int) -> bool:
     """Return whether a jump leads into the function that it stands in; not known of a table's."""
-    operand = instruction.operands[0]
-    return bool(operand.type == x86.X86_OP_IMM and start <= operand.imm & _U64 < start + size)
+    target = _target(instruction)
+    return target is not None and start <= target < start + size
 
 
 def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator[Resume]:

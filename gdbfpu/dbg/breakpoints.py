@@ -142,19 +142,25 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
 
 
 class ProbeBreakpoint(Point):
-    """A breakpoint on the function of `probe`, which begins at `entry`; `audited`: for the audit.
+    """A breakpoint on the function of `probe`, which begins at `entry`.
 
-    It stands where the kernel can be resumed without a step, if there is such a place.
+    It stands where the kernel can be resumed without a step, if there is such a place. `audited`
+    tells whether its calls are watched for the audit, None that nobody asked for that.
     """
 
     def __init__(
-        self, target: GdbTarget, probe: Probe, entry: int, host: Host, audited: bool = False
+        self, target: GdbTarget, probe: Probe, entry: int, host: Host, audited: bool | None
     ) -> None:
         from gdbfpu.prologue import choose  # it needs capstone, which takes longer than all else
 
         self._audited = audited
         resume = choose(target.function_code(entry), entry, probe.registers)
         super().__init__(target, probe, resume.address if resume else entry, resume, host)
+
+    def describe(self) -> str:
+        """Return a line about the point, and that its calls are not audited though they should."""
+        unseen = "; not audited, since not all of its returns can be seen"
+        return super().describe() + (unseen if self._audited is False else "")
 
     def _steps(self) -> tuple[Callable[[], bool], ...]:
         return (self._record, self._enter) if self._audited else (self._record,)
@@ -188,17 +194,14 @@ def plant(
 
     With `audit`, points where the function returns come before the one where it begins, so that
     no call is seen to begin whose return is not; a function of which not every return can be
-    seen is not audited, and `host` is told.
+    seen is not audited.
     """
-    watched = [(probe, entry) for probe, entry in chosen if audit and job_of(probe)]
-    returns = _returns(target, [entry for probe, entry in watched if job_of(probe) != "fault"])
+    watched = {entry: job_of(probe) for probe, entry in chosen if audit and job_of(probe)}
+    returns = _returns(target, [entry for entry, job in watched.items() if job != "fault"])
     for probe, entry in chosen:
-        audited = (probe, entry) in watched
-        if audited and returns.get(entry) == ():
-            host.failed(f"{probe.function} is not audited: not all of its returns can be seen")
-            audited = False
         for resume in returns.get(entry, ()):
             yield ReturnBreakpoint(target, probe, resume, host)
+        audited = returns.get(entry) != () if entry in watched else None
         yield ProbeBreakpoint(target, probe, entry, host, audited)
 
 
@@ -219,4 +222,4 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
         spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
     if spare is None:
         return dict.fromkeys(entries, ())
-    return {entry: exits(code, entry, thunk, spare) for entry, code in codes.items()}
+    return {entry: exits(target.function_code, entry, thunk, spare) for entry in codes}
