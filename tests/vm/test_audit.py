@@ -198,7 +198,7 @@ for function, address, instruction in points:
     ends = instruction in ("ret", "jmp")
     if function == "copy_fpstate_to_sigframe":
         (Exit if ends else Entry)("*" + address)
-    elif not ends:
+    elif function == "fpstate_sanitize_xstate" and not ends:
         Sanitize("*" + address)
 end
 """
