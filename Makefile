@@ -3,7 +3,7 @@
 
 CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)/gdbfpu
 # Python without its suffix, which ruff does not find by itself.
-SCRIPTS := scripts/setup scripts/install
+SCRIPTS := scripts/setup scripts/install scripts/draw-leak
 PY := $(CACHE)/venv/bin/python
 # Empty: qemu/choice.py chooses, and says in one line what and why.
 export KERNEL ?=

@@ -167,7 +167,7 @@ CATALOGUE: tuple[Probe, ...] = (
         "fault",
         "resets a state that the CPU refuses to load",
         ("fpu_reset_from_exception_fixup", "current", 0, "5.16", ""),
-        ("ex_handler_fprestore", "current", 4, "4.9", "5.15"),
+        ("ex_handler_fprestore", "current", 4, "4.14", "5.15"),
     ),
 )
 

@@ -85,7 +85,7 @@ def _physical(kernel: Kernel, base: int, table: int, address: int) -> int:
     for level in range(_levels(kernel) - 1, -1, -1):
         shift = 12 + _TABLE_BITS * level
         index = address >> shift & (1 << _TABLE_BITS) - 1
-        entry = read_u64(kernel.target, table + 8 * index)
+        entry = read_u64(kernel.target, table + 8 * index) & ~_encrypted(kernel)
         if not entry & _PRESENT:
             raise MemoryFault(address, 1)
         if level == 0 or (entry & _LARGE and level < 3):
@@ -93,6 +93,12 @@ def _physical(kernel: Kernel, base: int, table: int, address: int) -> int:
             return (entry & _FRAME & ~inside) + (address & inside)
         table = base + (entry & _FRAME)
     raise MemoryFault(address, 1)
+
+
+def _encrypted(kernel: Kernel) -> int:
+    """Return the bit that marks encrypted pages (AMD's SME and SEV): sme_me_mask, 0 for none."""
+    address = kernel.target.symbol_address("sme_me_mask")
+    return read_u64(kernel.target, address) if address is not None else 0
 
 
 def _levels(kernel: Kernel) -> int:

@@ -57,8 +57,16 @@ def run_frame_audit(
         _must_be_laboratory(arguments)
         writes = frame_writes(arguments.inject, address, frame_bytes(model, task, address))
     with planted(target, writes):
-        view = FrameView(task, address, frame_bytes(model, task, address))
-        return audit_frame(Ground(model), view)
+        ground = Ground(model)
+        fields = ground.view(task).fields
+        view = FrameView(
+            task=task,
+            address=address,
+            image=frame_bytes(model, task, address),
+            size=fields.get("fpstate.user_size", 0),
+            mask=fields.get("fpstate.user_xfeatures", 0),
+        )
+        return audit_frame(ground, view)
 
 
 def _must_be_laboratory(arguments: argparse.Namespace) -> None:

@@ -126,18 +126,25 @@ def xfd1(ground: Ground, cpu: CpuView) -> Iterator[Result]:
 def xfd3(ground: Ground, view: TaskView) -> Iterator[Result]:
     """Yield a finding for a component in use that IA32_XFD disables: loading it is #NM.
 
-    Fixed for KVM guests by b45f72177594 (6.19).
+    Of a KVM guest's state, too, where that is in place: there it is fixed by b45f72177594 (6.19).
     """
     header, xfd = view.header, view.fields.get("fpstate.xfd", 0)
     armed = in_use(header) & xfd if header is not None else 0
     if armed:
-        yield _finding(
-            view,
-            "XFD3",
-            view.at + HEADER_OFFSET,
-            f"xfeatures has {describe(armed)}, which fpstate.xfd disables",
-            "XRSTORS raises #NM in the kernel",
-        )
+        yield _xfd3(view, view.at, f"xfeatures has {describe(armed)}, which fpstate.xfd disables")
+    if ground.model.holds_guest(view.fpu):
+        kernel, pointer = ground.model.kernel, ground.model.state
+        start = read_u64(kernel.target, view.fpu + pointer.offset)
+        at = start + ground.model.regs_offset
+        xfd = ground.integer(start, "fpstate", "xfd") or 0
+        armed = read_u64(kernel.target, at + HEADER_OFFSET) & xfd
+        if armed:
+            read = f"its guest's xfeatures has {describe(armed)}, which the guest's xfd disables"
+            yield _xfd3(view, at, read)
+
+
+def _xfd3(view: TaskView, at: int, read: str) -> Finding:
+    return _finding(view, "XFD3", at + HEADER_OFFSET, read, "XRSTORS raises #NM in the kernel")
 
 
 def guest(ground: Ground, view: TaskView) -> Iterator[Result]:
@@ -168,9 +175,10 @@ def guest(ground: Ground, view: TaskView) -> Iterator[Result]:
 
 
 def ssp(ground: Ground, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for shadow stack state of a task that has no shadow stack: CVE-2025-21632.
+    """Yield a finding for shadow stack state of a task that has no shadow stack.
 
-    Fixed by a9d9c33132d4 (6.13); the stack pointer is a user address.
+    Its stack pointer is a user address. ssp_get() had trouble with the opposite, a task with
+    neither (CVE-2025-21632, fixed by a9d9c33132d4, 6.13).
     """
     header = view.header
     span = next((s for s in ground.spans(view.image) if s.number == _CET_U), None)
@@ -179,6 +187,8 @@ def ssp(ground: Ground, view: TaskView) -> Iterator[Result]:
         return
     place = span.offset + _PL3_SSP
     pointer = int.from_bytes(view.image[place : place + 8], "little")
+    if not any(view.image[span.offset : span.end]):
+        return
     if not features & _SHSTK:
         yield _finding(
             view,
@@ -202,12 +212,13 @@ def ssp(ground: Ground, view: TaskView) -> Iterator[Result]:
 def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
     """Yield a finding for PKRU in its initial state, 0, where kernels load init_pkru instead.
 
-    5.2 to 5.12 did so while the header's bit was clear: fixed by 510b80a6a0f1 (5.13, and in
-    stable trees), which memory does not show. Since 5.14 `thread.pkru` has it.
+    Those of 5.2 to 5.12 that know of protection keys did so while the header's bit was clear:
+    fixed by 510b80a6a0f1 (5.13, and in stable trees), which memory does not show. Since 5.14
+    `thread.pkru` has it.
     """
     header = view.header
     gone = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
-    if header is None or gone or ground.model.live_flag or not ground.mask >> _PKRU & 1:
+    if header is None or gone or ground.model.live_flag or not ground.has("init_pkru_value"):
         return
     if in_use(header) and not in_use(header) >> _PKRU & 1:
         yield Finding(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
 from gdbfpu.audit.ground import SUPERVISOR, Ground
+from gdbfpu.audit.legacy import leaves_pointers
 from gdbfpu.formats import Tables
 from gdbfpu.fxsave import FXSAVE_PLACES
 from gdbfpu.kernel import Task
@@ -22,6 +23,7 @@ from gdbfpu.xsave import Span, in_use, parse_header, residue, significant, stand
 __all__ = ("FrameView", "frame", "frame32", "framediff", "framepast", "framestale")
 
 _NOT_ITS = "the handler, and sigreturn, see a state that was not the task's"
+_PKRU = 9
 _SW = 464  # where struct _fpx_sw_bytes begins in the FXSAVE image
 
 
@@ -32,7 +34,9 @@ class FrameView:
     `address` is where the frame begins, `image` its bytes up to FP_XSTATE_MAGIC2 (empty: not
     read, for the reason `unread`). `before` is the task's register image in memory at entry,
     empty where a CPU held the registers, of which `registers` are then those that the stub
-    shows. `past` are the bytes behind the frame at entry and at return.
+    shows. `past` are the bytes behind the frame at entry and at return, empty where they are not
+    known. `size` (bytes) and `mask` (u64) are what an image of this task has for user space,
+    0 for what the kernel has by default.
     """
 
     task: Task
@@ -42,6 +46,8 @@ class FrameView:
     before: bytes = b""
     registers: Mapping[str, bytes] | None = None
     past: tuple[bytes, bytes] = (b"", b"")
+    size: int = 0
+    mask: int = 0
 
     @property
     def frame(self) -> Frame:
@@ -78,9 +84,9 @@ def frame(ground: Ground, view: FrameView) -> Iterator[Result]:
     if not view.image:
         yield Undecided("FRAME", name_of(view.task), f"not read: {view.unread}")
         return
-    told, xstate = view.frame, ground.model.xstate
+    told, size, mask = view.frame, _size(ground, view), _mask(ground, view)
     if not told.extended:
-        if ground.model.format != "fxsave" and not (told.ia32 and _fsave_only(ground)):
+        if ground.model.format != "fxsave" and not told.ia32:  # FRAME32 tells of those
             yield _finding(
                 view,
                 "FRAME",
@@ -92,30 +98,34 @@ def frame(ground: Ground, view: FrameView) -> Iterator[Result]:
     why = "sigreturn goes by it: the state is lost, or read from behind the frame"
     for defect in frame_defects(told, len(view.image)):
         yield _finding(view, "FRAME", told.base + _SW, defect, why)
-    if told.xstate_size != xstate.user_size:
+    if told.xstate_size != size:
         yield _finding(
             view,
             "FRAME",
             told.base + _SW + 16,
-            f"xstate_size is {told.xstate_size}, the kernel's user images have {xstate.user_size}",
+            f"xstate_size is {told.xstate_size}, the task's user images have {size}",
             why,
         )
-    if told.xfeatures != xstate.user_mask:
+    if told.xfeatures != mask:
         yield _finding(
             view,
             "FRAME",
             told.base + _SW + 8,
-            f"sw_reserved.xfeatures is {told.xfeatures:#x}, the kernel's are {xstate.user_mask:#x}",
+            f"sw_reserved.xfeatures is {told.xfeatures:#x}, the task's are {mask:#x}",
             why,
         )
     yield from _header(ground, view)
 
 
+def _size(ground: Ground, view: FrameView) -> int:
+    return view.size or ground.model.xstate.user_size
+
+
+def _mask(ground: Ground, view: FrameView) -> int:
+    return view.mask or ground.model.xstate.user_mask
+
+
 _LOST = "sigreturn takes the frame for one without extended state: AVX and all above is lost"
-
-
-def _fsave_only(ground: Ground) -> bool:
-    return ground.has("fx_sw_reserved_ia32")  # told by the rule FRAME32
 
 
 def _header(ground: Ground, view: FrameView) -> Iterator[Result]:
@@ -129,7 +139,7 @@ def _header(ground: Ground, view: FrameView) -> Iterator[Result]:
             f"{'not ' if any(header.reserved) else ''}zero",
             "sigreturn loads it: XRSTOR faults (#GP), CVE-2017-15537",
         )
-    foreign = header.xfeatures & ~ground.model.xstate.user_mask
+    foreign = header.xfeatures & ~_mask(ground, view)
     if foreign:
         rule = "SUPV" if foreign & SUPERVISOR else "FRAME"
         yield _finding(
@@ -181,14 +191,15 @@ def framestale(ground: Ground, view: FrameView) -> Iterator[Result]:
 def _spans(ground: Ground, view: FrameView) -> tuple[Span, ...]:
     """Return where components lie in the frame: always in the standard format."""
     tables: Tables = ground.model.xstate.tables
-    mask = ground.model.xstate.user_mask | 3
-    spans = standard_spans(mask, tables.offsets, tables.sizes)
+    spans = standard_spans(_mask(ground, view) | 3, tables.offsets, tables.sizes)
     return tuple(span for span in spans if span.end <= len(view.xsave))
 
 
 def framepast(_ground: Ground, view: FrameView) -> Iterator[Result]:
     """Yield a finding for bytes behind the frame that the kernel changed."""
     before, after = view.past
+    if not before:
+        yield Undecided("FRAMEPAST", name_of(view.task), "what is behind the frame is not known")
     changed = [i for i, (a, b) in enumerate(zip(before, after)) if a != b]
     if changed:
         end = len(view.image)
@@ -208,7 +219,7 @@ def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
     """
     if not view.image:
         return
-    if view.before and not parse_header(view.before.ljust(576, b"\0")).compacted:
+    if view.before:
         yield from _against_memory(ground, view)
     elif view.registers:
         yield from _against_registers(view)
@@ -222,12 +233,29 @@ def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
 
 def _against_memory(ground: Ground, view: FrameView) -> Iterator[Result]:
     used = in_use(parse_header(view.before.ljust(576, b"\0")))
+    places = {span.number: span for span in ground.spans(view.before)}
     for span in _spans(ground, view):
-        same = significant(view.xsave, span) == significant(view.before, span)
-        if used >> span.number & 1 and not same:
+        there = places.get(span.number)
+        if there is None or not used >> span.number & 1 or _moved(ground, span):
+            continue
+        if _loaded(ground, view.xsave, span) != _loaded(ground, view.before, there):
             name = component_name(span.number)
             read = f"{name} is not what the task's memory had at entry"
             yield _finding(view, "FRAMEDIFF", view.frame.base + span.offset, read, _NOT_ITS, name)
+
+
+def _moved(ground: Ground, span: Span) -> bool:
+    """Return whether `thread.pkru` has the component, and not memory's image (5.14 on)."""
+    layouts = ground.model.kernel.layouts
+    return span.number == _PKRU and layouts.find("task_struct", "thread.pkru") is not None
+
+
+def _loaded(ground: Ground, image: bytes, span: Span) -> bytes | None:
+    """Return what a save of just loaded registers writes of a component."""
+    data = significant(image, span)
+    if data is None or span.number or not leaves_pointers(ground):
+        return data
+    return data[:5] + data[23:]  # without FOP, FIP and FDP
 
 
 def _against_registers(view: FrameView) -> Iterator[Result]:

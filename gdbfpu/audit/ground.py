@@ -74,11 +74,13 @@ class CpuView:
 class Ground:
     """One stopped kernel under audit; what is read of it is read once.
 
-    With `gaps`, the bytes between components are read too.
+    With `gaps`, the bytes between components are read too; without `walk`, other tasks are not
+    looked at, as at a hit, where the kernel waits.
     """
 
     model: FpuModel
     gaps: bool = False
+    walk: bool = True
     _views: dict[int, TaskView] = field(default_factory=dict)
     _running: dict[int, list[int]] = field(default_factory=dict)
 
@@ -123,7 +125,7 @@ class Ground:
     def others(self, view: TaskView) -> Iterator[TaskView]:
         """Yield every task but that of `view`, as far as they can be read."""
         try:
-            for task in self.tasks():
+            for task in self.tasks() if self.walk else ():
                 if task.address != view.task.address:
                     yield self.view(task)
         except (CorruptState, MemoryFault):

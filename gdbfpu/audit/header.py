@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from gdbfpu.audit.finding import Finding, Result
 from gdbfpu.audit.ground import SUPERVISOR, Ground, TaskView
 from gdbfpu.xfeatures import describe
-from gdbfpu.xsave import COMPACTED, HEADER_OFFSET, in_use
+from gdbfpu.xsave import COMPACTED, EXTENDED_OFFSET, HEADER_OFFSET, in_use
 
 __all__ = ("sanoff", "size", "supv", "xcomp", "xcomp2")
 
 _XCOMP_OFFSET = HEADER_OFFSET + 8
 _RESERVED_OFFSET = HEADER_OFFSET + 16
+_BEHIND = "XRSTOR reads, and XSAVE writes, behind the area"
 _FAULT = "XRSTOR faults (#GP) on it, and the CPU goes on with the registers of the task before"
 
 
@@ -106,6 +107,16 @@ def size(ground: Ground, view: TaskView) -> Iterator[Result]:
     """Yield a finding for a component in use that ends behind the area."""
     header = view.header
     if header is None:
+        if view.image and ground.model.format != "fxsave":
+            yield _finding(
+                view,
+                "SIZE",
+                0,
+                f"the area has {len(view.image)} bytes, and its header ends at byte "
+                f"{EXTENDED_OFFSET}",
+                _BEHIND,
+                b"",
+            )
         return
     for span in ground.model.spans(view.image):
         if in_use(header) >> span.number & 1 and span.end > len(view.image):
@@ -115,7 +126,7 @@ def size(ground: Ground, view: TaskView) -> Iterator[Result]:
                 HEADER_OFFSET,
                 f"{describe(1 << span.number)} is in use and ends at byte {span.end}, "
                 f"the area at {len(view.image)}",
-                "XRSTOR reads, and XSAVE writes, behind the area",
+                _BEHIND,
                 view.image[512:520],
             )
 

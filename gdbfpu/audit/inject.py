@@ -47,6 +47,8 @@ def writes_for(ground: Ground, rule: str, view: TaskView) -> tuple[Write, ...]:
     its defect.
     """
     make = WRITES.get(rule)
+    if make is None and rule in FRAME_WRITES:
+        raise UsageError(f"{rule} is found in a signal frame: say --sigframe ADDRESS, too")
     if make is None:
         raise UsageError(f"nothing can be planted for {rule!r}; there are: {', '.join(WRITES)}")
     if not view.image:
@@ -60,6 +62,8 @@ def frame_writes(rule: str, address: int, image: bytes) -> tuple[Write, ...]:
     if make is None:
         raise UsageError(f"{rule!r} is not found in a frame; {', '.join(FRAME_WRITES)} are")
     frame = parse_frame(image)
+    if rule == "FRAME32" and not frame.ia32:
+        raise _refuse("it is the frame of a 64-bit task")
     place, data = make(image, frame.base, frame.xstate_size)
     return (Write(address + place, data),)
 
@@ -230,8 +234,9 @@ def _guest(ground: Ground, view: TaskView) -> list[Write]:
 
 
 def _pkru0(ground: Ground, view: TaskView) -> list[Write]:
-    if ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None:
-        raise _refuse("PKRU is in thread.pkru")
+    moved = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
+    if moved or not ground.has("init_pkru_value"):
+        raise _refuse("PKRU is in thread.pkru, or the kernel knows nothing of protection keys")
     span = _span(ground, view, 9)
     return [_header(view, _xfeatures(view) & ~(1 << 9)), Write(view.at + span.offset, bytes(4))]
 

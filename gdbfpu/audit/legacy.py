@@ -11,9 +11,9 @@ from gdbfpu.fxsave import CONTROL_SIZE
 from gdbfpu.target import read_u32
 from gdbfpu.xsave import residue
 
-__all__ = ("amdfip", "initbuf", "mxcsr")
+__all__ = ("amdfip", "initbuf", "leaves_pointers", "mxcsr")
 
-_MXCSR = 24
+_MXCSR, _PKRU = 24, 9
 _FSW_ES = 1 << 7  # an x87 exception is pending
 _POINTERS = (("fip", 8), ("fdp", 16))  # FXSAVE64's places, eight bytes each
 _AMD, _HYGON = 2, 9  # X86_VENDOR_*, arch/x86/include/asm/processor.h; macros
@@ -48,7 +48,7 @@ def amdfip(ground: Ground, view: TaskView) -> Iterator[Result]:
     AMD CPUs without XSAVEERPTR save and load FOP, FIP and FDP only while an exception is
     pending: CVE-2006-1056, CVE-2013-2076. A user address there may be the task's own.
     """
-    if len(view.image) < CONTROL_SIZE or not _leaves_pointers(ground):
+    if len(view.image) < CONTROL_SIZE or not leaves_pointers(ground):
         return
     fsw = int.from_bytes(view.image[2:4], "little")
     for name, place in _POINTERS:
@@ -56,19 +56,19 @@ def amdfip(ground: Ground, view: TaskView) -> Iterator[Result]:
         if value >> 63 and not fsw & _FSW_ES:
             yield Finding(
                 rule="AMDFIP",
-                severity="error",
+                severity="warning",
                 about=view.task,
                 component="x87",
                 read=f"{name} is {value:#x}, and no x87 exception is pending",
                 address=view.at + place,
-                why="this CPU saves the x87 pointers only with an exception pending: they are "
-                "what another owner of the registers left, and every export copies them",
+                why="this CPU saves the x87 pointers only with an exception pending: no save of "
+                "this task's wrote them, and every export copies them",
                 evidence=view.image[place : place + 8],
             )
 
 
-def _leaves_pointers(ground: Ground) -> bool:
-    """Return whether the CPUs are AMD's without XSAVEERPTR."""
+def leaves_pointers(ground: Ground) -> bool:
+    """Return whether saves leave FOP, FIP and FDP out: on AMD's CPUs without XSAVEERPTR."""
     kernel = ground.model.kernel
     base = kernel.target.symbol_address("boot_cpu_data")
     vendor = kernel.layouts.find("cpuinfo_x86", "x86_vendor")
@@ -99,6 +99,8 @@ def initbuf(ground: Ground) -> Iterator[Result]:
         if value != expected:
             yield _initial(at + place, f"{name} is {value:#x}, not {expected:#x}")
     for span in ground.spans(image):
+        if span.number == _PKRU:  # up to 5.13 the kernel keeps init_pkru there
+            continue
         places = residue(image, span)
         if places:
             yield _initial(

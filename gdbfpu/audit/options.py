@@ -52,6 +52,6 @@ def _add_stopped(parser: Parser) -> None:
 
 
 def _injectable() -> tuple[str, ...]:
-    from gdbfpu.audit.inject import WRITES  # what it needs is more than a parser should
+    from gdbfpu.audit.inject import FRAME_WRITES, WRITES  # they need more than a parser should
 
-    return tuple(WRITES)
+    return tuple(dict.fromkeys((*WRITES, *FRAME_WRITES)))

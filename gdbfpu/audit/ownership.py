@@ -14,7 +14,9 @@ from gdbfpu.audit.ground import CpuView, Ground, TaskView
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
-_WORKERS = 0x4000 | 0x10  # PF_USER_WORKER (6.4 on), PF_IO_WORKER (5.5 on); macros
+# PF_USER_WORKER (6.4 on) and PF_IO_WORKER (5.5 on), which the kernel does not switch, and
+# PF_EXITING, whose registers fpu__drop() gives up without a flag; macros.
+_APART = 0x4000 | 0x10 | 0x4
 _INTEL = 0  # X86_VENDOR_INTEL, arch/x86/include/asm/processor.h; a macro
 
 
@@ -53,7 +55,7 @@ def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
     view = cpu.view
     if view is None or len(ground.cpus_of(view.task)) > 1:  # the latter is what TWICE tells
         return
-    if not view.loaded or cpu.owner is None or _is_worker(ground, view):
+    if not view.loaded or cpu.owner is None or _apart(ground, view):
         return
     expected = view.task.address if ground.has("fpu_owner_task") else view.fpu
     why = "the task works with registers that are not its own"
@@ -101,11 +103,12 @@ def lazyfp(ground: Ground, cpu: CpuView) -> Iterator[Result]:
     if cpu.owner == mine or _vendor(ground) != _INTEL:
         return
     victim = cpu.owner if ground.has("fpu_owner_task") else ground.model.task_of(cpu.owner)
-    task = ground.model.kernel.task(victim)
+    names = (name_of(task) for task in ground.tasks() if task.address == victim)
+    whose = next(names, "a task that has ended")
     yield _about(
         view,
         "LAZYFP",
-        f"CPU {cpu.number} still holds the registers of {name_of(task)}",
+        f"CPU {cpu.number} still holds the registers of {whose}",
         "with lazy switching a speculative read gets at them (CVE-2018-3665): boot "
         "with eagerfpu=on",
         severity="warning",
@@ -115,11 +118,11 @@ def lazyfp(ground: Ground, cpu: CpuView) -> Iterator[Result]:
 def kernfpu(ground: Ground, cpu: CpuView) -> Iterator[Result]:
     """Yield a finding where kernel code has the FPU and the task's registers are not saved.
 
-    kernel_fpu_begin() sets TIF_NEED_FPU_LOAD before anything else happens (5.2 on); a CPU in
-    user mode has no kernel code that uses the FPU.
+    kernel_fpu_begin() sets TIF_NEED_FPU_LOAD right behind in_kernel_fpu (5.2 on); a CPU in user
+    mode has no kernel code that uses the FPU.
     """
     view = cpu.view
-    if view is None or not cpu.kernel_use:
+    if view is None or not cpu.kernel_use or _apart(ground, view):
         return
     kernel = ground.model.kernel
     if not ground.model.live_flag and ground.model.live(view.task.address):
@@ -145,10 +148,10 @@ def _about(view: TaskView, rule: str, read: str, why: str, severity: str = "erro
     return Finding(rule, severity, view.task, read, view.fpu, why)
 
 
-def _is_worker(ground: Ground, view: TaskView) -> bool:
-    """Return whether the task is a kernel's worker with a user's memory, which has no registers."""
+def _apart(ground: Ground, view: TaskView) -> bool:
+    """Return whether the task is none of those the rules are for: a worker, or one that ends."""
     flags = ground.integer(view.task.address, "task_struct", "flags") or 0
-    return bool(flags & _WORKERS)
+    return bool(flags & _APART)
 
 
 def _vendor(ground: Ground) -> int | None:

@@ -128,10 +128,14 @@ def _fork(ground: Ground) -> Iterator[ExportPath]:
 
     Up to 4.1 and, lazily switching, up to 4.9: the area as it is; 4.10 to 5.13: an area set to
     zero, then the registers or, where TIF_NEED_FPU_LOAD is set (5.2 on), the parent's area;
-    5.14 on: the whole task_struct, then the registers over it.
+    5.14 on: the whole task_struct, then the registers over it; 6.16 on, zeros in place of it.
     """
     function = _first(ground, "fpu_clone", "fpu__copy", "arch_dup_task_struct")
-    if function == "fpu_clone":
+    behind = ground.model.kernel.layouts.find("task_struct", "thread.fpu") is None
+    if function == "fpu_clone" and behind:
+        how = "the child's area is set to zero before the registers are saved to it"
+        yield ExportPath("fork", function, False, how)
+    elif function == "fpu_clone":
         yield ExportPath(
             "fork",
             "arch_dup_task_struct and fpu_clone",
@@ -151,16 +155,19 @@ def _fork(ground: Ground) -> Iterator[ExportPath]:
 def _exec(ground: Ground) -> Iterator[ExportPath]:
     """Yield what a program has of its predecessor's bytes.
 
-    fpu_flush_thread (5.14) and fpu__clear of 4.9 to 5.7 (commit b22cbe404a9c) put the initial
-    state into memory; up to 4.8, and again in fpu__clear_all (5.8 to 5.13), into registers only.
+    fpu__clear of 4.9 to 5.7 (commit b22cbe404a9c; 4.8.15) puts the initial state into memory;
+    before, and again in fpu__clear_all (5.8 to 5.13), eager switching resets registers only;
+    fpu_flush_thread (5.14 on) resets the legacy region and the header.
     """
     function = _first(ground, "fpu_flush_thread", "fpu__clear_all", "fpu__clear", "flush_thread")
     if not function:
         return
     could_be_lazy = any(ground.model.kernel.layouts.find(*place) for place in LAZY_COUNTERS)
-    raw = function in ("fpu__clear_all", "flush_thread") or could_be_lazy
-    if raw and ground.model.switching == "eager":
-        how = "only registers are reset: memory keeps the bytes until the next save"
+    old = could_be_lazy or not ground.has("fpu_user_xstate_size")
+    if function == "fpu_flush_thread":
+        raw, how = True, "the header is reset, what is behind it keeps its bytes"
+    elif ground.model.switching == "eager" and (old or function == "fpu__clear_all"):
+        raw, how = True, "only registers are reset: memory keeps the bytes until the next save"
     else:
         raw, how = False, "memory is reset, or given up"
     yield ExportPath("exec", function, raw, how)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from gdbfpu.audit.finding import Finding, Result
+from gdbfpu.audit.finding import Finding, Result, name_of
 from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.header import xcomp
 from gdbfpu.audit.legacy import mxcsr
@@ -27,8 +27,9 @@ def forked(ground: Ground, view: TaskView) -> Iterator[Result]:
     """
     for finding in stale(ground, view):
         if isinstance(finding, Finding):
-            why = f"fork copied it from the parent's area, and {finding.why}"
-            yield replace(finding, rule="FORK", why=why)
+            about = f"a child of {name_of(view.task)}"  # it has its parent's pid still
+            why = f"the child begins with it, and {finding.why}"
+            yield replace(finding, rule="FORK", about=about, why=why)
 
 
 def execed(ground: Ground, view: TaskView) -> Iterator[Result]:
@@ -52,7 +53,7 @@ def execed(ground: Ground, view: TaskView) -> Iterator[Result]:
                 read=f"{len(places)} of {span.size} bytes are the old program's, from byte "
                 f"{places[0]}",
                 address=view.at + places[0],
-                why=f"{' and '.join(raw)} copies them to the new program's reader as they are",
+                why=f"they are copied to user space as they are by {' and '.join(raw)}",
                 evidence=bytes(view.image[place] for place in places),
             )
 
@@ -85,7 +86,7 @@ def sigrest(ground: Ground, view: TaskView) -> Iterator[Result]:
 def restoregp(ground: Ground, view: TaskView) -> Iterator[Result]:
     """Yield a finding at each passage of the function that resets a state the CPU refused.
 
-    ex_handler_fprestore (4.9 to 5.15), fpu_reset_from_exception_fixup: "Bad FPU state detected".
+    ex_handler_fprestore (4.14 to 5.15), fpu_reset_from_exception_fixup: "Bad FPU state detected".
     """
     header = view.header
     words = "no XSAVE header" if header is None else (
@@ -95,7 +96,7 @@ def restoregp(ground: Ground, view: TaskView) -> Iterator[Result]:
         rule="RESTOREGP",
         severity="error",
         about=view.task,
-        read=f"the CPU refused to load a state; the area has {words}",
+        read=f"the CPU refused to load a state; the task's area has {words}",
         address=view.at,
         why="the task goes on with the initial state instead of its own",
     )

@@ -76,7 +76,7 @@ def stale(ground: Ground, view: TaskView) -> Iterator[Result]:
 
 def _why(paths: list[str]) -> str:
     if paths:
-        return f"{' and '.join(paths)} copies it to user space as it is"
+        return f"it is copied to user space as it is by {' and '.join(paths)}"
     return "no path of this kernel copies it as it is: it is cleaned on its way to user space"
 
 

@@ -24,11 +24,15 @@ def summary(audit: Audit) -> str:
     """Return the last line of an audit, which scripts may rely on.
 
     `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
-    VERDICT is `clean`, `notes` or `findings`.
+    VERDICT is `clean`, `notes` or `findings`, and one of a kind is without its s.
     """
-    counts = ", ".join(f"{audit.count(severity)} {severity}s" for severity in SEVERITIES)
-    undecided = len(audit.undecided)
-    return f"fpu-audit: {audit.verdict}: {counts} in {audit.tasks} tasks; {undecided} not decidable"
+    counts = ", ".join(_counted(audit.count(severity), severity) for severity in SEVERITIES)
+    tasks, undecided = _counted(audit.tasks, "task"), len(audit.undecided)
+    return f"fpu-audit: {audit.verdict}: {counts} in {tasks}; {undecided} not decidable"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:

@@ -93,7 +93,7 @@ class Watch:
         if job == "frame":
             call = _Call(of, probe, task, self._frame_at_entry(task))
         elif job == "sanitize":
-            call = _Call(of, probe, task, stale=_stale(Ground(self._model), task))
+            call = _Call(of, probe, task, stale=_stale(Ground(self._model, walk=False), task))
         if len(self._calls) >= MAX_CALLS:
             del self._calls[next(iter(self._calls))]
         self._calls[caller.address, probe.function] = call
@@ -109,7 +109,7 @@ class Watch:
         job = job_of(call.probe)
         if job == "sanitize":
             return self._sanitized(call)
-        ground = Ground(self._model)
+        ground = Ground(self._model, walk=False)
         if job == "frame":
             results = self._frame(ground, call)
         else:
@@ -122,7 +122,7 @@ class Watch:
 
     def fault(self, probe: Probe, of: int, task: Task) -> Returned:
         """Return what is to be said of a passage through `probe`, which is a fault in itself."""
-        ground = Ground(self._model)
+        ground = Ground(self._model, walk=False)
         return _returned(_Call(of, probe, task), follow("fault", task, ground, ground.view))
 
     def _frame_at_entry(self, task: Task) -> FrameView:
@@ -130,7 +130,7 @@ class Watch:
         target = self._model.kernel.target
         address, size = (target.register(name) or 0 for name in ("rdi", "rdx"))
         size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # an int
-        view = Ground(self._model).view(task)
+        view = Ground(self._model, walk=False).view(task)
         registers = None
         if view.loaded and view.cpu is not None:
             registers = target.fpu_registers(view.cpu)
@@ -139,7 +139,16 @@ class Watch:
             past = UserMemory(self._model.kernel, task.address).read(address + size, _PAST)
         except MemoryFault:
             past = b""
-        return FrameView(task, address, bytes(size), "", before, registers, (past, past))
+        return FrameView(
+            task=task,
+            address=address,
+            image=bytes(size),
+            before=before,
+            registers=registers,
+            past=(past, past),
+            size=view.fields.get("fpstate.user_size", 0),
+            mask=view.fields.get("fpstate.user_xfeatures", 0),
+        )
 
     def _frame(self, ground: Ground, call: _Call) -> list[Result]:
         entry = call.frame
@@ -148,20 +157,22 @@ class Watch:
         size, past = len(entry.image), entry.past[0]
         try:
             memory = UserMemory(self._model.kernel, call.task.address)
-            image = read_spans(memory.read, entry.address, size, self._frame_spans(size))
+            image = read_spans(memory.read, entry.address, size, self._frame_spans(entry))
             after = memory.read(entry.address + size, len(past))
             view = replace(entry, image=image, past=(past, after))
         except MemoryFault:
             view = replace(entry, image=b"", unread=_UNREAD)
         return follow("frame", call.task, ground, lambda _: view)
 
-    def _frame_spans(self, size: int) -> tuple[Span, ...]:
-        """Return what of a frame of `size` bytes is to be read: all but what lies between parts."""
-        xstate = self._model.xstate
-        base = size - xstate.user_size - MAGIC2_SIZE
+    def _frame_spans(self, frame: FrameView) -> tuple[Span, ...]:
+        """Return what of `frame` is to be read: all but what lies between its parts."""
+        xstate, size = self._model.xstate, len(frame.image)
+        base = size - (frame.size or xstate.user_size) - MAGIC2_SIZE
         if base not in (0, FREGS_SIZE):
             return (Span(0, 0, size),)
-        parts = standard_spans(xstate.user_mask, xstate.tables.offsets, xstate.tables.sizes)
+        parts = standard_spans(
+            frame.mask or xstate.user_mask, xstate.tables.offsets, xstate.tables.sizes
+        )
         spans = [Span(part.number, base + part.offset, part.size) for part in parts]
         return (
             Span(0, 0, base + EXTENDED_OFFSET),
@@ -182,7 +193,7 @@ class Watch:
 
     def _sanitized(self, call: _Call) -> Returned:
         """Return which of the stale bytes are clean now; those that are left are a finding."""
-        ground = Ground(self._model)
+        ground = Ground(self._model, walk=False)
         left = _stale(ground, call.task)
         cleaned = {
             name: count - left.get(name, 0)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Callable, Protocol
 
 import gdb
 
 from gdbfpu.audit.watch import job_of
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import MemoryFault
 from gdbfpu.probes import Probe
 
 if TYPE_CHECKING:
@@ -219,7 +221,8 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
     spare = None
     for entry, code in codes.items():
         end = entry + len(code)
-        spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
+        with suppress(MemoryFault):  # the text may end there
+            spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
     if spare is None:
         return dict.fromkeys(entries, ())
     return {entry: exits(target.function_code, entry, thunk, spare) for entry in codes}

@@ -76,7 +76,11 @@ def test_no_finding_on_an_untouched_kernel(
     frames = [hit["seq"] for hit in hits if hit["function"] == "copy_fpstate_to_sigframe"]
     cleaner = [hit["seq"] for hit in hits if hit["function"] == "fpstate_sanitize_xstate"]
     assert sorted(audit["of"] for audit in audits) == sorted(frames + cleaner)
-    assert [audit for audit in audits if audit["findings"] or audit["undecided"]] == []
+    assert [audit for audit in audits if audit["findings"]] == []
+    # A page behind a frame may not be there yet.
+    unknown = [text for audit in audits for text in audit["undecided"]]
+    assert len(unknown) < 10
+    assert {text.split(":")[0] for text in unknown} <= {"FRAMEPAST"}
     assert [audit for audit in audits if audit["cleaned"] or audit["left"]] == []
     found = audit_of(tmp_path / "audit")
     assert (found["verdict"], found["findings"]) == ("clean", [])
@@ -105,13 +109,13 @@ def test_frames_are_read_over_kgdb(
     assert "not audited" not in output
     hits, audits = lines_of(tmp_path / "events")
     assert len(hits) == 24
-    assert len(audits) >= 21  # a call may be under way in each CPU at the end
+    assert len(audits) >= 18  # calls are under way at the end, sleeping ones too
     assert [audit for audit in audits if audit["findings"]] == []
     live = {hit["seq"] for hit in hits if hit["live"]}
     for audit in audits:
         unshown = audit["of"] in live and audit["function"] == "copy_fpstate_to_sigframe"
-        said = [text.split(":")[0] for text in audit["undecided"]]
-        assert said == (["FRAMEDIFF"] if unshown else []), audit
+        said = {text.split(":")[0] for text in audit["undecided"]}
+        assert said - {"FRAMEPAST"} == ({"FRAMEDIFF"} if unshown else set()), audit
     assert guest.run("echo alive", 10.0).split() == ["alive"]
     guest.check()
 
@@ -121,9 +125,10 @@ def test_each_injected_defect_is_found_alone(
 ) -> None:
     guest = machine(initrd)
     guest.run(PROGRAMS, 10.0)
-    later = "fpu_kernel_cfg" in kernel.vmlinux.with_name("System.map").read_text()
-    wanted = {**INJECTED, **(SINCE_516 if later else UNTIL_515)}
-    refused = {**OLDER, **COMPACTED, **(UNTIL_515 if later else SINCE_516)}
+    symbols = kernel.vmlinux.with_name("System.map").read_text()
+    wanted, refused = dict(INJECTED), {**OLDER, **COMPACTED}
+    (wanted if " fpu_kernel_cfg\n" in symbols else refused).update(SINCE_516)
+    (wanted if " init_pkru_value\n" in symbols else refused).update(UNTIL_515)
     commands = ["source gdbfpu", "tbreak copy_fpstate_to_sigframe if $fpu_live($fpu_task())"]
     commands += ["continue", "pipe fpu-state --raw | cat > before"]
     for rule, task in {**wanted, **refused}.items():
