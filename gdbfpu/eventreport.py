@@ -19,7 +19,7 @@ from gdbfpu.errors import CorruptState, UsageError
 from gdbfpu.events import SCHEMA
 from gdbfpu.kernel import Task
 from gdbfpu.report import Report, by_use
-from gdbfpu.totals import TaskTotals, Totals
+from gdbfpu.totals import MAX_ROWS, TaskTotals, Totals
 from gdbfpu.xfeatures import names
 
 __all__ = ("MAX_FUNCTIONS", "MAX_LINE", "report_of_file")
@@ -85,12 +85,12 @@ def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     totals = reading.totals
-    rows = by_use(totals.tasks.values())
+    rows = by_use((*totals.tasks.values(), *totals.rest()))
     return Report(
         kernel=kernel,
         switching=switching,
         rows=rows,
-        tasks=len(rows),
+        tasks=len(totals.tasks) + totals.folded,
         kthreads=0,
         using=sum(row.uses_fpu is True for row in rows),
         hits=totals.hits,
@@ -181,6 +181,8 @@ def _count(hit: dict[str, Any], reading: _Reading) -> None:
     row.comm, row.thread, row.cpu = task.comm, thread, cpu
     row.first_ns = row.first_ns or time_ns
     row.last_ns = time_ns
+    if len(reading.latest) >= MAX_ROWS:  # an audit's line comes soon after its hit's
+        reading.latest.clear()
     reading.latest[row.pid] = row
 
 

@@ -143,11 +143,12 @@ class FpuModel:
         header = parse_header(image)
         return header.xfeatures, header.xcomp_bv
 
-    def image(self, fpu: int, *, gaps: bool = True) -> bytes:
+    def image(self, fpu: int, most: int = MAX_IMAGE, *, gaps: bool = True) -> bytes:
         """Return the raw register image of the struct fpu at `fpu`, empty where it has none.
 
-        Without `gaps`, bytes of a standard image that belong to no component are not read, but
-        left zero: on an AVX-512 kernel's CPU without it, 1,600 of 2,696.
+        Of a longer one, the first `most` bytes. Without `gaps`, bytes of a standard image that
+        belong to no component are not read, but left zero: on an AVX-512 kernel's CPU without
+        it, 1,600 of 2,696.
         """
         address = self.image_address(fpu)
         size = self.xstate.size
@@ -156,21 +157,25 @@ class FpuModel:
             size = read_u32(self.kernel.target, start + self.size_member.offset)
             if not LEGACY_SIZE <= size <= MAX_IMAGE:
                 raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
+        size = min(size, most)
         if not address:
             return b""
         if gaps or self.format == "compacted":
             return self.kernel.target.read_memory(address, size)
         return read_spans(self.kernel.target.read_memory, address, size, self.xstate.spans)
 
-    def live(self, task: int) -> bool:
+    def live(self, task: int, thread_flags: int | None = None) -> bool:
         """Return whether the CPU, not memory, holds the registers of the running task `task`.
 
         Up to 4.14 struct fpu says so (`fpregs_active`, 4.15 to 5.1 `initialized`); since 5.2
-        (commit 5f409e20b794) it is the absence of TIF_NEED_FPU_LOAD in thread_info.flags.
+        (commit 5f409e20b794) it is the absence of TIF_NEED_FPU_LOAD in thread_info.flags, which
+        are read unless `thread_flags` (u64) tells them.
         """
         if self.live_flag:
             return bool(self._flag(task, self.live_flag))
-        return not _tif_flags(self.kernel, task) >> self.tif & 1
+        if thread_flags is None:
+            thread_flags = _tif_flags(self.kernel, task)
+        return not thread_flags >> self.tif & 1
 
     def kernel_use(self, cpu: int) -> tuple[bool, str]:
         """Return whether kernel code has the registers of CPU number `cpu`, and what says so.
@@ -202,6 +207,13 @@ class FpuModel:
         spans = self.spans(image)
         return changed(image, spans, self.xstate.init or None, self.xstate.spans)
 
+    def _end_of_registers(self) -> int:
+        """Return the bytes of an image up to the last FPU register: what follows tells no use."""
+        if self.format == "compacted":  # each image says where its components are
+            return self.xstate.size
+        ends = [s.offset + s.size for s in self.xstate.spans if not NOT_FPU >> s.number & 1]
+        return max(LEGACY_SIZE, *ends)
+
     def uses_fpu(self, task: Task) -> bool:
         """Return whether `task` ever used the FPU, as its memory shows it.
 
@@ -214,7 +226,7 @@ class FpuModel:
             return False
         if self.switching == "lazy" and "fpstate_active" in self.flags:
             return bool(self._flag(task.address, "fpstate_active"))
-        image = self.image(self.fpu_of(task.address))
+        image = self.image(self.fpu_of(task.address), self._end_of_registers())
         if self.switching == "lazy":
             return bool(image)
         return bool(image and self.differs(image) & ~NOT_FPU)

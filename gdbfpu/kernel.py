@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from gdbfpu.bounded import remember
 from gdbfpu.errors import CorruptState, MissingSymbol
+from gdbfpu.front import find_front
 from gdbfpu.layout import Layouts
 from gdbfpu.target import Target, read_fields, read_u32, read_u64
 
@@ -34,6 +36,8 @@ class Task:
     """A task: its task_struct's address, pid and tgid as the root namespace has them, its name.
 
     `comm` is fit for a terminal (see `printable`); `kthread` tells a kernel thread.
+    `thread_flags` is `thread_info.flags` (u64) of the task that the stopped CPU runs, where it
+    came along with what tells that.
     """
 
     address: int
@@ -41,6 +45,7 @@ class Task:
     tgid: int
     comm: str
     kthread: bool
+    thread_flags: int | None = field(default=None, compare=False)
 
 
 def printable(comm: bytes) -> str:
@@ -74,8 +79,9 @@ class Kernel:
         self.layouts = layouts
         self.cpu_offsets = _cpu_offsets(target)
         self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
+        self._front = find_front(target, layouts)
         self._known: dict[int, Task] = {}
-        self._last_cpu: dict[int, int] = {}
+        self._last: dict[int, tuple[int, int]] = {}  # a pid's CPU and task when it last stopped
 
     def symbol(self, name: str) -> int:
         """Return the address of symbol `name`; raise MissingSymbol."""
@@ -93,16 +99,24 @@ class Kernel:
         """Return the CPU that stopped and its current task.
 
         A stub that shows gs_base leads to the per-CPU area; over KGDB `kgdb_active` and
-        `kgdb_info[cpu].task` tell (3.10 and later), and the stopped thread's id is the pid.
+        `kgdb_info[cpu].task` tell (3.10 and later), and the stopped thread's id is the pid,
+        whose task is known from its last stop if it still runs here.
         Raises CorruptState when neither holds.
         """
         if self.target.stub != "kgdb":
             cpu = self._cpu_of(self.target.register("gs_base"))
             return cpu, self.task(self.current_task(cpu))
         pid = self.target.stopped_thread().lwp
-        cpu, address = self._kgdb_current(pid)
-        task = self.task(address, pid if pid > 0 else None)
-        self._last_cpu[pid] = cpu
+        cpu, address = self._last.get(pid, (0, 0))
+        front = self._front.read(self.target, address) if self._front and address else None
+        if front is None:
+            cpu, address = self._kgdb_current(pid)
+            task = self.task(address, pid if pid > 0 else None)
+        else:
+            cpu, kthread = front.cpu, bool(front.flags & _PF_KTHREAD)
+            task = self.task(address, pid)
+            task = replace(task, kthread=kthread, thread_flags=front.thread_flags)
+        remember(self._last, pid, (cpu, address))
         return cpu, task
 
     def gs_base(self) -> int:
@@ -127,8 +141,8 @@ class Kernel:
         If that CPU's current task is the one known by this pid, then it is that CPU: a task
         runs on one only.
         """
-        guess = self._last_cpu.get(pid)
-        if guess is not None:
+        if pid in self._last:
+            guess = self._last[pid][0]
             address = self._kgdb_task(guess)
             if address in self._known and self._known[address].pid == pid:
                 return guess, address
@@ -212,11 +226,11 @@ class Kernel:
             names = ("comm",) if pid is not None else ("pid", "comm")
             fields = read_fields(self.target, address, {n: self._members[n] for n in names})
             if (_int(fields["pid"]) if pid is None else pid) == known.pid:
-                self._known[address] = replace(known, comm=printable(fields["comm"]))
-                return self._known[address]
+                return replace(known, comm=printable(fields["comm"]))
         fields = read_fields(self.target, address, {n: self._members[n] for n in _IDENTITY})
-        self._known[address] = _task(address, fields)
-        return self._known[address]
+        task = _task(address, fields)
+        remember(self._known, address, task)
+        return task
 
     def tasks(self) -> Iterator[Task]:
         """Yield every task: the first is init_task, then each process, then its threads.

@@ -23,11 +23,12 @@ class Report:
     """What `fpu-report` shows.
 
     `source` names the event file it was read from; empty: a kernel. `rows` are all tasks seen,
-    those that have ended too, users first, most hits first; `tasks` how many are alive (of a
-    file: are in it), `kthreads` how many of them are kernel threads, `using` how many use the
-    FPU; `paths` counts hits by function and callers, innermost first; `defects` are what could
-    not be read, a line each. `audits` are how many audits the findings come from, `undecided`
-    how often a rule could not tell.
+    those that have ended too, users first, most hits first; one more, of pid 0, has the hits of
+    tasks beyond `gdbfpu.totals.MAX_ROWS`. `tasks` are how many are alive (of a file: are in it),
+    `kthreads` how many of them are kernel threads, `using` how many use the FPU; `paths` counts
+    hits by function and callers, innermost first; `defects` are what could not be read, a line
+    each. `audits` are how many audits the findings come from, `undecided` how often a rule could
+    not tell.
     """
 
     kernel: str
@@ -85,6 +86,7 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
     except (CorruptState, MemoryFault) as error:
         defects.append(f"the walk over the tasks ended early: {error}")
     rows += hit.values()
+    rows += totals.rest()
     return Report(
         kernel=model.kernel.banner(),
         switching=model.switching,

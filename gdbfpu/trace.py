@@ -180,7 +180,7 @@ class Tracer:
             self.writer.write(line)
         except OSError as error:
             where = f"{self.writer.path} ends before hit {self.seq + 1}"
-            self.totals.errors[f"{where}: {error.strerror}"] += 1
+            self.totals.fail(f"{where}: {error.strerror}")
             self.close()
             self.writer = None
 
@@ -199,7 +199,8 @@ class Tracer:
         image = model.image(fpu) if state == "full" and not none else b""
         header = None if none else model.header(fpu, image)
         mask = header[0] if header else 0
-        live = task is caller and not task.kthread and model.live(task.address)
+        mine = task is caller and not task.kthread
+        live = mine and model.live(task.address, task.thread_flags)
         hit = Hit(
             seq=self.seq + 1,
             time_ns=time.time_ns(),
@@ -227,7 +228,7 @@ class Tracer:
         stopped = self.model.kernel.target.stopped_thread()
         if self.model.kernel.target.stub != "kgdb" or task is caller:
             return stopped.num
-        if task.pid not in self._threads:
+        if task.pid not in self._threads:  # all that there are now, and no more
             self._threads = {t.lwp: t.num for t in self.model.kernel.target.threads()}
         return self._threads.get(task.pid)
 

@@ -128,8 +128,10 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         return int.from_bytes(self._target.read_memory(address, size), "little")
 
     def _write(self) -> bool:
+        """Write what changes: at each write GDB forgets all registers and fetches them again."""
         for name, value in self._effect.items():
-            self._target.write_register(name, value)
+            if self._target.register(name) != value:
+                self._target.write_register(name, value)
         return False
 
     def _guarded(self, step: Callable[[], bool]) -> bool:

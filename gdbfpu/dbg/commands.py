@@ -72,9 +72,9 @@ def _off(session: Session, _: argparse.Namespace) -> None:
 
 def _status(session: Session, _: argparse.Namespace) -> None:
     totals, tracer = session.totals, session.tracer
-    on = bool(session.breakpoints)
+    on, tasks = bool(session.breakpoints), len(totals.tasks) + totals.folded
     gdb.write(
-        f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {len(totals.tasks)} tasks, "
+        f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {tasks} tasks, "
         f"{totals.filtered} filtered out{_layouts(tracer)}\n"
     )
     for point in session.breakpoints:

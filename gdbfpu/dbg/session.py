@@ -248,7 +248,7 @@ class Session:
 
     def failed(self, reason: str) -> None:
         """Count a hit that could not be recorded or resumed for `reason`."""
-        self.totals.errors[reason] += 1
+        self.totals.fail(reason)
 
     def gs_base(self) -> int:
         """Return the stopped CPU's gs_base; raise GdbFpuError when it cannot be known."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import gdb
+from gdb.unwinder import Unwinder, register_unwinder
 
 from gdbfpu.errors import MemoryFault
 from gdbfpu.target import MAX_READ, Thread
@@ -19,6 +20,34 @@ _U64 = (1 << 64) - 1
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 _SUBJECTS = {"struct fpu": "fpu", "struct task_struct": "task"}
 _MAX_CODE = 4096  # bytes of a function worth looking at
+
+
+class _FrameName(Unwinder):  # type: ignore[misc]
+    """Names the newest frame while a register is written, after which GDB looks for it again.
+
+    To name it by itself GDB reads the return address, in case that there was a tail call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("gdbfpu")
+        self.enabled = False
+        self.sp = self.pc = gdb.Value(0)  # the name, as GDB asks for it
+
+    @contextmanager
+    def for_a_write(self) -> Iterator[None]:
+        self.enabled = True
+        try:
+            yield
+        finally:
+            self.enabled = False
+            gdb.invalidate_cached_frames()
+
+    def __call__(self, pending: gdb.PendingFrame) -> gdb.UnwindInfo:
+        return pending.create_unwind_info(self)
+
+
+_NAMED = _FrameName()
+register_unwinder(None, _NAMED)
 
 
 class GdbTarget:
@@ -45,12 +74,16 @@ class GdbTarget:
         return "kgdb" if self.register("gs_base") is None else "qemu"
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Return exactly `length` bytes at `address`, asking for MAX_READ at most at a time."""
+        """Return exactly `length` bytes at `address`, asking KGDB for MAX_READ at most at a time.
+
+        Of other stubs GDB knows how much a packet takes.
+        """
         data = bytearray()
+        most = MAX_READ if self.stub == "kgdb" else length
         address &= _U64  # a member's offset taken from a NULL pointer wraps, as in C
         try:
             while len(data) < length:
-                step = min(MAX_READ, length - len(data))
+                step = min(most, length - len(data))
                 data += self._inferior.read_memory(address + len(data), step)
         except (gdb.error, OverflowError) as error:
             raise MemoryFault(address, length) from error
@@ -106,15 +139,19 @@ class GdbTarget:
         return tuple(sorted(place.pc for place in places))
 
     def register(self, name: str) -> int | None:
-        """Return register `name` of the stopped thread as u64, None where the stub hides it."""
+        """Return register `name` of the stopped thread as u64, None where the stub hides it.
+
+        An object for a frame would cost reads of the stack: GDB unwinds to the frame before it.
+        """
         try:
-            return int(gdb.newest_frame().read_register(name)) & _U64
-        except (gdb.error, ValueError):
+            return int(gdb.parse_and_eval(f"${name}")) & _U64
+        except gdb.error:
             return None
 
     def write_register(self, name: str, value: int) -> None:
         """Set register `name` of the stopped thread to `value` (u64); raise gdb.error."""
-        gdb.parse_and_eval(f"${name} = {value:#x}")
+        with _NAMED.for_a_write():
+            gdb.parse_and_eval(f"${name} = {value:#x}")
 
     def control_register(self, cpu: int, name: str) -> int | None:
         """Return control register `name` of CPU number `cpu`, None over KGDB, which hides it."""

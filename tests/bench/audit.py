@@ -11,8 +11,9 @@ import re
 import sys
 from typing import Any
 
-from tests.bench.measure import median
 from tests.bench.wire import Bench, machines, row
+
+from tests.bench.measure import median
 
 _RUNS = 5
 _TASKS = 1000
@@ -25,7 +26,9 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
     """Measure audits; return a row for the audit of many tasks and one for a trace by each stub."""
     tasks, runs = (20, 1) if quick else (_TASKS, _RUNS)
     with machines("tcg") as bench:
-        found = [_trace(bench, stub, runs, 5 if quick else _HITS[stub]) for stub in ("kgdb", "qemu")]
+        found = [
+            _trace(bench, stub, runs, 5 if quick else _HITS[stub]) for stub in ("kgdb", "qemu")
+        ]
         found.append(_walk(bench, tasks, runs))
     return found
 

@@ -67,6 +67,13 @@ def test_members_near_each_other_share_a_read(target, places, reads):
     assert fields == {f"m{at}": memory[at : at + size] for at, size in places}
 
 
+def test_a_fast_wire_has_longer_reads():
+    target = FakeTarget("qemu")
+    target.put(BASE, bytes(4096))
+    read_fields(target, BASE, members((0, 8), (1000, 8), (1992, 8), (2000, 8)))
+    assert target.reads == [(BASE, 2000), (BASE + 2000, 8)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

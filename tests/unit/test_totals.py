@@ -72,3 +72,45 @@ def test_size_does_not_depend_on_the_number_of_hits(hits):
         totals.paths[totals.path(("f", "a"))] += 1
     assert (len(totals.tasks), len(totals.paths)) == (3, 1)
     assert totals.hits == hits
+
+
+def test_reasons_beyond_the_cap_are_counted_together():
+    totals = Totals()
+    for i in range(1000):
+        totals.fail(f"cannot read 8 bytes at {i:#x}")
+    totals.fail("cannot read 8 bytes at 0x0")
+    assert totals.errors["cannot read 8 bytes at 0x0"] == 2
+    assert totals.errors["other reasons"] == 900
+    assert len(totals.errors) == totals_module.MAX_ERRORS + 1
+
+
+def hit(totals, pid, at):
+    row = totals.of(task(0x1000 + pid, pid))
+    row.hits["f"] += 1
+    row.memory_hits += 1
+    row.components |= 1 << pid % 3
+    row.first_ns, row.last_ns = row.first_ns or at, at
+
+
+def test_tasks_beyond_the_cap_are_counted_together(monkeypatch):
+    monkeypatch.setattr(totals_module, "MAX_ROWS", 8)
+    totals = Totals()
+    for pid in range(8):
+        hit(totals, pid, 10 + pid)
+    hit(totals, 0, 100)  # the first one is hit again, so it is not among the oldest
+    hit(totals, 8, 101)
+    assert [row.pid for row in totals.tasks.values()] == [0, 3, 4, 5, 6, 7, 8]
+    assert (totals.folded, totals.others.count, totals.others.hits) == (2, 2, {"f": 2})
+    assert (totals.others.first_ns, totals.others.last_ns) == (11, 12)
+    assert totals.others.components == 0b110
+    assert (totals.others.pid, totals.others.uses_fpu) == (0, None)
+
+
+def test_no_hit_is_lost_at_the_cap_of_tasks(monkeypatch):
+    monkeypatch.setattr(totals_module, "MAX_ROWS", 50)
+    totals = Totals()
+    for i in range(3000):
+        hit(totals, i, 1 + i)
+        assert len(totals.tasks) <= 50
+    assert totals.folded + len(totals.tasks) == 3000
+    assert totals.others.count + sum(row.count for row in totals.tasks.values()) == 3000

@@ -408,7 +408,7 @@ def test_a_task_in_an_old_ones_place_has_its_own_totals(world):
 def test_use_is_looked_for_until_it_shows(world, monkeypatch, live, answers, asked_at):
     task = world.add(5)
     setup = Setup(world)
-    monkeypatch.setattr(FpuModel, "live", lambda model, whose: live)
+    monkeypatch.setattr(FpuModel, "live", lambda model, whose, flags: live)
     left, asked, done = list(answers), [], []
 
     def uses_fpu(model, whose):

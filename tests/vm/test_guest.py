@@ -24,6 +24,7 @@ SINGLE_TASKS = (
     "ia32sig",
     "intonly",
     "mmxplay",
+    "sigstorm",
     "x87calc",
     "ymmall",
 )
