@@ -84,6 +84,11 @@ class Wire:
         """All packets that GDB sent."""
         return [packet for turn in self.turns for packet in turn.sent]
 
+    def between(self, start: str, end: str) -> list[str]:
+        """What GDB sent between two marks, packets that `maint packet MARK` sends."""
+        sent = self.sent
+        return sent[sent.index(start) + 1 : sent.index(end)]
+
     def hits(self) -> list[Turn]:
         """The turns that began with a stop of the running kernel and ended with `continue`."""
         return [turn for turn in self.turns[1:] if turn.sent and _resumes(turn.sent[-1])]

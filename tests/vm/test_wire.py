@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a hit and a walk cost on the wire, in packets and bytes: no machine's speed is in that."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from qemu.console import PROMPT
+from qemu.guest import image
+from qemu.kernels import Kernel
+from qemu.vm import Machine
+from tests.vm.gdbrun import GdbRun, events
+from tests.vm.wire import Turn, Wire
+
+HITS = 120
+LOAD = "sigstorm & sigstorm & ymmall 0 5 & x87calc 0 5 & avxthreads 0 5 &"
+SLEEPERS = 300
+
+# GDB's own breakpoint of which stop() does nothing but count.
+NOTHING = f"""python
+class Nothing(gdb.Breakpoint):
+    hits = 0
+    def stop(self):
+        Nothing.hits += 1
+        return Nothing.hits == {HITS}
+Nothing("copy_fpstate_to_sigframe")
+end
+"""
+
+
+@pytest.fixture(scope="module")
+def guest(kernel: Kernel) -> Iterator[Machine]:
+    """A machine with two CPUs, both busy with signals."""
+    with Machine(kernel.bzimage, image.test_image()) as machine:
+        machine.boot(PROMPT, 120.0)
+        machine.run(LOAD, 10.0)
+        yield machine
+
+
+def turns(
+    machine: Machine, kernel: Kernel, commands: list[str], folder: Path
+) -> tuple[list[Turn], str]:
+    """Attach over KGDB, run `commands`; return what passed at each stop, and GDB's output."""
+    machine.break_in()
+    with (
+        Wire(machine.kgdb, folder) as wire,
+        GdbRun(kernel, wire.path, [*commands, "detach"], folder) as gdb,
+    ):
+        output = gdb.finish()
+    return wire.hits(), output
+
+
+def traced(machine: Machine, kernel: Kernel, folder: Path, options: str) -> list[Turn]:
+    """Return what passed at each hit of a trace, but for those at which more is looked for."""
+    commands = ["source gdbfpu", f"fpu-trace on --limit {HITS} {options}", "continue"]
+    hits, output = turns(machine, kernel, commands, folder)
+    assert f"limit of {HITS} hits reached" in output
+    hits = hits[: HITS - 1]  # beyond the limit, probes are passed to let the other CPU out of KGDB
+    assert len(hits) == HITS - 1
+    # At its first hits a task's whole state is looked at, to know whether it uses the FPU.
+    assert sum(len(hit.reads) > 5 for hit in hits) < HITS // 5
+    return [hit for hit in hits if len(hit.reads) <= 5]
+
+
+def longest(packets: Iterable[str]) -> int:
+    """Return the bytes that the longest memory read asks for."""
+    return max(int(packet.split(",")[1], 16) for packet in packets if packet.startswith("m"))
+
+
+def test_packets_and_bytes_of_a_hit(
+    guest: Machine, kernel: Kernel, machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    out = tmp_path / "events"
+    quiet = traced(guest, kernel, tmp_path, f"--quiet --backtrace 0 --out {out}")
+    _, hits = events(out)
+    assert len(hits) == HITS
+    assert {hit["comm"] for hit in hits} >= {"sigstorm", "ymmall"}
+    assert all(hit["xfeatures"] for hit in hits)
+    printed = traced(guest, kernel, tmp_path, "--backtrace 0")
+
+    single = machine(image.test_image(), smp=1)
+    single.run(LOAD, 10.0)
+    (tmp_path / "nothing.gdb").write_text(NOTHING)
+    commands = [f"source {tmp_path}/nothing.gdb", "continue", "delete"]
+    nothing, _ = turns(single, kernel, commands, tmp_path)
+    assert len(nothing) >= HITS - 1
+    assert Counter(len(hit.sent) for hit in nothing).most_common(1)[0][0] == 10
+
+    for hits_of in (quiet, printed):
+        packets = Counter(len(hit.sent) for hit in hits_of)
+        assert max(packets) <= 10, max(hits_of, key=lambda hit: len(hit.sent)).sent
+        assert longest(packet for hit in hits_of for packet in hit.sent) <= 510
+        beyond = median(hit.bytes for hit in hits_of) - median(hit.bytes for hit in nothing)
+        assert beyond <= 600
+        assert max(hit.bytes for hit in hits_of) - median(hit.bytes for hit in nothing) <= 600
+
+
+def test_reads_are_what_gdb_logs(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+    """The proxy counts what GDB itself says that it sent."""
+    guest.break_in()
+    log = tmp_path / "log"
+    commands = ["source gdbfpu", "fpu-trace on --quiet --limit 20", "continue", "detach"]
+    with (
+        Wire(guest.kgdb, tmp_path) as wire,
+        GdbRun(kernel, wire.path, commands, tmp_path, [f"set remotelogfile {log}"]) as gdb,
+    ):
+        gdb.finish()
+    text = log.read_text(encoding="latin-1")
+    logged = re.findall(r"\$([^#\n]*)#[0-9a-f]{2}$", "\n".join(sent_lines(text)), re.MULTILINE)
+    assert [packet for packet in wire.sent if packet[0] in "mgPcZz"] == [
+        packet for packet in logged if packet[0] in "mgPcZz"
+    ]
+    assert longest(wire.sent) <= 510
+
+
+def sent_lines(log: str) -> list[str]:
+    return [line for line in log.splitlines() if line.startswith("w ")]
+
+
+def test_walk_over_the_gdbstub_reads_each_task_at_most_three_times(
+    guest: Machine, kernel: Kernel, tmp_path: Path
+) -> None:
+    assert f"tasks={SLEEPERS} ok" in guest.run(f"sleepers {SLEEPERS} & sleep 1", 30.0)
+    out = tmp_path / "report"
+    commands = [
+        "source gdbfpu",
+        "fpu-info",  # what is known once of a kernel is known then
+        "maint packet qBegin",
+        f"fpu-report --format json --out {out}",
+        "maint packet qEnd",
+        "detach",
+    ]
+    with (
+        Wire(guest.gdbstub, tmp_path) as wire,
+        GdbRun(kernel, wire.path, commands, tmp_path) as gdb,
+    ):
+        gdb.finish()
+    report = json.loads(out.read_text())
+    sleepers = [task for task in report["tasks"] if task["comm"] == "sleepers"]
+    assert Counter(task["uses_fpu"] for task in sleepers) == {
+        True: SLEEPERS // 2,
+        False: SLEEPERS // 2 + 1,
+    }
+    assert report["defects"] == []
+    reads = [packet for packet in wire.between("qBegin", "qEnd") if packet.startswith("m")]
+    assert len(reads) > report["totals"]["tasks"]
+    assert len(reads) <= 3 * report["totals"]["tasks"]
