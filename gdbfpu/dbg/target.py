@@ -43,7 +43,9 @@ class _FrameName(Unwinder):  # type: ignore[misc]
             gdb.invalidate_cached_frames()
 
     def __call__(self, pending: gdb.PendingFrame) -> gdb.UnwindInfo:
-        return pending.create_unwind_info(self)
+        named = pending.create_unwind_info(self)
+        named.add_saved_register("rip", pending.read_register("rip"))  # the same frame again: GDB
+        return named  # looks no further
 
 
 _NAMED = _FrameName()

@@ -18,7 +18,7 @@ REFUSED = {  # what is torn before `fpu-trace on`: how it is refused
     "xstate_size = 0": "xstate size is 0 bytes, which cannot be",
     "nr_cpu_ids = 0": "nr_cpu_ids is 0",
     "nr_cpu_ids = 0x80000000": "nr_cpu_ids is 2147483648",
-    "current_task = 0": "cannot read 4 bytes at 0x",
+    "current_task = 0": "cannot read 1140 bytes at 0x",
 }
 WALKS = {  # what is torn: how many tasks the report still counts, and how it names the place
     "tasks[3].tasks.next = &tasks[2].tasks": (5, r"loops at 0x[0-9a-f]+"),
