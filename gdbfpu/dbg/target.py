@@ -44,12 +44,13 @@ class _FrameName(Unwinder):  # type: ignore[misc]
 
     def __call__(self, pending: gdb.PendingFrame) -> gdb.UnwindInfo:
         named = pending.create_unwind_info(self)
-        named.add_saved_register("rip", pending.read_register("rip"))  # the same frame again: GDB
-        return named  # looks no further
+        # To GDB the caller is this frame again, and it looks no further.
+        named.add_saved_register("rip", pending.read_register("rip"))
+        return named
 
 
 _NAMED = _FrameName()
-register_unwinder(None, _NAMED)
+register_unwinder(None, _NAMED, replace=True)
 
 
 class GdbTarget:

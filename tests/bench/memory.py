@@ -19,8 +19,7 @@ def resident() -> int:
 
 START = resident()
 
-from fake import FakeTarget  # noqa: E402
-from fake_kernel import TASK_BASE, World, layouts_44  # noqa: E402
+from fake_kernel import QuickTarget, World, layouts_44  # noqa: E402
 
 from gdbfpu import fpu  # noqa: E402
 from gdbfpu.kernel import Kernel  # noqa: E402
@@ -29,26 +28,11 @@ from gdbfpu.totals import Totals  # noqa: E402
 from gdbfpu.trace import Options, Tracer  # noqa: E402
 
 TASKS, EARLY, HITS = 1000, 10_000, 1_000_000
-APART = 0x4000  # bytes from one task_struct of a World to the next
-
-
-class QuickTarget(FakeTarget):
-    """A FakeTarget that finds a task's memory at once and notes no reads."""
-
-    def read_memory(self, address: int, length: int) -> bytes:
-        start = address - (address - TASK_BASE) % APART
-        memory = self.ranges.get(start)
-        if memory is None or address < TASK_BASE:
-            data = super().read_memory(address, length)
-            self.reads.clear()
-            return data
-        return bytes(memory[address - start : address - start + length])
 
 
 def main() -> None:
-    world = World()
-    world.target.__class__ = QuickTarget
-    tasks = [world.add(pid, b"task %d" % pid) for pid in range(TASKS)]
+    world = World(target=QuickTarget())
+    tasks = [world.add(pid, b"task %d" % pid, linked=False) for pid in range(TASKS)]
     kernel = Kernel(world.target, layouts_44())
     tracer = Tracer(fpu.probe(kernel), Options(), Totals(), None)
     probe = next(p for p in CATALOGUE if p.function == "copy_fpstate_to_sigframe")

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import gdb
 
 
 def _tasks() -> list[dict]:
-    report = json.loads(gdb.execute("fpu-report --format json", to_string=True))
+    with tempfile.TemporaryDirectory() as folder:
+        gdb.execute(f"fpu-report --format json --out {folder}/report", to_string=True)
+        report = json.loads(Path(folder, "report").read_text())
     return [task for task in report["tasks"] if task["first_ns"]]
 
 

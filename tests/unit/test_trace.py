@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from fake_kernel import (
     PF_KTHREAD,
     PID,
     SYMBOLS,
+    QuickTarget,
     World,
     golden_world,
     layouts_44,
@@ -433,3 +436,22 @@ def test_use_is_remembered_when_the_state_is_gone(world):
     for _ in range(3):
         setup.hit(task=task)
     assert setup.totals.tasks[(task, 5)].uses_fpu is True
+
+
+def test_memory_is_constant_after_the_first_hits_of_each_task():
+    world = World(target=QuickTarget())
+    tasks = [world.add(pid, b"task %d" % pid, linked=False) for pid in range(200)]
+    model = fpu.probe(Kernel(world.target, layouts_44()))
+    tracer = Tracer(model, Options(), Totals(), None)
+
+    def blocks_after(hits):
+        for i in range(hits):
+            world.run(tasks[1 + i % 199], i % 2)
+            tracer.hit(SIGFRAME)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    first, second = blocks_after(2000), blocks_after(2000)
+    assert tracer.totals.hits == 4000
+    assert len(tracer.totals.tasks) == 199
+    assert second - first < 199  # less than one a task, let alone a hit
