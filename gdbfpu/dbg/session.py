@@ -23,6 +23,7 @@ from gdbfpu.audit.record import returned_lines
 from gdbfpu.audit.watch import Returned
 from gdbfpu.dbg.breakpoints import Point, plant
 from gdbfpu.dbg.progress import Progress
+from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, hook_detach, run_to_tick
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, UsageError
@@ -50,7 +51,7 @@ class Session:
         self._known = ""  # the kernel whose totals these are: its build-id, or its banner
         self._target: GdbTarget | None = None
         self._model: FpuModel | None = None
-        self._pagination = False
+        self._settings = Settings()
         self._draining = False
         self._unsettled = False  # probes were taken out of a kernel in KGDB that did not run since
         gdb.events.cont.connect(self._resumed)
@@ -138,8 +139,7 @@ class Session:
         self.tracer = Tracer(model, options, self.totals, writer)
         self.breakpoints = points
         gdb.events.stop.connect(self._stopped)
-        self._pagination = bool(gdb.parameter("pagination"))
-        gdb.execute("set pagination off")  # a pager would hold the kernel at a hit
+        self._settings.change(target.stub, options.backtrace, options.state == "full")
         hook_detach(OFF)
         return tuple(point.describe() for point in self.breakpoints)
 
@@ -177,7 +177,7 @@ class Session:
                 point.delete()
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
-            gdb.execute(f"set pagination {'on' if self._pagination else 'off'}")
+            self._settings.restore()
             self._unsettled = self._target is not None and self._target.stub == "kgdb"
             if not self._unsettled:
                 hook_detach("")

@@ -11,9 +11,8 @@ import re
 import sys
 from typing import Any
 
-from tests.bench.wire import Bench, machines, row
-
 from tests.bench.measure import median
+from tests.bench.wire import Bench, machines, row
 
 _RUNS = 5
 _TASKS = 1000

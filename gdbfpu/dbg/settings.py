@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""GDB's settings as a trace wants them, and as they were before it."""
+
+from __future__ import annotations
+
+import gdb
+
+from gdbfpu.target import MAX_READ
+
+__all__ = ("Settings",)
+
+_READS = "remote memory-read-packet-size"
+_UNTOUCHED = f"The {_READS.split()[1]} is 0 (default)."
+_DEEP = 4  # callers from which on a backtrace reads more of the stack at once
+_LINE = 256  # bytes, a power of two up to MAX_READ
+
+
+class Settings:
+    """Settings that a trace has changed; `restore` brings back what was there."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[str, str]] = []
+
+    def change(self, stub: str, backtrace: int, full: bool) -> None:
+        """Set what a trace over `stub` wants, with `backtrace` callers a hit or `full` states.
+
+        A pager would hold the kernel at a hit. GDB reads the stack in lines of 64 bytes, a packet
+        each, and takes from KGDB no more than half of what its registers take, 156 bytes: longer
+        ones pay where a hit needs several.
+        """
+        self._set("pagination", "off")
+        if backtrace >= _DEEP:
+            self._set("dcache line-size", str(_LINE))
+        if stub == "kgdb" and (full or backtrace >= _DEEP):
+            self._lengthen_reads()
+
+    def restore(self) -> None:
+        """Set all that was changed as it was before; harmless when nothing was."""
+        while self._before:
+            name, value = self._before.pop()
+            gdb.execute(f"set {name} {value}", False, True)
+
+    def _set(self, name: str, value: str) -> None:
+        before = gdb.parameter(name)
+        shown = ("off", "on")[before] if isinstance(before, bool) else str(before)
+        self._before.append((name, shown))
+        gdb.execute(f"set {name} {value}", False, True)
+
+    def _lengthen_reads(self) -> None:
+        """Let a packet read up to MAX_READ bytes, unless the person has set how many.
+
+        Two hexadecimal digits a byte: GDB halves the number. It asks back before it takes a
+        fixed one for true, and the number has to be there first.
+        """
+        if not gdb.execute(f"show {_READS}", False, True).startswith(_UNTOUCHED):
+            return
+        self._before += [(_READS, "0"), (_READS, "limit")]
+        gdb.execute(f"set {_READS} {2 * MAX_READ}", False, True)
+        confirm = gdb.parameter("confirm")
+        gdb.execute("set confirm off", False, True)
+        gdb.execute(f"set {_READS} fixed", False, True)
+        gdb.execute(f"set confirm {'on' if confirm else 'off'}", False, True)
