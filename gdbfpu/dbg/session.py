@@ -139,7 +139,7 @@ class Session:
         self.tracer = Tracer(model, options, self.totals, writer)
         self.breakpoints = points
         gdb.events.stop.connect(self._stopped)
-        self._settings.change(target.stub, options.backtrace, options.state == "full")
+        self._settings.change(target.stub, options.backtrace)
         hook_detach(OFF)
         return tuple(point.describe() for point in self.breakpoints)
 

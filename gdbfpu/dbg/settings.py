@@ -21,17 +21,17 @@ class Settings:
     def __init__(self) -> None:
         self._before: list[tuple[str, str]] = []
 
-    def change(self, stub: str, backtrace: int, full: bool) -> None:
-        """Set what a trace over `stub` wants, with `backtrace` callers a hit or `full` states.
+    def change(self, stub: str, backtrace: int) -> None:
+        """Set what a trace over `stub` wants that takes `backtrace` callers at a hit.
 
         A pager would hold the kernel at a hit. GDB reads the stack in lines of 64 bytes, a packet
-        each, and takes from KGDB no more than half of what its registers take, 156 bytes: longer
-        ones pay where a hit needs several.
+        each: longer ones pay where several are needed. From KGDB it takes no more at a time than
+        half of what the registers take, 156 bytes on x86-64.
         """
         self._set("pagination", "off")
         if backtrace >= _DEEP:
             self._set("dcache line-size", str(_LINE))
-        if stub == "kgdb" and (full or backtrace >= _DEEP):
+        if stub == "kgdb":
             self._lengthen_reads()
 
     def restore(self) -> None:

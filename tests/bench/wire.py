@@ -26,7 +26,7 @@ from tests.vm.gdbrun import GdbRun
 from tests.vm.wire import Wire
 
 RUNS = 5
-HITS = 400
+HITS = 800
 FEW = 40  # hits with full state and a backtrace
 BY_HAND = 5  # hits looked at by hand
 TASKS = 2000

@@ -22,6 +22,7 @@ from tests.vm.wire import Turn, Wire
 HITS = 120
 LOAD = "sigstorm & sigstorm & ymmall 0 5 & x87calc 0 5 & avxthreads 0 5 &"
 SLEEPERS = 300
+PACKET_SIZE = "remote memory-read-packet-size"
 
 # GDB's own breakpoint of which stop() does nothing but count.
 NOTHING = f"""python
@@ -91,7 +92,9 @@ def test_packets_and_bytes_of_a_hit(
     commands = [f"source {tmp_path}/nothing.gdb", "continue", "delete"]
     nothing, _ = turns(single, kernel, commands, tmp_path)
     assert len(nothing) >= HITS - 1
-    assert Counter(len(hit.sent) for hit in nothing).most_common(1)[0][0] == 10
+    # Where an interrupt gets in front of the step, GDB takes it again.
+    assert min(len(hit.sent) for hit in nothing) == 10
+    nothing = [hit for hit in nothing if len(hit.sent) == 10]
 
     for hits_of in (quiet, printed):
         packets = Counter(len(hit.sent) for hit in hits_of)
@@ -106,18 +109,23 @@ def test_reads_are_what_gdb_logs(guest: Machine, kernel: Kernel, tmp_path: Path)
     """The proxy counts what GDB itself says that it sent."""
     guest.break_in()
     log = tmp_path / "log"
-    commands = ["source gdbfpu", "fpu-trace on --quiet --limit 20", "continue", "detach"]
+    shown = [f"show {name}" for name in ("pagination", "dcache line-size", PACKET_SIZE)]
+    trace = ["fpu-trace on --quiet --state full --backtrace 8 --limit 20", "continue"]
+    commands = ["source gdbfpu", *shown, "echo FROM\\n", *trace, "echo TO\\n", *shown, "detach"]
     with (
         Wire(guest.kgdb, tmp_path) as wire,
         GdbRun(kernel, wire.path, commands, tmp_path, [f"set remotelogfile {log}"]) as gdb,
     ):
-        gdb.finish()
+        output = gdb.finish()
+    before, after = output.split("FROM\n")[0], output.split("TO\n")[1]
+    assert (said := before.splitlines()[-3:]) == after.splitlines()[:3], said
+    assert "memory-read-packet-size is 0 (default)" in said[2]
     text = log.read_text(encoding="latin-1")
     logged = re.findall(r"\$([^#\n]*)#[0-9a-f]{2}$", "\n".join(sent_lines(text)), re.MULTILINE)
     assert [packet for packet in wire.sent if packet[0] in "mgPcZz"] == [
         packet for packet in logged if packet[0] in "mgPcZz"
     ]
-    assert longest(wire.sent) <= 510
+    assert longest(wire.sent) == 510  # the most that KGDB's stub bears
 
 
 def sent_lines(log: str) -> list[str]:
