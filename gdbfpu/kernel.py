@@ -10,9 +10,10 @@ from gdbfpu.bounded import remember
 from gdbfpu.errors import CorruptState, MissingSymbol
 from gdbfpu.front import find_front
 from gdbfpu.layout import Layouts
+from gdbfpu.names import printable
 from gdbfpu.target import Target, read_fields, read_u32, read_u64
 
-__all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task", "printable")
+__all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task")
 
 TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_struct")
 """Types this module reads; `debuggerinfo_struct` is there with CONFIG_KGDB only."""
@@ -46,25 +47,6 @@ class Task:
     comm: str
     kthread: bool
     thread_flags: int | None = field(default=None, compare=False)
-
-
-def printable(comm: bytes) -> str:
-    r"""Return `comm` (`char[TASK_COMM_LEN]`) without anything that a terminal would obey.
-
-    Control bytes, invalid UTF-8 and spaces at either end appear as `\xNN`, other unprintable
-    characters as `\uNNNN` or `\UNNNNNNNN`, a backslash as two, so that no two names look alike.
-    """
-    text = comm.split(b"\0", 1)[0].replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
-    shown = "".join(c if c.isprintable() else _escaped(c) for c in text)
-    left, right = len(shown) - len(shown.lstrip(" ")), len(shown.rstrip(" "))
-    return r"\x20" * left + shown[left:right] + r"\x20" * (len(shown) - max(left, right))
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if code < 0x80:  # what is \x80 and above stands for a byte that is no UTF-8
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 class Kernel:

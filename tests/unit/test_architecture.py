@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gdbfpu"
 
 LAYERS = {
-    0: {"", "bounded", "errors", "layout", "layoutcache", "target", "xfeatures"},
+    0: {"", "bounded", "errors", "layout", "layoutcache", "names", "target", "xfeatures"},
     1: {
         *("btf", "components", "defects", "dwarf", "elf", "formats", "fxsave", "image", "prologue"),
         *("sigframe", "views", "xsave"),

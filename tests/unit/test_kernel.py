@@ -30,8 +30,9 @@ from hypothesis import strategies as st
 
 from gdbfpu import kernel as kernel_module
 from gdbfpu.errors import CorruptState, MemoryFault, MissingMember, MissingSymbol, MissingType
-from gdbfpu.kernel import Kernel, Task, printable
+from gdbfpu.kernel import Kernel, Task
 from gdbfpu.layout import Layouts
+from gdbfpu.names import printable
 from gdbfpu.target import MAX_READ, Thread
 
 
