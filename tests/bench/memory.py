@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sourced by GDB after gdbfpu: trace 1,000,000 hits of 1,000 tasks of a kernel in memory."""
+"""Sourced by GDB after gdbfpu: trace $HITS hits of 1,000 tasks of a kernel in memory."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ from gdbfpu.probes import CATALOGUE  # noqa: E402
 from gdbfpu.totals import Totals  # noqa: E402
 from gdbfpu.trace import Options, Tracer  # noqa: E402
 
-TASKS, EARLY, HITS = 1000, 10_000, 1_000_000
+TASKS, HITS = 1000, int(os.environ["HITS"])
+EARLY = min(10_000, HITS // 2)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ COMMANDS = (
     "pipe fpu-info --format json | cat > {}/info",
     "pipe fpu-state --comm x87calc --format json | cat > {}/x87calc",
     "pipe fpu-state --comm ymmall --format json | cat > {}/ymmall",
+    "fpu-audit --all --format json --out {}/audit",
 )
 
 
@@ -54,12 +55,13 @@ def test_dump_and_live_kernel_tell_the_same(kernel: Kernel, tmp_path: Path) -> N
     output = ask(argv)
     assert "fpu-trace: there is nothing to trace: this is a memory dump" in output
     alive, told = answers(live), answers(dead)
-    assert alive.keys() == told.keys() == {"info", "report", "x87calc", "ymmall"}
+    assert alive.keys() == told.keys() == {"audit", "info", "report", "x87calc", "ymmall"}
     assert told["info"].pop("stub")["value"] == "core"
     assert alive["info"].pop("stub")["value"] == "qemu"
     for cpu in (0, 1):  # control registers are the stub's to show
         alive["info"].pop(f"CPU {cpu} CR0")
     assert told == alive
+    assert (told["audit"]["verdict"], told["audit"]["findings"]) == ("clean", [])
     users = {task["comm"]: task["uses_fpu"] for task in told["report"]["tasks"]}
     assert users["ymmall"] and users["x87calc"] and not users["intonly"]
     assert told["x87calc"]["registers"]["st4"]["bytes"] == "35c26821a2da0fc90040"

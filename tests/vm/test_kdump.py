@@ -26,6 +26,7 @@ ASKED = {
     "info": ["info", "--format", "json"],
     "x87calc": ["state", "--comm", "x87calc", "--format", "json"],
     "ymmall": ["state", "--comm", "ymmall", "--format", "json"],
+    "audit": ["audit", "--all", "--format", "json"],
 }
 # What makedumpfile would have put into the dump, from the kernel's memory (kernel/crash_core.c).
 TEXT = "*(char**)&vmcoreinfo_data"
@@ -76,6 +77,7 @@ def test_kdump_and_live_kernel_tell_the_same(stop: tuple[dict[str, Any], list[st
     for cpu in (0, 1):  # control registers are the stub's to show
         alive["info"].pop(f"CPU {cpu} CR0")
     assert told == alive
+    assert (told["audit"]["verdict"], told["audit"]["findings"]) == ("clean", [])
     users = {task["comm"]: task["uses_fpu"] for task in told["report"]["tasks"]}
     assert users["ymmall"] and users["x87calc"] and not users["intonly"]
     assert told["x87calc"]["registers"]["st4"]["bytes"] == "35c26821a2da0fc90040"
