@@ -26,8 +26,8 @@ __all__ = ("FOUND", "answer")
 _MAX_VMCOREINFO = 1 << 20  # bytes; the kernel's is a page
 
 FOUND = 3
-"""The exit status of `gdbfpu audit` that found errors or warnings; 1 is that of a command that
-could not do its work."""
+"""The exit status of `gdbfpu audit` that found errors or warnings, or could not read all; 1 is
+that of a command that could not do its work."""
 
 
 def answer(command: str, words: Sequence[str]) -> tuple[str, int]:
@@ -64,7 +64,7 @@ def _audit(model: FpuModel, arguments: argparse.Namespace) -> tuple[str, int]:
     if arguments.map:
         return _put(map_text(model, arguments), arguments), 0
     found = run_audit(model, arguments, _progress("tasks"))
-    status = FOUND if found.verdict == "findings" else 0
+    status = FOUND if found.verdict in ("findings", "incomplete") else 0
     return _put(audit_text(found, arguments), arguments), status
 
 

@@ -8,7 +8,7 @@ made from DWARF (`gdbfpu.dwarf`) or read back from JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gdbfpu.errors import CorruptState, MissingMember, MissingType
@@ -99,7 +99,7 @@ class Layouts:
             base, struct = base + member.offset, member.type
         if member is None:
             raise MissingMember(name, path)
-        return Member(**{**asdict(member), "offset": base})
+        return replace(member, offset=base)
 
     def offset(self, name: str, path: str) -> int:
         """Return the offset in bytes of dotted `path` in type `name`."""

@@ -20,7 +20,7 @@ __all__ = ("Resume", "choose", "exits", "find_ret")
 
 _ELSEWHERE = (
     x86.X86_GRP_JUMP,
-    x86.X86_GRP_BRANCH_RELATIVE,  # LOOP is no jump to capstone
+    x86.X86_GRP_BRANCH_RELATIVE,
     x86.X86_GRP_CALL,
     x86.X86_GRP_RET,
     x86.X86_GRP_INT,
@@ -118,16 +118,17 @@ def exits(
     returns where that does, if it does not call it, too; `depth` such jumps are followed. Empty
     unless every way out is one of these: a call that leaves by another would not be seen.
     """
-    code = code_of(address)
+    code, end = code_of(address), address
     instructions = list(_disassembled(code, address))
     called = {_target(i) for i in instructions if i.group(x86.X86_GRP_CALL)}
     found: list[Resume] = []
     for instruction in instructions:
+        end = instruction.address + instruction.size
         if _is_ret(instruction):
             found.append(Resume(instruction.address, spare, "ret"))
-        elif instruction.group(x86.X86_GRP_RET):
+        elif instruction.group(x86.X86_GRP_RET) or instruction.group(x86.X86_GRP_IRET):
             return ()
-        elif instruction.group(x86.X86_GRP_JUMP) and not _stays(instruction, address, len(code)):
+        elif _jumps(instruction) and not _stays(instruction, address, len(code)):
             more = _tail(instruction, thunk)
             target = _target(instruction)
             if not more and depth and target is not None and target not in called:
@@ -135,7 +136,8 @@ def exits(
             if not more:
                 return ()
             found += more
-    return tuple(dict.fromkeys(found))
+    # Short of the end there is more, unseen.
+    return tuple(dict.fromkeys(found)) if end == address + len(code) else ()
 
 
 def _tail(instruction: Any, thunk: int | None) -> tuple[Resume, ...]:
@@ -164,6 +166,13 @@ def _disassembled(code: bytes, address: int) -> Iterator[Any]:
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
     disassembler.detail = True
     yield from disassembler.disasm(code, address)
+
+
+def _jumps(instruction: Any) -> bool:
+    """Return whether control may go elsewhere for good (LOOP is no jump to capstone)."""
+    relative = instruction.group(x86.X86_GRP_BRANCH_RELATIVE)
+    called = instruction.group(x86.X86_GRP_CALL)
+    return bool(instruction.group(x86.X86_GRP_JUMP) or (relative and not called))
 
 
 def _stays(instruction: Any, start: int, size: int) -> bool:

@@ -171,8 +171,8 @@ def read_frame(model: FpuModel, address: int) -> FpuImage:
     return replace(found, reason="as the kernel writes it for a signal handler")
 
 
-def frame_bytes(model: FpuModel, task: Task, address: int, past: int = 0) -> bytes:
-    """Return the bytes of the signal frame at user `address` of `task`, and `past` ones behind it.
+def frame_bytes(model: FpuModel, task: Task, address: int) -> bytes:
+    """Return the bytes of the signal frame at user `address` of the running `task`.
 
     Raises CorruptState where they cannot be read: a page may be swapped out.
     """
@@ -183,7 +183,6 @@ def frame_bytes(model: FpuModel, task: Task, address: int, past: int = 0) -> byt
         size = frame.base + LEGACY_SIZE
         if frame.extended:
             size = min(max(size, frame.base + frame.xstate_size + 4), MAX_IMAGE)
-        size += past
         rest = memory.read(address + len(head), size - len(head)) if size > len(head) else b""
         return head[:size] + rest
     except MemoryFault as error:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from gdbfpu import xfeatures
@@ -83,7 +84,7 @@ class Hit:
 
     def to_json(self) -> dict[str, Any]:
         """Return the hit as the object of its line in the event file."""
-        data = asdict(self)
+        data = dict(vars(self))
         if self.raw is None:
             del data["raw"]
         return data
@@ -102,6 +103,7 @@ class Tracer:
         self.seq = 0
         self._watch = Watch(model) if options.audit else None
         self._last: tuple[Task, Task] | None = None
+        self._told = 0  # the last hit that was a fault, once it is recorded as one
         self._threads: dict[int, int] = {}
 
     @property
@@ -125,7 +127,7 @@ class Tracer:
         row.hits.setdefault(record.function, 0)
         path = self.totals.path((record.function, *record.backtrace))
         # A ^C up to here leaves nothing of this hit: it is recorded anew.
-        self._write(record.to_json())
+        self._write(record.to_json)
         # From here on nothing is called: Python takes a ^C only where something is.
         self.seq = record.seq
         self.totals.paths[path] += 1
@@ -149,7 +151,9 @@ class Tracer:
             return None
         task, caller = self._last
         if job_of(probe) == "fault":
-            return self._keep(self._watch.fault(probe, self.seq, task))
+            found = self._watch.fault(probe, self.seq, task)
+            told, self._told = self._told, self.seq
+            return self._keep(found) if told != self.seq else None
         self._watch.enter(probe, self.seq, task, caller)
         return None
 
@@ -163,7 +167,7 @@ class Tracer:
         return self._keep(found)
 
     def _keep(self, found: Returned) -> Returned:
-        self._write(returned_json(found))
+        self._write(partial(returned_json, found))
         self.totals.keep(found)
         return found
 
@@ -172,12 +176,12 @@ class Tracer:
         if self.writer is not None:
             self.writer.close()
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        """Write a line; the trace goes on without the file once the disk is full."""
+    def _write(self, line: Callable[[], Mapping[str, Any]]) -> None:
+        """Write what `line` returns; the trace goes on without the file once the disk is full."""
         if self.writer is None:
             return
         try:
-            self.writer.write(line)
+            self.writer.write(line())
         except OSError as error:
             where = f"{self.writer.path} ends before hit {self.seq + 1}"
             self.totals.fail(f"{where}: {error.strerror}")

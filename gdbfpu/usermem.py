@@ -8,7 +8,7 @@ the architecture's. Source: Intel SDM volume 3, 4.5 (4-level and 5-level paging)
 
 from __future__ import annotations
 
-from gdbfpu.errors import MemoryFault, MissingMember
+from gdbfpu.errors import MemoryFault, MissingMember, MissingType
 from gdbfpu.kernel import Kernel
 from gdbfpu.target import read_u32, read_u64
 
@@ -24,7 +24,7 @@ _FRAME = ((1 << 52) - 1) & ~(_PAGE - 1)  # bits 51 to 12 of an entry
 
 
 class UserMemory:
-    """The user memory of the task_struct at `task`, as long as the kernel stays stopped."""
+    """The user memory of the task_struct at `task`, which the stopped CPU runs."""
 
     def __init__(self, kernel: Kernel, task: int) -> None:
         self._kernel = kernel
@@ -67,12 +67,19 @@ def _top_table(kernel: Kernel, task: int) -> int:
     try:
         mm = read_u64(kernel.target, task + kernel.layouts.offset("task_struct", "mm"))
         return read_u64(kernel.target, mm + kernel.layouts.offset("mm_struct", "pgd")) if mm else 0
-    except MissingMember:
+    except (MissingMember, MissingType):
         return 0
 
 
 def _direct_map(kernel: Kernel) -> int | None:
-    """Return where physical address 0 is mapped: high_memory is the end, max_pfn pages on."""
+    """Return where physical address 0 is mapped.
+
+    page_offset_base tells, where it may be moved (4.8 on, with KASLR); else high_memory, the end,
+    is max_pfn pages on.
+    """
+    base = kernel.target.symbol_address("page_offset_base")
+    if base is not None:
+        return read_u64(kernel.target, base)
     places = [kernel.target.symbol_address(name) for name in ("high_memory", "max_pfn")]
     if None in places:
         return None

@@ -33,9 +33,14 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """Return `findings`, `notes` or `clean`: the worst that was found, for scripts."""
+        """Return `findings`, `incomplete`, `notes` or `clean`: the worst there is, for scripts.
+
+        It is `incomplete` where a task, or the list of them, could not be read.
+        """
         if any(finding.severity != "note" for finding in self.findings):
             return "findings"
+        if any(one.rule in ("READ", "WALK") for one in self.undecided):
+            return "incomplete"
         return "notes" if self.findings else "clean"
 
 

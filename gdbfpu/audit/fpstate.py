@@ -220,7 +220,8 @@ def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
     gone = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
     if header is None or gone or ground.model.live_flag or not ground.has("init_pkru_value"):
         return
-    if in_use(header) and not in_use(header) >> _PKRU & 1:
+    saved = ground.mask >> _PKRU & 1
+    if saved and in_use(header) and not in_use(header) >> _PKRU & 1:
         yield Finding(
             "PKRU0",
             "warning",

@@ -34,9 +34,9 @@ class FrameView:
     `address` is where the frame begins, `image` its bytes up to FP_XSTATE_MAGIC2 (empty: not
     read, for the reason `unread`). `before` is the task's register image in memory at entry,
     empty where a CPU held the registers, of which `registers` are then those that the stub
-    shows. `past` are the bytes behind the frame at entry and at return, empty where they are not
-    known. `size` (bytes) and `mask` (u64) are what an image of this task has for user space,
-    0 for what the kernel has by default.
+    shows. `past` are the bytes behind the frame at entry and at return, empty where they cannot
+    be read, None of a frame that was not seen to be written. `size` (bytes) and `mask` (u64) are
+    what an image of this task has for user space, 0 for what the kernel has by default.
     """
 
     task: Task
@@ -45,7 +45,7 @@ class FrameView:
     unread: str = ""
     before: bytes = b""
     registers: Mapping[str, bytes] | None = None
-    past: tuple[bytes, bytes] = (b"", b"")
+    past: tuple[bytes, bytes] | None = None
     size: int = 0
     mask: int = 0
 
@@ -197,6 +197,8 @@ def _spans(ground: Ground, view: FrameView) -> tuple[Span, ...]:
 
 def framepast(_ground: Ground, view: FrameView) -> Iterator[Result]:
     """Yield a finding for bytes behind the frame that the kernel changed."""
+    if view.past is None:
+        return
     before, after = view.past
     if not before:
         yield Undecided("FRAMEPAST", name_of(view.task), "what is behind the frame is not known")
@@ -232,22 +234,18 @@ def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
 
 
 def _against_memory(ground: Ground, view: FrameView) -> Iterator[Result]:
+    """Compare each component in use, wherever a compacted image has it; PKRU where it counts."""
     used = in_use(parse_header(view.before.ljust(576, b"\0")))
     places = {span.number: span for span in ground.spans(view.before)}
     for span in _spans(ground, view):
         there = places.get(span.number)
-        if there is None or not used >> span.number & 1 or _moved(ground, span):
+        moved = span.number == _PKRU and ground.pkru_moved
+        if there is None or not used >> span.number & 1 or moved:
             continue
         if _loaded(ground, view.xsave, span) != _loaded(ground, view.before, there):
             name = component_name(span.number)
             read = f"{name} is not what the task's memory had at entry"
             yield _finding(view, "FRAMEDIFF", view.frame.base + span.offset, read, _NOT_ITS, name)
-
-
-def _moved(ground: Ground, span: Span) -> bool:
-    """Return whether `thread.pkru` has the component, and not memory's image (5.14 on)."""
-    layouts = ground.model.kernel.layouts
-    return span.number == _PKRU and layouts.find("task_struct", "thread.pkru") is not None
 
 
 def _loaded(ground: Ground, image: bytes, span: Span) -> bytes | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gdbfpu.errors import CorruptState, MemoryFault
@@ -14,7 +15,7 @@ from gdbfpu.target import read_fields, read_u32, read_u64
 from gdbfpu.xfeatures import COMPONENTS
 from gdbfpu.xsave import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
 
-__all__ = ("SUPERVISOR", "TYPES", "CpuView", "Ground", "TaskView")
+__all__ = ("DEFAULT_MXCSR_MASK", "SUPERVISOR", "TYPES", "CpuView", "Ground", "TaskView")
 
 TYPES = ("fpu_state_perm",)
 """Types that the rules read beside those of the modules below."""
@@ -22,7 +23,9 @@ TYPES = ("fpu_state_perm",)
 SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.supervisor)
 """The components that IA32_XSS enables (u64): user space may see none of them."""
 
-_DEFAULT_MXCSR_MASK = 0xFFBF  # Intel SDM volume 1, 11.6.6: what a mask of 0 stands for
+DEFAULT_MXCSR_MASK = 0xFFBF
+"""What a mask of 0 stands for (Intel SDM volume 1, 11.6.6)."""
+
 _FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "perm", "__task_fpstate")
 _FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")
 _FPSTATE_BITS = ("is_valloc", "is_guest", "in_use")
@@ -95,23 +98,32 @@ class Ground:
         return self.model.xstate.mask
 
     @property
-    def user_mask(self) -> int:
-        """Return those of `mask` that user space may see."""
-        return self.mask & ~SUPERVISOR
+    def mxcsr_mask(self) -> int:
+        """Return the bits that MXCSR may have: mxcsr_feature_mask, 0 where there is none."""
+        address = self.model.kernel.target.symbol_address("mxcsr_feature_mask")
+        if address is None:
+            return 0
+        return read_u32(self.model.kernel.target, address) or DEFAULT_MXCSR_MASK
 
     @property
-    def mxcsr_mask(self) -> int:
-        """Return the bits that MXCSR may have: the kernel's mxcsr_feature_mask."""
-        address = self.model.kernel.target.symbol_address("mxcsr_feature_mask")
-        found = read_u32(self.model.kernel.target, address) if address is not None else 0
-        return found or _DEFAULT_MXCSR_MASK
+    def pkru_moved(self) -> bool:
+        """Return whether `thread.pkru` has a task's PKRU, and its place in an area is not used.
+
+        So it is since 5.14 (commit 954436989cc5).
+        """
+        return self.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
 
     def has(self, symbol: str) -> bool:
         """Return whether the kernel has `symbol`."""
         return self.model.kernel.target.symbol_address(symbol) is not None
 
     def spans(self, image: bytes) -> tuple[Span, ...]:
-        """Return where the components of `image` lie, as far as they are wholly inside it."""
+        """Return where the components of `image` lie, as far as they are wholly inside it.
+
+        A task may have no image; one without a header, which tells the compacted format, has none.
+        """
+        if len(image) < EXTENDED_OFFSET and self.model.format == "compacted":
+            return ()
         return tuple(span for span in self.model.spans(image) if span.end <= len(image))
 
     def tasks(self) -> Iterator[Task]:
@@ -123,13 +135,12 @@ class Ground:
         return tuple(self._running.get(task.address, ()))
 
     def others(self, view: TaskView) -> Iterator[TaskView]:
-        """Yield every task but that of `view`, as far as they can be read."""
-        try:
+        """Yield every task but that of `view`, without those that cannot be read."""
+        with suppress(CorruptState, MemoryFault):  # the walk ends early
             for task in self.tasks() if self.walk else ():
                 if task.address != view.task.address:
-                    yield self.view(task)
-        except (CorruptState, MemoryFault):
-            return
+                    with suppress(CorruptState, MemoryFault):
+                        yield self.view(task)
 
     def view(self, task: Task) -> TaskView:
         """Return `task` with its FPU memory; raise MemoryFault or CorruptState."""

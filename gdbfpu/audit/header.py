@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from gdbfpu.audit.finding import Finding, Result
 from gdbfpu.audit.ground import SUPERVISOR, Ground, TaskView
 from gdbfpu.xfeatures import describe
-from gdbfpu.xsave import COMPACTED, EXTENDED_OFFSET, HEADER_OFFSET, in_use
+from gdbfpu.xsave import COMPACTED, HEADER_OFFSET, in_use
 
 __all__ = ("sanoff", "size", "supv", "xcomp", "xcomp2")
 
@@ -104,19 +104,12 @@ def supv(ground: Ground, view: TaskView) -> Iterator[Result]:
 
 
 def size(ground: Ground, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for a component in use that ends behind the area."""
+    """Yield a finding for a component in use that ends behind the area, or for its header."""
     header = view.header
     if header is None:
         if view.image and ground.model.format != "fxsave":
-            yield _finding(
-                view,
-                "SIZE",
-                0,
-                f"the area has {len(view.image)} bytes, and its header ends at byte "
-                f"{EXTENDED_OFFSET}",
-                _BEHIND,
-                b"",
-            )
+            read = f"the area has {len(view.image)} bytes, and no room for its header"
+            yield _finding(view, "SIZE", 0, read, _BEHIND, b"")
         return
     for span in ground.model.spans(view.image):
         if in_use(header) >> span.number & 1 and span.end > len(view.image):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.audit.legacy import leaves_pointers
 from gdbfpu.errors import UsageError
 from gdbfpu.layout import Member
 from gdbfpu.sigframe import parse_frame
@@ -152,7 +153,9 @@ def _mxcsr(_ground: Ground, view: TaskView) -> list[Write]:
     return [Write(view.at + 24, value.to_bytes(4, "little"))]
 
 
-def _amdfip(_ground: Ground, view: TaskView) -> list[Write]:
+def _amdfip(ground: Ground, view: TaskView) -> list[Write]:
+    if not leaves_pointers(ground):
+        raise _refuse("these CPUs save the x87 pointers always")
     return [Write(view.at + 8, _KERNEL_ADDRESS)]
 
 
@@ -199,6 +202,8 @@ def _twice(ground: Ground, view: TaskView) -> list[Write]:
 
 def _kernfpu(ground: Ground, view: TaskView) -> list[Write]:
     cpu = _loaded(view)
+    if ground.model.live_flag:
+        raise _refuse("the kernel has no TIF_NEED_FPU_LOAD")
     for name, value in (("in_kernel_fpu", b"\1"), ("kernel_fpu_allowed", b"\0")):
         if ground.has(name):
             return [Write(ground.model.kernel.per_cpu(name, cpu), value)]

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, Undecided
-from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.audit.ground import DEFAULT_MXCSR_MASK, Ground, TaskView
 from gdbfpu.fxsave import CONTROL_SIZE
 from gdbfpu.target import read_u32
-from gdbfpu.xsave import residue
+from gdbfpu.xsave import Span, residue
 
 __all__ = ("amdfip", "initbuf", "leaves_pointers", "mxcsr")
 
@@ -26,7 +26,9 @@ def mxcsr(ground: Ground, view: TaskView) -> Iterator[Result]:
     Source: Intel SDM volume 1, 10.2.3 and 11.6.6; kernel commit 145e9e0d8c6f (5.14).
     """
     value = int.from_bytes(view.image[_MXCSR : _MXCSR + 4], "little")
-    reserved = value & ~ground.mxcsr_mask
+    saved = int.from_bytes(view.image[_MXCSR + 4 : _MXCSR + 8], "little")
+    mask = ground.mxcsr_mask or saved or DEFAULT_MXCSR_MASK  # the CPU saves its own beside it
+    reserved = value & ~mask
     if reserved:
         yield Finding(
             rule="MXCSR",
@@ -34,7 +36,7 @@ def mxcsr(ground: Ground, view: TaskView) -> Iterator[Result]:
             about=view.task,
             component="SSE",
             read=f"mxcsr is {value:#010x}; bits {reserved:#x} are not in mxcsr_feature_mask "
-            f"({ground.mxcsr_mask:#x})",
+            f"({mask:#x})",
             address=view.at + _MXCSR,
             why="FXRSTOR and XRSTOR fault (#GP) on it, and the CPU goes on with the registers of "
             "the task before",
@@ -99,15 +101,25 @@ def initbuf(ground: Ground) -> Iterator[Result]:
         if value != expected:
             yield _initial(at + place, f"{name} is {value:#x}, not {expected:#x}")
     for span in ground.spans(image):
-        if span.number == _PKRU:  # up to 5.13 the kernel keeps init_pkru there
-            continue
         places = residue(image, span)
-        if places:
+        if places and not _is_default_pkru(ground, image, span):
             yield _initial(
                 at + places[0],
                 f"{len(places)} bytes of component {span.number} are "
                 f"not zero, from byte {places[0]}",
             )
+
+
+def _is_default_pkru(ground: Ground, image: bytes, span: Span) -> bool:
+    """Return whether `span` is PKRU and holds init_pkru_value.
+
+    setup_pku() puts it there from 5.2 (commit a5eff7259790) to 5.13.
+    """
+    address = ground.model.kernel.target.symbol_address("init_pkru_value")
+    if span.number != _PKRU or address is None:
+        return False
+    value = int.from_bytes(image[span.offset : span.offset + 4], "little")
+    return value == read_u32(ground.model.kernel.target, address)
 
 
 def _initial(address: int, read: str) -> Finding:

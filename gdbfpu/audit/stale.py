@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gdbfpu.audit.finding import Finding, Result, name_of
 from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.paths import export_paths
+from gdbfpu.fxsave import CONTROL_SIZE
 from gdbfpu.xfeatures import component_name
 from gdbfpu.xsave import Span, in_use, residue
 
@@ -33,15 +34,11 @@ class Stale:
 
 
 def stale_components(ground: Ground, view: TaskView) -> tuple[Stale, ...]:
-    """Return the stale components of `view`'s image.
-
-    PKRU is none where `thread.pkru` holds it: since 5.14 (commit 954436989cc5) its place in the
-    image is not used.
-    """
+    """Return the stale components of `view`'s image; PKRU is none where its place is not used."""
     header = view.header
     if header is None:
         return ()
-    moved = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
+    moved = ground.pkru_moved
     found = (
         Stale(span, residue(view.image, span))
         for span in ground.spans(view.image)
@@ -94,10 +91,16 @@ def _owner(ground: Ground, view: TaskView, component: Stale) -> str:
     return f"; {count * _LANE} bytes equal {component.name} of {name}"
 
 
-def _telling_lanes(data: bytes, span: Span) -> set[bytes]:
-    """Return the lanes of the component that hardly stand in two places by chance."""
-    step = range(span.offset, span.end - _LANE + 1, _LANE)
-    lanes = {data[at : at + _LANE] for at in step}
+def _telling_lanes(image: bytes, span: Span) -> set[bytes]:
+    """Return the lanes of the component that hardly stand in two places by chance.
+
+    Those of x87 are its registers: MXCSR and its mask, the same in most tasks, lie before them.
+    """
+    return _telling(image[max(span.offset, CONTROL_SIZE) : span.end])
+
+
+def _telling(data: bytes) -> set[bytes]:
+    lanes = {data[at : at + _LANE] for at in range(0, len(data) - _LANE + 1, _LANE)}
     return {lane for lane in lanes if len(lane.strip(b"\0")) >= _TELLING and len(set(lane)) > 2}
 
 
@@ -108,5 +111,5 @@ def _lanes(ground: Ground, other: TaskView, number: int) -> set[bytes]:
     if other.loaded and other.cpu is not None and number < 2:
         registers = ground.model.kernel.target.fpu_registers(other.cpu)
         live = b"".join(value.ljust(_LANE, b"\0") for value in registers.values())
-        lanes |= _telling_lanes(live, Span(number, 0, len(live)))
+        lanes |= _telling(live)
     return lanes

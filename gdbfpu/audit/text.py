@@ -24,7 +24,7 @@ def summary(audit: Audit) -> str:
     """Return the last line of an audit, which scripts may rely on.
 
     `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
-    VERDICT is `clean`, `notes` or `findings`, and one of a kind is without its s.
+    VERDICT is `clean`, `notes`, `incomplete` or `findings`, and one of a kind is without its s.
     """
     counts = ", ".join(_counted(audit.count(severity), severity) for severity in SEVERITIES)
     tasks, undecided = _counted(audit.tasks, "task"), len(audit.undecided)

@@ -94,6 +94,7 @@ class Watch:
             call = _Call(of, probe, task, self._frame_at_entry(task))
         elif job == "sanitize":
             call = _Call(of, probe, task, stale=_stale(Ground(self._model, walk=False), task))
+        self.forget(probe.function, caller)  # the newest is last
         if len(self._calls) >= MAX_CALLS:
             del self._calls[next(iter(self._calls))]
         self._calls[caller.address, probe.function] = call
@@ -154,7 +155,7 @@ class Watch:
         entry = call.frame
         if entry is None or self._failed():
             return []
-        size, past = len(entry.image), entry.past[0]
+        size, past = len(entry.image), entry.past[0] if entry.past else b""
         try:
             memory = UserMemory(self._model.kernel, call.task.address)
             image = read_spans(memory.read, entry.address, size, self._frame_spans(entry))

@@ -227,4 +227,4 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
             spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
     if spare is None:
         return dict.fromkeys(entries, ())
-    return {entry: exits(target.function_code, entry, thunk, spare) for entry in codes}
+    return {entry: exits(target.whole_function, entry, thunk, spare) for entry in codes}

@@ -222,6 +222,11 @@ class GdbTarget:
             names.append("(unreadable)")
         return tuple(names)
 
+    def whole_function(self, address: int) -> bytes:
+        """Return the code of the function that begins at `address`, nothing of one too long."""
+        code = self.function_code(address)
+        return code if len(code) < _MAX_CODE else b""
+
     def function_code(self, address: int) -> bytes:
         """Return the code in memory of the function that begins at `address`.
 
