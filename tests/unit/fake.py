@@ -25,6 +25,7 @@ class FakeTarget:
         self.arguments: dict[str, tuple[str, str]] = {}
         self.inlined: dict[str, tuple[int, ...]] = {}
         self.reads: list[tuple[int, int]] = []
+        self.writes: list[tuple[int, bytes]] = []
 
     def put(self, address: int, data: bytes) -> None:
         """Write `data` at `address`: into the range that holds it, or as a range of its own."""
@@ -43,6 +44,15 @@ class FakeTarget:
             if start <= address and address + length <= start + len(memory):
                 return bytes(memory[address - start : address - start + length])
         raise MemoryFault(address, length)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write where there is memory; raise MemoryFault elsewhere, as a stub does."""
+        for start, memory in self.ranges.items():
+            if start <= address and address + len(data) <= start + len(memory):
+                memory[address - start : address - start + len(data)] = data
+                self.writes.append((address, data))
+                return
+        raise MemoryFault(address, len(data))
 
     def symbol_address(self, name: str) -> int | None:
         return self.symbols.get(name)

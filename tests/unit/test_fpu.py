@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from fake_kernel import (
     COMMON,
+    CPU_OFFSETS,
     FPU,
     FPU_44,
     GOLDEN,
@@ -525,3 +526,62 @@ def test_no_way_to_tell_whether_registers_are_live(world):
     with pytest.raises(MissingMember) as caught:
         model_of(world, Layouts([task_struct(), *COMMON, bare])).live(task)
     assert caught.value.member == "thread_info"
+
+
+# --- kernel code that uses the FPU
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("in_kernel_fpu", (0, 1), (False, True)),
+        ("in_kernel_fpu", (2, 0), (True, False)),
+        ("kernel_fpu_allowed", (0, 1), (True, False)),
+        ("kernel_fpu_allowed", (1, 0), (False, True)),
+    ],
+)
+def test_kernel_use(world, name, values, expected):
+    world.target.symbols[name] = 0xD000
+    for offset, value in zip(CPU_OFFSETS, values):
+        world.target.put_int(offset + 0xD000, value, 1)
+    model = model_of(world)
+    assert [model.kernel_use(cpu) for cpu in (0, 1)] == [(taken, name) for taken in expected]
+
+
+def test_kernel_use_where_nothing_tells(world):
+    assert model_of(world).kernel_use(0) == (False, "")
+
+
+def test_an_image_without_its_gaps(world):
+    """Standard: what lies between SSE and PKRU is read only where components are."""
+    for name, value in (("xstate_offsets", 2432), ("xstate_sizes", 8)):
+        world.target.put_int(SYMBOLS[name] + 4 * 9, value, 4)
+    world.target.put_int(SYMBOLS["xfeatures_mask"], 0x207)
+    world.target.put_int(SYMBOLS["xstate_size"], 2440, 4)
+    task = world.add(5)
+    world.target.put(task + STATE + 512, b"\x77" * (2440 - 512))
+    model = model_of(world)
+    whole, parts = model.image(task + FPU), model.image(task + FPU, gaps=False)
+    assert len(whole) == len(parts) == 2440
+    assert parts == whole[:832] + bytes(2432 - 832) + whole[2432:]
+    world.target.reads.clear()
+    model.image(task + FPU, gaps=False)
+    assert world.target.reads == [(task + STATE, 832), (task + STATE + 2432, 8)]
+
+
+def test_a_compacted_image_has_no_gaps_to_leave_out():
+    world = compacted_world()
+    task = world.add(5)
+    world.target.put(task + STATE, compacted_image(COMPACTED | 0x207, b"\x77" * 264))
+    model = model_of(world)
+    assert model.image(task + FPU, gaps=False) == model.image(task + FPU)
+
+
+def test_the_flag_that_tells_live_registers():
+    for name in ("fpregs_active", "initialized", "has_fpu"):
+        layout = struct("fpu", 3904, ("last_cpu", 0, 4), (name, 4, 1), ("state", 64, 3840))
+        world = newer_world(xfeatures_mask=(7, 8), fpu_kernel_xstate_size=(832, 4))
+        model = model_of(world, Layouts([task_struct(), *COMMON, layout]))
+        assert model.live_flag == name
+    world = newer_world(xfeatures_mask_all=(7, 8), fpu_kernel_xstate_size=(832, 4))
+    assert model_of(world, LAYOUTS_510).live_flag == ""

@@ -12,6 +12,7 @@ from gdbfpu.xsave import (
     compacted_spans,
     in_use,
     parse_header,
+    residue,
     standard_spans,
 )
 
@@ -212,3 +213,60 @@ def test_fxsave_image():
 def test_span_bytes():
     assert Span(2, 4, 3).bytes_of(b"0123456789") == b"456"
     assert Span(2, 4, 3).bytes_of(b"012345") is None
+
+
+# --- what a register left
+
+
+def left(image, number, offset, size):
+    return residue(bytes(image), Span(number, offset, size))
+
+
+def test_an_initial_image_has_no_residue():
+    image = xsave(0, extended=bytes(2696 - 576))
+    for span in standard_spans(0x2FF):
+        assert residue(bytes(image), span) == ()
+    assert residue(bytes(2696), Span(0, 0, 160)) == ()  # nor has cleared memory
+
+
+@pytest.mark.parametrize(
+    ("number", "offset", "size", "places"),
+    [
+        (0, 0, 160, [0, 1, 2, 3, 4, 6, 7, 8, 15, 16, 23, 32, 41, 48, 57, 144, 153]),
+        (1, 160, 256, [160, 161, 415]),
+        (2, 576, 256, [576, 831]),
+        (4, 1024, 64, [1024, 1039]),  # BNDCFGU and BNDSTATUS
+        (9, 2688, 8, [2688, 2691]),  # PKRU has four bytes
+    ],
+)
+def test_residue_is_what_is_state(number, offset, size, places):
+    """SDM volume 1, table 10-2 and 13.5: one byte at a time, and none beside them."""
+    for place in range(2696):
+        image = xsave(0, extended=bytes(2696 - 576))
+        image[place] = 0x5A
+        found = left(image, number, offset, size)
+        assert found in ((), (place,))
+        if place in places:
+            assert found == (place,)
+    edges = {0: [5, 24, 27, 28, 42, 47, 154, 159, 160], 1: [24, 27, 159, 416], 2: [575, 832],
+             4: [1040, 1087], 9: [2692, 2695]}[number]  # fmt: skip
+    for place in edges:
+        image = xsave(0, extended=bytes(2696 - 576))
+        image[place] = 0x5A
+        assert left(image, number, offset, size) == ()
+
+
+def test_residue_of_fcw():
+    """0x037f is initial, zeros are cleared memory: each byte may be either."""
+    for value, places in ((0x037F, ()), (0, ()), (0x0300, ()), (0x007F, ()), (0x037E, (0,)),
+                          (0x7F03, (0, 1)), (0x027F, (1,))):  # fmt: skip
+        assert left(xsave(0, fcw=value), 0, 0, 160) == places
+
+
+def test_residue_of_every_byte():
+    image = bytes([7]) * 832
+    assert len(left(image, 0, 0, 160)) == 23 + 80
+    assert left(image, 1, 160, 256) == tuple(range(160, 416))
+    assert left(image, 2, 576, 256) == tuple(range(576, 832))
+    assert left(image, 2, 577, 256) == ()  # not wholly inside
+    assert left(image, 2, 576, 257) == ()

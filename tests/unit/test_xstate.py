@@ -268,3 +268,51 @@ def test_tables_are_read_up_to_64_entries(world_616):
     world_616.target.ranges[world_616.target.symbols["xstate_sizes"]] = bytearray(4 * 62)
     with pytest.raises(MemoryFault):
         model_616(world_616)
+
+
+# --- what user space gets
+
+
+def test_images_of_user_space_before_4_8_are_the_kernels(world_310):
+    xstate = model_310(world_310).xstate
+    assert (xstate.user_size, xstate.user_mask) == (832, 7)
+    assert xstate.init_address == ELSEWHERE + 0x4000
+
+
+def test_images_of_user_space_since_4_8():
+    """fpu_user_xstate_size; supervisor components are not in them."""
+    world = world_of(
+        xfeatures_mask_all=0x1FF07 | 1 << 16, fpu_kernel_xstate_size=832, fpu_user_xstate_size=2696
+    )
+    world.target.symbols["init_fpstate"] = ELSEWHERE + 0x4000
+    world.target.put(ELSEWHERE + 0x4000, bytes(64) + INIT_LEGACY + header(0) + bytes(256))
+    xstate = model_616(world).xstate
+    assert (xstate.size, xstate.user_size) == (832, 2696)
+    assert xstate.user_mask == 0x207
+    assert xstate.init_address == ELSEWHERE + 0x4000 + 64
+
+
+def test_images_of_user_space_since_5_16(world_616):
+    """fpu_user_cfg's default, not its maximum; it goes before fpu_user_xstate_size."""
+    config = struct(
+        "fpu_state_config",
+        40,
+        ("max_size", 0, 4),
+        ("default_size", 4, 4),
+        ("max_features", 8, 8),
+        ("default_features", 16, 8),
+    )
+    whole = layouts_616(thread_info=128)
+    layouts = Layouts([*(whole.struct(name) for name in whole.names()), config])
+    place = world_616.target.symbols["fpu_user_cfg"] = ELSEWHERE + 0x9000
+    world_616.target.symbols["fpu_user_xstate_size"] = ELSEWHERE + 0xA000
+    world_616.target.put_int(ELSEWHERE + 0xA000, 1, 4)
+    words = ((11008, 4), (2696, 4), (0x60207, 8), (0x20207, 8))
+    world_616.target.put(place, b"".join(value.to_bytes(size, "little") for value, size in words))
+    xstate = fpu.probe(Kernel(world_616.target, layouts)).xstate
+    assert (xstate.user_size, xstate.user_mask) == (2696, 0x20207)
+
+
+def test_a_kernel_without_an_initial_image_has_no_address_of_it(world_310):
+    world_310.target.put_int(world_310.target.symbols["init_xstate_buf"], 0)
+    assert model_310(world_310).xstate.init_address == 0
