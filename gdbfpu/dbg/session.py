@@ -233,7 +233,7 @@ class Session:
     def returned(self, probe: Probe) -> bool:
         """Audit the call of `probe` that returns here; return whether the kernel shall stay."""
         self._say(self.tracer.returned(probe) if self.tracer is not None else None)
-        return self._draining and self.enough()
+        return self.enough()
 
     def _say(self, said: Returned | None) -> None:
         for line in returned_lines(said) if said is not None else ():

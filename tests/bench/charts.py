@@ -28,6 +28,7 @@ _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "gdbfpu", "font.size": 11}
 _BAR = 0.5  # inches that a bar takes
 _PAD = 0.12  # inches around each part: the reader's font may be a wider one
 _LABEL = 36  # characters of a line of a bar's name
+_TITLE = 64  # characters of a line above a part
 
 
 def shown(rows: Sequence[Row], picture: str) -> list[Row]:
@@ -59,7 +60,7 @@ def _bars(rows: Sequence[Row], title: str, label: str, path: Path) -> None:
 
     counts = [1 + len(row.rivals) for row in rows]
     with mpl.rc_context(_STYLE):
-        height = 1.2 + sum(_BAR * count + 0.5 for count in counts)
+        height = 1.2 + sum(_BAR * count + 0.7 for count in counts)
         drawing = Figure(figsize=(9.0, height), layout="constrained", facecolor="white")
         drawing.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD)
         FigureCanvasSVG(drawing)
@@ -79,7 +80,7 @@ def _group(axes, row: Row) -> None:
     colours = [_OURS if name == "gdbfpu" else _RIVAL for name in values]
     bars = axes.barh(names, list(values.values()), color=colours, height=0.7)
     axes.bar_label(bars, [figure(value, row.unit) for value in values.values()], padding=4)
-    axes.set_title(_plain(row.what), fontsize=11, loc="left")
+    axes.set_title(textwrap.fill(_plain(row.what), _TITLE), fontsize=11, loc="left")
     axes.invert_yaxis()
     axes.margins(x=0.18)
     axes.spines[["top", "right"]].set_visible(False)

@@ -81,7 +81,7 @@ def rows(quick: bool = False) -> list[dict[str, Any]]:
         seconds, peaks = place.cold(vmlinux, runs, 0 if quick else _GDB_RUNS)
         cached = [place.in_gdb(vmlinux) for _ in range(runs + 1)][1:]
     size = f"of {vmlinux.stat().st_size / 1e6:.0f} MB"
-    cold = f"GDBFPU_CACHE=off python -m gdbfpu layout {vmlinux}"
+    cold = "GDBFPU_CACHE=off python -m gdbfpu layout VMLINUX"
     note = f"GDB: {_GDB_RUNS} runs" if _SLOW in seconds else ""
     in_ms = {name: 1000 * time for name, time in seconds.items() if name.startswith("pahole")}
     in_gdb = "gdb -ex 'source gdbfpu' -ex 'python ... from_file(vmlinux, ...)'"
