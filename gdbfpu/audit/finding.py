@@ -84,10 +84,6 @@ class Rule:
         """Return the path of the rule's page in the project's documentation."""
         return f"docs/audit/{self.name}.md"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the rule as what `json.dumps` takes."""
-        return {"name": self.name, "scope": self.scope, "invariant": self.invariant}
-
 
 def name_of(task: Task) -> str:
     """Return `task` as findings name it: `Xorg (pid 42)`."""

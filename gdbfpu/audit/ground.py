@@ -26,7 +26,7 @@ SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.
 DEFAULT_MXCSR_MASK = 0xFFBF
 """What a mask of 0 stands for (Intel SDM volume 1, 11.6.6)."""
 
-_FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "perm", "__task_fpstate")
+_FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "__task_fpstate")
 _FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")
 _FPSTATE_BITS = ("is_valloc", "is_guest", "in_use")
 
@@ -170,7 +170,7 @@ class Ground:
 
     def _fields(self, fpu: int, at: int) -> dict[str, int]:
         layouts, found = self.model.kernel.layouts, {}
-        wanted = {name: layouts.find("fpu", name) for name in _FPU if name != "perm"}
+        wanted = {name: layouts.find("fpu", name) for name in _FPU}
         perm = layouts.find("fpu", "perm.__state_perm")
         found.update(self._integers(fpu, {**wanted, "perm": perm}))
         if at and self.model.size_member is not None:
