@@ -54,14 +54,17 @@ class Host(Protocol):
 
 
 class Point(gdb.Breakpoint):  # type: ignore[misc]
-    """A breakpoint at `address` for `host`, left by the effect of `resume` (None: by a step)."""
+    """A breakpoint at `address` for `host`, left by the effect of `resume` (None: by a step).
+
+    `name` is the function's.
+    """
 
     def __init__(
-        self, target: GdbTarget, probe: Probe, address: int, resume: Resume | None, host: Host
+        self, target: GdbTarget, name: str, address: int, resume: Resume | None, host: Host
     ) -> None:
         self.resume = resume
         self.address = address
-        self.probe = probe
+        self.name = name
         self.passes = 0
         self._target = target
         self._host = host
@@ -107,7 +110,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         way = "at its entry, where GDB has to step: hits can be lost on several CPUs"
         if self.resume is not None:
             way = f"on `{self.resume.text}`, resumed without a step"
-        return f"{self.probe.function} at {self.address:#x}, {way}"
+        return f"{self.name} at {self.address:#x}, {way}"
 
     def _count(self) -> bool:
         self.passes = self._pass
@@ -157,9 +160,11 @@ class ProbeBreakpoint(Point):
     ) -> None:
         from gdbfpu.prologue import choose  # it needs capstone, which takes longer than all else
 
+        self.probe = probe
         self._audited = audited
         resume = choose(target.function_code(entry), entry, probe.registers)
-        super().__init__(target, probe, resume.address if resume else entry, resume, host)
+        place = resume.address if resume else entry
+        super().__init__(target, probe.function, place, resume, host)
 
     def describe(self) -> str:
         """Return a line about the point, and that its calls are not audited though they should."""
@@ -182,7 +187,8 @@ class ReturnBreakpoint(Point):
     """A breakpoint where the function of `probe` returns, by the effect of `resume`."""
 
     def __init__(self, target: GdbTarget, probe: Probe, resume: Resume, host: Host) -> None:
-        super().__init__(target, probe, resume.address, resume, host)
+        self.probe = probe
+        super().__init__(target, probe.function, resume.address, resume, host)
 
     def _steps(self) -> tuple[Callable[[], bool], ...]:
         return (self._returned,)

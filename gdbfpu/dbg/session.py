@@ -163,8 +163,8 @@ class Session:
         if self.breakpoints and self._model is not None:
             self._drain(self._model)
         was_on = self._remove()
-        if self._unsettled and self._target is not None:
-            run_to_tick(self._target)
+        if self._unsettled and self._target is not None and self._model is not None:
+            run_to_tick(self._target, self, self._model.kernel)
             self._resumed(None)
         return was_on
 

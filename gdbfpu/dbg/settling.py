@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Callable
 
 import gdb
 
+from gdbfpu.dbg.breakpoints import Host, Point
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import GdbFpuError
+from gdbfpu.kernel import Kernel
+from gdbfpu.kgdb import waiting_cpus
 
 __all__ = ("OFF", "hook_detach", "run_to_tick")
 
@@ -16,22 +21,49 @@ OFF = "fpu-trace off"
 
 # Called under jiffies_lock, by one CPU at a time (kernel/time/tick-sched.c, timekeeping.c).
 _TICK = ("calc_global_load", "do_timer")
+_TICKS = 2
+_MOST_STOPS = 20
 
 
-def run_to_tick(target: GdbTarget) -> None:
-    """Let the kernel run, without probes, to its next tick.
+class _Tick(Point):
+    """A breakpoint where each tick passes; `settled` once so many have that all is well."""
+
+    def __init__(self, target: GdbTarget, entry: int, host: Host, kernel: Kernel) -> None:
+        from gdbfpu.prologue import choose  # it needs capstone, which takes longer than all else
+
+        self._kernel = kernel
+        self.settled = False
+        resume = choose(target.function_code(entry), entry, ())
+        super().__init__(target, "the tick", resume.address if resume else entry, resume, host)
+
+    def _steps(self) -> tuple[Callable[[], bool], ...]:
+        return (self._settle,)
+
+    def _settle(self) -> bool:
+        """Stay at the second tick at which no CPU waits; where GDB has to step, at the first."""
+        enough = self.passes >= _TICKS or self.resume is None
+        self.settled = enough and not waiting_cpus(self._kernel)
+        return self.settled
+
+
+def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
+    """Let the kernel run, without probes, until two ticks have passed and no CPU waits in KGDB.
 
     A CPU may be on its way into KGDB with a probe's trap, which no variable tells yet. When
     the debugger detaches, KGDB forgets which breakpoints it took out, and would keep that
-    CPU for a debugger that is gone. Until then it lets it go on.
+    CPU for a debugger that is gone. Until then it lets it go on. One tick is not enough: it is
+    overdue after a stop, and comes as soon as the kernel runs, together with such a trap.
     """
     places = (target.symbol_address(name) for name in _TICK)
     address = next((place for place in places if place is not None), None)
-    with contextlib.suppress(gdb.error):  # the kernel is gone
+    with contextlib.suppress(gdb.error, GdbFpuError):  # the kernel is gone
         if address is not None:
-            tick = gdb.Breakpoint(f"*{address:#x}", internal=True)
+            tick = _Tick(target, address, host, kernel)
             tick.silent = True
-            gdb.execute("continue", False, True)
+            for _ in range(_MOST_STOPS):  # a trap of a probe that is gone stops the kernel, too
+                gdb.execute("continue", False, True)
+                if tick.settled:
+                    break
             tick.delete()
 
 
