@@ -24,7 +24,7 @@ from gdbfpu.tables import csv_report, table, table_report
 from gdbfpu.target import Target
 from gdbfpu.wanted import ANCHORS, TYPES
 
-__all__ = ("info_text", "read_model", "report_text", "state_text", "write_new")
+__all__ = ("info_text", "read_model", "report_text", "state_text", "wants_colour", "write_new")
 
 
 def read_model(
@@ -68,8 +68,12 @@ def report_text(report: Report, arguments: argparse.Namespace) -> str:
         return json.dumps(report.to_json(arguments.sort), indent=1)
     if arguments.format == "csv":
         return csv_report(report, arguments.by, arguments.sort).rstrip("\n")
-    colour = not arguments.out and os.isatty(1) and "NO_COLOR" not in os.environ
-    return table_report(report, arguments.by, arguments.sort, colour)
+    return table_report(report, arguments.by, arguments.sort, wants_colour(arguments))
+
+
+def wants_colour(arguments: argparse.Namespace) -> bool:
+    """Return whether a text goes to a terminal, and to one that is to be coloured (NO_COLOR)."""
+    return not arguments.out and os.isatty(1) and "NO_COLOR" not in os.environ
 
 
 def write_new(name: str, text: str) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gdbfpu.fxsave import DEFAULT_MXCSR_MASK
 from gdbfpu.xfeatures import bits, component_name, describe
 from gdbfpu.xsave import COMPACTED, EXTENDED_OFFSET, Span, XsaveHeader, in_use
 
 __all__ = ("legacy_defects", "xsave_defects")
-
-_DEFAULT_MXCSR_MASK = 0xFFBF
 
 
 def legacy_defects(size: int, expected: int, mxcsr: int, mxcsr_mask: int) -> tuple[str, ...]:
@@ -21,7 +20,7 @@ def legacy_defects(size: int, expected: int, mxcsr: int, mxcsr_mask: int) -> tup
     found = []
     if size < expected:
         found.append(f"short: {size} of {expected} bytes")
-    reserved = mxcsr & ~(mxcsr_mask or _DEFAULT_MXCSR_MASK)
+    reserved = mxcsr & ~(mxcsr_mask or DEFAULT_MXCSR_MASK)
     if reserved:
         found.append(f"mxcsr is {mxcsr:#010x}: reserved bits {reserved:#x} are set")
     return tuple(found)

@@ -14,6 +14,7 @@ from gdbfpu.errors import CorruptState
 
 __all__ = (
     "CONTROL_SIZE",
+    "DEFAULT_MXCSR_MASK",
     "EMPTY",
     "FSAVE_ENVIRONMENT_SIZE",
     "FSAVE_SIZE",
@@ -41,6 +42,8 @@ FXSAVE_PLACES = {
     **{f"xmm{i}": 160 + 16 * i for i in range(16)},
 }
 """Where FXSAVE64 has what a debugger's stub may show live, in bytes (SDM volume 1, 10.5.1)."""
+DEFAULT_MXCSR_MASK = 0xFFBF
+"""What an MXCSR_MASK of 0 stands for (Intel SDM volume 1, 11.6.6)."""
 VALID, ZERO, SPECIAL, EMPTY = range(4)
 """The two-bit tags of the full x87 tag word."""
 

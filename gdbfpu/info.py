@@ -58,7 +58,7 @@ def _switching_source(model: FpuModel) -> str:
 
 def _xstate(model: FpuModel) -> Iterator[Fact]:
     xstate = model.xstate
-    user = xstate.mask & ~_supervisor()
+    user = xstate.mask & ~xfeatures.SUPERVISOR
     yield Fact("save instruction", *_instruction(model))
     yield Fact("format", xstate.format, "xcomp_bv of init_fpstate")
     yield Fact("size", f"{xstate.size} bytes", "fpu_kernel_cfg, or xstate_size and its successors")
@@ -66,16 +66,12 @@ def _xstate(model: FpuModel) -> Iterator[Fact]:
         "features", f"{xstate.mask:#x} {xfeatures.describe(xstate.mask)}", _mask_source(model)
     )
     yield Fact("user features", f"{user:#x} {xfeatures.describe(user)}", "those that XCR0 enables")
-    supervisor = xstate.mask & _supervisor()
+    supervisor = xstate.mask & xfeatures.SUPERVISOR
     yield Fact(
         "supervisor features",
         f"{supervisor:#x} {xfeatures.describe(supervisor)}",
         "those that IA32_XSS enables",
     )
-
-
-def _supervisor() -> int:
-    return sum(1 << c.number for c in xfeatures.COMPONENTS if c.supervisor)
 
 
 def _mask_source(model: FpuModel) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ("COMPONENTS", "Component", "bits", "component_name", "describe", "names")
+__all__ = ("COMPONENTS", "SUPERVISOR", "Component", "bits", "component_name", "describe", "names")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,9 @@ COMPONENTS: tuple[Component, ...] = (
     Component(19, "APX", 128, 960),
 )
 """All state components that have a name, by number."""
+
+SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.supervisor)
+"""The components that IA32_XSS enables (u64): user space may see none of them."""
 
 _BY_NUMBER = {component.number: component for component in COMPONENTS}
 

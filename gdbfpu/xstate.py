@@ -12,7 +12,7 @@ from gdbfpu.errors import CorruptState, MissingMember, MissingSymbol
 from gdbfpu.formats import Tables
 from gdbfpu.kernel import Kernel
 from gdbfpu.target import read_u32, read_u64
-from gdbfpu.xfeatures import COMPONENTS
+from gdbfpu.xfeatures import SUPERVISOR
 from gdbfpu.xsave import (
     EXTENDED_OFFSET,
     LEGACY_SIZE,
@@ -139,8 +139,7 @@ def _user_size(kernel: Kernel, size: int) -> int:
 def _user_mask(kernel: Kernel, mask: int) -> int:
     """Return the components of a user image: fpu_user_cfg tells since 5.16."""
     user = _config(kernel, "default_features", "fpu_user_cfg")
-    supervisor = sum(1 << component.number for component in COMPONENTS if component.supervisor)
-    return mask & ~supervisor if user is None else user
+    return mask & ~SUPERVISOR if user is None else user
 
 
 def _init_address(kernel: Kernel) -> int:

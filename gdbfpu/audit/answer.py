@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 
+from gdbfpu.answers import wants_colour
 from gdbfpu.audit.bytemap import map_json, map_table, read_map
 from gdbfpu.audit.engine import Audit, audit, audit_frame
 from gdbfpu.audit.frame import FrameView
@@ -93,8 +93,7 @@ def audit_text(found: Audit, arguments: argparse.Namespace) -> str:
         return json.dumps(audit_json(found, arguments.reveal), indent=1)
     if arguments.format == "sarif":
         return json.dumps(audit_sarif(found, arguments.reveal), indent=1)
-    colour = not arguments.out and os.isatty(1) and "NO_COLOR" not in os.environ
-    return audit_table(found, arguments.reveal, colour)
+    return audit_table(found, arguments.reveal, wants_colour(arguments))
 
 
 def map_text(model: FpuModel, arguments: argparse.Namespace) -> str:

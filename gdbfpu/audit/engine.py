@@ -79,9 +79,9 @@ def _made(ground: Ground, tasks: int, results: list[Result]) -> Audit:
 def _kernel(ground: Ground, task: Task | None) -> list[Result]:
     """Follow the rules on the kernel and its CPUs; with `task`, those on the CPU that runs it."""
     results = _follow("kernel", "the kernel", ground) if task is None else []
-    for number in ground.model.kernel.online_cpus():
-        if task is None or ground.model.kernel.running_on(task.address) == number:
-            results += _follow("cpu", f"CPU {number}", ground, partial(ground.cpu, number))
+    cpus = ground.model.kernel.online_cpus() if task is None else ground.cpus_of(task)[:1]
+    for number in cpus:
+        results += _follow("cpu", f"CPU {number}", ground, partial(ground.cpu, number))
     return results
 
 

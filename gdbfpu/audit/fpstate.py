@@ -217,8 +217,9 @@ def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
     `thread.pkru` has it.
     """
     header = view.header
-    gone = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
-    if header is None or gone or ground.model.live_flag or not ground.has("init_pkru_value"):
+    if header is None or ground.model.live_flag:
+        return
+    if ground.pkru_moved or not ground.has("init_pkru_value"):
         return
     saved = ground.mask >> _PKRU & 1
     if saved and in_use(header) and not in_use(header) >> _PKRU & 1:

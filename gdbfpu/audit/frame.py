@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
-from gdbfpu.audit.ground import SUPERVISOR, Ground
+from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.legacy import leaves_pointers
 from gdbfpu.formats import Tables
 from gdbfpu.fxsave import FXSAVE_PLACES
 from gdbfpu.kernel import Task
 from gdbfpu.sigframe import FREGS_SIZE, MAGIC1, Frame, frame_defects, parse_frame
-from gdbfpu.xfeatures import component_name, describe
+from gdbfpu.xfeatures import SUPERVISOR, component_name, describe
 from gdbfpu.xsave import Span, in_use, parse_header, residue, significant, standard_spans
 
 __all__ = ("FrameView", "frame", "frame32", "framediff", "framepast", "framestale")

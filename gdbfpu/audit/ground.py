@@ -9,22 +9,16 @@ from dataclasses import dataclass, field
 
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import FpuModel
+from gdbfpu.fxsave import DEFAULT_MXCSR_MASK
 from gdbfpu.kernel import Task
 from gdbfpu.layout import Member
 from gdbfpu.target import read_fields, read_u32, read_u64
-from gdbfpu.xfeatures import COMPONENTS
 from gdbfpu.xsave import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
 
-__all__ = ("DEFAULT_MXCSR_MASK", "SUPERVISOR", "TYPES", "CpuView", "Ground", "TaskView")
+__all__ = ("TYPES", "CpuView", "Ground", "TaskView")
 
 TYPES = ("fpu_state_perm",)
 """Types that the rules read beside those of the modules below."""
-
-SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.supervisor)
-"""The components that IA32_XSS enables (u64): user space may see none of them."""
-
-DEFAULT_MXCSR_MASK = 0xFFBF
-"""What a mask of 0 stands for (Intel SDM volume 1, 11.6.6)."""
 
 _FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "__task_fpstate")
 _FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result
-from gdbfpu.audit.ground import SUPERVISOR, Ground, TaskView
-from gdbfpu.xfeatures import describe
+from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.xfeatures import SUPERVISOR, describe
 from gdbfpu.xsave import COMPACTED, HEADER_OFFSET, in_use
 
 __all__ = ("sanoff", "size", "supv", "xcomp", "xcomp2")

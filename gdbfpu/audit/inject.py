@@ -239,8 +239,7 @@ def _guest(ground: Ground, view: TaskView) -> list[Write]:
 
 
 def _pkru0(ground: Ground, view: TaskView) -> list[Write]:
-    moved = ground.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
-    if moved or not ground.has("init_pkru_value"):
+    if ground.pkru_moved or not ground.has("init_pkru_value"):
         raise _refuse("PKRU is in thread.pkru, or the kernel knows nothing of protection keys")
     span = _span(ground, view, 9)
     return [_header(view, _xfeatures(view) & ~(1 << 9)), Write(view.at + span.offset, bytes(4))]

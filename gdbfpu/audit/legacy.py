@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, Undecided
-from gdbfpu.audit.ground import DEFAULT_MXCSR_MASK, Ground, TaskView
-from gdbfpu.fxsave import CONTROL_SIZE
+from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.fxsave import CONTROL_SIZE, DEFAULT_MXCSR_MASK
 from gdbfpu.target import read_u32
 from gdbfpu.xsave import Span, residue
 

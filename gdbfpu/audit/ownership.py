@@ -57,7 +57,7 @@ def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
         return
     if not view.loaded or cpu.owner is None or _apart(ground, view):
         return
-    expected = view.task.address if ground.has("fpu_owner_task") else view.fpu
+    expected = _as_owner(ground, view)
     why = "the task works with registers that are not its own"
     if cpu.owner != expected:
         yield _about(
@@ -99,8 +99,7 @@ def lazyfp(ground: Ground, cpu: CpuView) -> Iterator[Result]:
     view = cpu.view
     if ground.model.switching != "lazy" or view is None or view.loaded or not cpu.owner:
         return
-    mine = view.task.address if ground.has("fpu_owner_task") else view.fpu
-    if cpu.owner == mine or _vendor(ground) != _INTEL:
+    if cpu.owner == _as_owner(ground, view) or _vendor(ground) != _INTEL:
         return
     victim = cpu.owner if ground.has("fpu_owner_task") else ground.model.task_of(cpu.owner)
     names = (name_of(task) for task in ground.tasks() if task.address == victim)
@@ -146,6 +145,11 @@ def kernfpu(ground: Ground, cpu: CpuView) -> Iterator[Result]:
 
 def _about(view: TaskView, rule: str, read: str, why: str, severity: str = "error") -> Finding:
     return Finding(rule, severity, view.task, read, view.fpu, why)
+
+
+def _as_owner(ground: Ground, view: TaskView) -> int:
+    """Return how a CPU's owner pointer names the task: by its struct fpu, up to 4.1 by itself."""
+    return view.task.address if ground.has("fpu_owner_task") else view.fpu
 
 
 def _apart(ground: Ground, view: TaskView) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 
 import jsonschema
@@ -12,7 +13,6 @@ import pytest
 from audit_machines import ELSEWHERE, FEATURES, M44, M66, M510, SYMBOLS, frame, pattern
 
 import gdbfpu
-from gdbfpu.audit import answer
 from gdbfpu.audit.answer import audit_text, map_text, run_audit
 from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.finding import Finding, Undecided
@@ -118,7 +118,7 @@ def test_colour_is_around_the_severity_only():
     ],
 )
 def test_colour_is_for_terminals(monkeypatch, terminal, no_colour, out, coloured):
-    monkeypatch.setattr(answer.os, "isatty", lambda descriptor: terminal and descriptor == 1)
+    monkeypatch.setattr(os, "isatty", lambda descriptor: terminal and descriptor == 1)
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_colour is not None:
         monkeypatch.setenv("NO_COLOR", no_colour)
