@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gdbfpu.errors import GdbFpuError, UsageError
-from gdbfpu.formats import FORMATS
+from gdbfpu.xsave.formats import FORMATS
 
 __all__ = ("main",)
 
@@ -80,8 +80,8 @@ def _add_layout(command: argparse.ArgumentParser) -> None:
 
 
 def _of_dump(command: str, *words: str) -> tuple[str, int]:
-    from gdbfpu.dump import answer
-    from gdbfpu.options import HelpShown
+    from gdbfpu.commands.parser import HelpShown
+    from gdbfpu.kdump.commands import answer
 
     try:
         return answer(command, words)
@@ -95,14 +95,14 @@ def _of_file(words: Sequence[str]) -> str:
 
 
 def _layout(options: argparse.Namespace) -> str:
-    from gdbfpu.layouttext import layout_text
+    from gdbfpu.commands.layout import layout_text
 
     return layout_text(Path(options.file), options.format == "json")
 
 
 def _decode(options: argparse.Namespace) -> str:
-    from gdbfpu.image import decode
-    from gdbfpu.render import render_table, to_json
+    from gdbfpu.xsave.decode import decode
+    from gdbfpu.xsave.text import render_table, to_json
 
     image = decode(_read(options.file), format=options.image)
     if options.format == "json":

@@ -3,23 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gdbfpu.layout import Member
-
-__all__ = ("MAX_READ", "Target", "Thread", "read_fields", "read_u32", "read_u64")
-
-MAX_READ = 510
-"""The most bytes one read may ask of a KGDB stub.
-
-The stub's reply buffer is 1,024 bytes and it does not check the length: more than 511 bytes
-overwrite kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
-"""
-
-_GAP = 24  # bytes: over a serial line, reading this much too much costs about another packet
-_FAST_GAP, _FAST_READ = 1024, 2000  # bytes: QEMU's gdbstub sends up to 2,046 in one packet
+__all__ = ("Target", "Thread", "read_u32", "read_u64")
 
 
 @dataclass(frozen=True)
@@ -92,36 +79,3 @@ def read_u32(target: Target, address: int) -> int:
 def read_u64(target: Target, address: int) -> int:
     """Return the little-endian u64 at `address`; raise MemoryFault."""
     return int.from_bytes(target.read_memory(address, 8), "little")
-
-
-def read_fields(target: Target, address: int, members: Mapping[str, Member]) -> dict[str, bytes]:
-    """Return the bytes of each of `members` of the struct at `address`, by the same keys.
-
-    Members that lie near each other share one read, since each read is a packet on the wire;
-    what is near depends on the wire.
-    Raises MemoryFault.
-    """
-    near = (_GAP, MAX_READ) if target.stub == "kgdb" else (_FAST_GAP, _FAST_READ)
-    fields: dict[str, bytes] = {}
-    run: list[tuple[str, Member]] = []
-    for key, member in sorted(members.items(), key=lambda item: item[1].offset):
-        if run and not _fits(run, member, *near):
-            fields.update(_read_run(target, address, run))
-            run = []
-        run.append((key, member))
-    if run:
-        fields.update(_read_run(target, address, run))
-    return fields
-
-
-def _fits(run: list[tuple[str, Member]], member: Member, gap: int, most: int) -> bool:
-    start = run[0][1].offset
-    end = max(other.offset + other.size for _, other in run)
-    return member.offset - end <= gap and member.offset + member.size - start <= most
-
-
-def _read_run(target: Target, address: int, run: list[tuple[str, Member]]) -> dict[str, bytes]:
-    start = run[0][1].offset
-    length = max(member.offset + member.size for _, member in run) - start
-    data = target.read_memory(address + start, length)
-    return {key: data[m.offset - start : m.offset - start + m.size] for key, m in run}

@@ -14,9 +14,9 @@ from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.paths import ExportPath, export_paths, inherit_paths
 from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import UsageError
-from gdbfpu.tables import table
-from gdbfpu.xfeatures import component_name
-from gdbfpu.xsave import EXTENDED_OFFSET, LEGACY_SIZE, in_use
+from gdbfpu.text.table import table
+from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, in_use
+from gdbfpu.xsave.features import component_name
 
 __all__ = ("ByteMap", "Piece", "map_json", "map_table", "read_map")
 

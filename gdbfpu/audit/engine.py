@@ -13,7 +13,7 @@ from gdbfpu.audit.frame import FrameView
 from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.rules import BLIND_SPOTS, rules_of
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.kernel import Task
+from gdbfpu.kernel.tasks import Task
 
 __all__ = ("Audit", "audit", "audit_frame", "follow", "sort")
 

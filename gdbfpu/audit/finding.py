@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Callable, Union
 
-from gdbfpu.kernel import Task
+from gdbfpu.kernel.tasks import Task
 
 __all__ = (
     "SEVERITIES",

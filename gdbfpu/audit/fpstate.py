@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
 from gdbfpu.audit.ground import CpuView, Ground, TaskView
 from gdbfpu.target import read_u64
-from gdbfpu.xfeatures import describe
-from gdbfpu.xsave import HEADER_OFFSET, in_use
+from gdbfpu.xsave.area import HEADER_OFFSET, in_use
+from gdbfpu.xsave.features import describe
 
 __all__ = ("amxbuf", "guest", "perm", "pkru0", "ssp", "xfd1", "xfd3")
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
 from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.legacy import leaves_pointers
-from gdbfpu.formats import Tables
-from gdbfpu.fxsave import FXSAVE_PLACES
-from gdbfpu.kernel import Task
-from gdbfpu.sigframe import FREGS_SIZE, MAGIC1, Frame, frame_defects, parse_frame
-from gdbfpu.xfeatures import SUPERVISOR, component_name, describe
-from gdbfpu.xsave import Span, in_use, parse_header, residue, significant, standard_spans
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.xsave.area import Span, in_use, parse_header, residue, significant, standard_spans
+from gdbfpu.xsave.features import SUPERVISOR, component_name, describe
+from gdbfpu.xsave.formats import Tables
+from gdbfpu.xsave.legacy import FXSAVE_PLACES
+from gdbfpu.xsave.sigframe import FREGS_SIZE, MAGIC1, Frame, frame_defects, parse_frame
 
 __all__ = ("FrameView", "frame", "frame32", "framediff", "framepast", "framestale")
 

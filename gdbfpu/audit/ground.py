@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gdbfpu.errors import CorruptState, MemoryFault
-from gdbfpu.fpu import FpuModel
-from gdbfpu.fxsave import DEFAULT_MXCSR_MASK
-from gdbfpu.kernel import Task
-from gdbfpu.layout import Member
-from gdbfpu.target import read_fields, read_u32, read_u64
-from gdbfpu.xsave import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.kernel.fields import read_fields
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.layouts.types import Member
+from gdbfpu.target import read_u32, read_u64
+from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
+from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 
 __all__ = ("TYPES", "CpuView", "Ground", "TaskView")
 

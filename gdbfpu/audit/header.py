@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result
 from gdbfpu.audit.ground import Ground, TaskView
-from gdbfpu.xfeatures import SUPERVISOR, describe
-from gdbfpu.xsave import COMPACTED, HEADER_OFFSET, in_use
+from gdbfpu.xsave.area import COMPACTED, HEADER_OFFSET, in_use
+from gdbfpu.xsave.features import SUPERVISOR, describe
 
 __all__ = ("sanoff", "size", "supv", "xcomp", "xcomp2")
 

@@ -15,10 +15,10 @@ from typing import Protocol
 from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.legacy import leaves_pointers
 from gdbfpu.errors import UsageError
-from gdbfpu.layout import Member
-from gdbfpu.sigframe import parse_frame
+from gdbfpu.layouts.types import Member
 from gdbfpu.target import Target
-from gdbfpu.xsave import COMPACTED, HEADER_OFFSET, Span, in_use
+from gdbfpu.xsave.area import COMPACTED, HEADER_OFFSET, Span, in_use
+from gdbfpu.xsave.sigframe import parse_frame
 
 __all__ = ("FRAME_WRITES", "WRITES", "Writable", "Write", "frame_writes", "planted", "writes_for")
 

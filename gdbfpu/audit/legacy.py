@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, Undecided
 from gdbfpu.audit.ground import Ground, TaskView
-from gdbfpu.fxsave import CONTROL_SIZE, DEFAULT_MXCSR_MASK
 from gdbfpu.target import read_u32
-from gdbfpu.xsave import Span, residue
+from gdbfpu.xsave.area import Span, residue
+from gdbfpu.xsave.legacy import CONTROL_SIZE, DEFAULT_MXCSR_MASK
 
 __all__ = ("amdfip", "initbuf", "leaves_pointers", "mxcsr")
 

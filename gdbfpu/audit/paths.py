@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gdbfpu.audit.ground import Ground
-from gdbfpu.xstate import LAZY_COUNTERS
+from gdbfpu.fpu.xstate import LAZY_COUNTERS
 
 __all__ = ("ExportPath", "export_paths", "inherit_paths")
 

@@ -13,8 +13,8 @@ from gdbfpu.audit.legacy import mxcsr
 from gdbfpu.audit.ownership import owner
 from gdbfpu.audit.paths import export_paths
 from gdbfpu.audit.stale import stale
-from gdbfpu.xfeatures import component_name
-from gdbfpu.xsave import residue
+from gdbfpu.xsave.area import residue
+from gdbfpu.xsave.features import component_name
 
 __all__ = ("execed", "forked", "restoregp", "sanitized", "sigrest")
 

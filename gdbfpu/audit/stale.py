@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from gdbfpu.audit.finding import Finding, Result, name_of
 from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.paths import export_paths
-from gdbfpu.fxsave import CONTROL_SIZE
-from gdbfpu.xfeatures import component_name
-from gdbfpu.xsave import Span, in_use, residue
+from gdbfpu.xsave.area import Span, in_use, residue
+from gdbfpu.xsave.features import component_name
+from gdbfpu.xsave.legacy import CONTROL_SIZE
 
 __all__ = ("Stale", "stale", "stale_components")
 

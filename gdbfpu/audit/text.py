@@ -10,7 +10,7 @@ import gdbfpu
 from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.finding import SEVERITIES, Finding, Undecided, finding_json
 from gdbfpu.audit.rules import RULES
-from gdbfpu.tables import paint
+from gdbfpu.text.table import paint
 
 __all__ = ("audit_json", "audit_sarif", "audit_table", "summary")
 

@@ -16,14 +16,14 @@ from gdbfpu.audit.frame import FrameView
 from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import MemoryFault
-from gdbfpu.fpu import FpuModel
-from gdbfpu.kernel import Task
-from gdbfpu.probes import Probe
-from gdbfpu.sigframe import FREGS_SIZE, MAGIC2_SIZE
-from gdbfpu.spans import read_spans
-from gdbfpu.usermem import UserMemory
-from gdbfpu.xsave import EXTENDED_OFFSET, Span, standard_spans
-from gdbfpu.xstate import MAX_IMAGE
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.xstate import MAX_IMAGE
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.kernel.usermem import UserMemory
+from gdbfpu.probes.catalogue import Probe
+from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, standard_spans
+from gdbfpu.xsave.sigframe import FREGS_SIZE, MAGIC2_SIZE
+from gdbfpu.xsave.sparse import read_spans
 
 __all__ = ("MAX_CALLS", "Returned", "Watch", "job_of")
 

@@ -17,10 +17,10 @@ import gdb
 from gdbfpu.audit.watch import job_of
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import MemoryFault
-from gdbfpu.probes import Probe
+from gdbfpu.probes.catalogue import Probe
 
 if TYPE_CHECKING:
-    from gdbfpu.prologue import Resume
+    from gdbfpu.probes.resume import Resume
 
 __all__ = ("Host", "Point", "ProbeBreakpoint", "ReturnBreakpoint", "plant")
 
@@ -158,7 +158,9 @@ class ProbeBreakpoint(Point):
     def __init__(
         self, target: GdbTarget, probe: Probe, entry: int, host: Host, audited: bool | None
     ) -> None:
-        from gdbfpu.prologue import choose  # it needs capstone, which takes longer than all else
+        from gdbfpu.probes.resume import (
+            choose,  # it needs capstone, which takes longer than all else
+        )
 
         self.probe = probe
         self._audited = audited
@@ -221,7 +223,7 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
     Empty where not every return is seen. The RET that stands in for theirs is one behind a
     function, in none of them.
     """
-    from gdbfpu.prologue import exits, find_ret
+    from gdbfpu.probes.resume import exits, find_ret
 
     thunk = target.symbol_address("__x86_return_thunk")
     codes = {entry: target.function_code(entry) for entry in entries}

@@ -9,25 +9,27 @@ from pathlib import Path
 
 import gdb
 
-from gdbfpu import probes
-from gdbfpu.answers import info_text, report_text, state_text, write_new
-from gdbfpu.audit.answer import (
+from gdbfpu.audit.engine import Audit
+from gdbfpu.commands.answers import info_text, report_text, state_text
+from gdbfpu.commands.audit_answers import (
     audit_text,
     map_text,
     run_audit,
     run_frame_audit,
     run_injected_audit,
 )
-from gdbfpu.audit.engine import Audit
+from gdbfpu.commands.output import write_new
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session, session
 from gdbfpu.errors import UsageError
-from gdbfpu.eventreport import report_of_file
-from gdbfpu.render import render_table, to_json
-from gdbfpu.report import collect
-from gdbfpu.state import read_frame
-from gdbfpu.tables import HIT_HEADING, table
-from gdbfpu.trace import Options, Tracer
+from gdbfpu.fpu.state import read_frame
+from gdbfpu.probes import catalogue as probes
+from gdbfpu.report.from_events import report_of_file
+from gdbfpu.report.report import collect
+from gdbfpu.text.table import table
+from gdbfpu.trace.hit import HIT_HEADING
+from gdbfpu.trace.tracer import Options, Tracer
+from gdbfpu.xsave.text import render_table, to_json
 
 __all__ = ("run",)
 

@@ -8,17 +8,10 @@ from __future__ import annotations
 
 import gdb
 
-from gdbfpu.audit.options import audit_parser
+from gdbfpu.commands.audit_options import audit_parser
+from gdbfpu.commands.options import info_parser, report_parser, state_parser, trace_parser
+from gdbfpu.commands.parser import HelpShown, Parser, complete
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.options import (
-    HelpShown,
-    Parser,
-    complete,
-    info_parser,
-    report_parser,
-    state_parser,
-    trace_parser,
-)
 
 __all__ = ("register_commands",)
 

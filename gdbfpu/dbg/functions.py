@@ -13,7 +13,7 @@ import gdb
 from gdbfpu.errors import GdbFpuError
 
 if TYPE_CHECKING:
-    from gdbfpu.fpu import FpuModel
+    from gdbfpu.fpu.model import FpuModel
 
 __all__ = ("register_functions",)
 
@@ -75,7 +75,7 @@ def _live(who: Any) -> int:
 
 
 def _register(who: Any, name: Any) -> Any:
-    from gdbfpu.state import read_state
+    from gdbfpu.fpu.state import read_state
 
     model = _model()
     task = model.kernel.task(_address(who))

@@ -12,8 +12,8 @@ from typing import Any
 import gdb
 import gdb.printing
 
-from gdbfpu.xfeatures import describe
-from gdbfpu.xsave import COMPACTED
+from gdbfpu.xsave.area import COMPACTED
+from gdbfpu.xsave.features import describe
 
 __all__ = ("register_printers",)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from gdbfpu import progress
+from gdbfpu.text import progress
 
 __all__ = ("Progress",)
 

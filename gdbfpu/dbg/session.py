@@ -17,23 +17,23 @@ from typing import Any
 import gdb
 
 import gdbfpu
-from gdbfpu import identity
-from gdbfpu.answers import read_model
 from gdbfpu.audit.record import returned_lines
 from gdbfpu.audit.watch import Returned
+from gdbfpu.commands.model import read_model
 from gdbfpu.dbg.breakpoints import Point, plant
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, hook_detach, run_to_tick
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, UsageError
-from gdbfpu.events import EventWriter
-from gdbfpu.fpu import FpuModel
-from gdbfpu.kgdb import waiting_cpus
-from gdbfpu.probes import Probe
-from gdbfpu.tables import hit_line
-from gdbfpu.totals import Totals
-from gdbfpu.trace import Options, Tracer
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.kernel import identity
+from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.probes.catalogue import Probe
+from gdbfpu.trace.event_file import EventWriter
+from gdbfpu.trace.hit import hit_line
+from gdbfpu.trace.totals import Totals
+from gdbfpu.trace.tracer import Options, Tracer
 
 __all__ = ("Session", "session")
 
@@ -189,7 +189,7 @@ class Session:
         """Let each CPU that waits to report a hit report it, and stop there.
 
         The kernel runs for as long as that takes: nothing else lets such a CPU out of KGDB
-        once the probe it hit is gone. See `gdbfpu.kgdb`.
+        once the probe it hit is gone. See `gdbfpu.kernel.kgdb`.
         """
         self._draining = True
         with contextlib.suppress(gdb.error, GdbFpuError):  # no hit is under way in a lost kernel

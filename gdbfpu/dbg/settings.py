@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gdb
 
-from gdbfpu.target import MAX_READ
+from gdbfpu.kernel.fields import MAX_READ
 
 __all__ = ("Settings",)
 

@@ -11,8 +11,8 @@ import gdb
 from gdbfpu.dbg.breakpoints import Host, Point
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.kernel import Kernel
-from gdbfpu.kgdb import waiting_cpus
+from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.kernel.tasks import Kernel
 
 __all__ = ("OFF", "hook_detach", "run_to_tick")
 
@@ -29,7 +29,9 @@ class _Tick(Point):
     """A breakpoint where each tick passes; `settled` once so many have that all is well."""
 
     def __init__(self, target: GdbTarget, entry: int, host: Host, kernel: Kernel) -> None:
-        from gdbfpu.prologue import choose  # it needs capstone, which takes longer than all else
+        from gdbfpu.probes.resume import (
+            choose,  # it needs capstone, which takes longer than all else
+        )
 
         self._kernel = kernel
         self.settled = False

@@ -12,7 +12,8 @@ import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
 from gdbfpu.errors import MemoryFault
-from gdbfpu.target import MAX_READ, Thread
+from gdbfpu.kernel.fields import MAX_READ
+from gdbfpu.target import Thread
 
 __all__ = ("GdbTarget",)
 

@@ -7,9 +7,9 @@ import json
 import random
 from pathlib import Path
 
-from gdbfpu.events import SCHEMA
-from gdbfpu.trace import Hit
-from gdbfpu.xfeatures import names
+from gdbfpu.trace.event_file import SCHEMA
+from gdbfpu.trace.hit import Hit
+from gdbfpu.xsave.features import names
 
 _START = 1_764_000_000_000_000_000  # ns since 1970
 _PATHS = (

@@ -55,10 +55,10 @@ import time
 begun = time.perf_counter()
 from functools import partial
 from pathlib import Path
-from gdbfpu import elf
-from gdbfpu.debuginfo import from_file
-from gdbfpu.layoutcache import Question
-from gdbfpu.wanted import ANCHORS, TYPES
+from gdbfpu.layouts import elf
+from gdbfpu.layouts.sources import from_file
+from gdbfpu.layouts.cache import Question
+from gdbfpu.commands.model import ANCHORS, TYPES
 file = Path({file!r})
 question = Question(elf.build_id(file), TYPES, ANCHORS)
 from_file(file, question, partial(elf.symbol_addresses, file))

@@ -22,11 +22,11 @@ START = resident()
 
 from fake_kernel import QuickTarget, World, layouts_44  # noqa: E402
 
-from gdbfpu import fpu  # noqa: E402
-from gdbfpu.kernel import Kernel  # noqa: E402
-from gdbfpu.probes import CATALOGUE  # noqa: E402
-from gdbfpu.totals import Totals  # noqa: E402
-from gdbfpu.trace import Options, Tracer  # noqa: E402
+from gdbfpu.fpu import model as fpu  # noqa: E402
+from gdbfpu.kernel.tasks import Kernel  # noqa: E402
+from gdbfpu.probes.catalogue import CATALOGUE  # noqa: E402
+from gdbfpu.trace.totals import Totals  # noqa: E402
+from gdbfpu.trace.tracer import Options, Tracer  # noqa: E402
 
 TASKS, HITS = 1000, int(os.environ["HITS"])
 EARLY = min(10_000, HITS // 2)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gdbfpu.image import decode
+from gdbfpu.xsave.decode import decode
 
 CPU = Path(__file__).parents[1] / "data" / "cpu"
 TIMEOUT = 120

@@ -18,13 +18,13 @@ from fake_kernel import (
     task_struct,
 )
 
-from gdbfpu import fpu
 from gdbfpu.audit.bytemap import read_map
 from gdbfpu.audit.engine import audit, follow
 from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.text import audit_json, audit_table, summary
-from gdbfpu.kernel import Kernel
-from gdbfpu.layout import Layouts
+from gdbfpu.fpu import model as fpu
+from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.layouts.types import Layouts
 
 HITS = GOLDEN["hits"]
 IDS = [f"{i}-{hit['comm']}" for i, hit in enumerate(HITS)]

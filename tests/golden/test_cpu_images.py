@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gdbfpu.formats import Tables
-from gdbfpu.fxsave import parse_fsave, parse_fxsave
-from gdbfpu.image import decode
+from gdbfpu.xsave.decode import decode
+from gdbfpu.xsave.formats import Tables
+from gdbfpu.xsave.legacy import parse_fsave, parse_fxsave
 
 DATA = Path(__file__).parents[1] / "data" / "cpu"
 CPUS = sorted(path.parent.name for path in DATA.glob("*/golden.json"))

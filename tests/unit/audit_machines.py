@@ -25,12 +25,12 @@ from fake_kernel import (
     task_struct,
 )
 
-from gdbfpu import fpu
 from gdbfpu.audit.engine import audit, audit_frame, follow
 from gdbfpu.audit.frame import FrameView
 from gdbfpu.audit.ground import Ground
-from gdbfpu.kernel import Kernel
-from gdbfpu.layout import Layouts, Member, StructLayout
+from gdbfpu.fpu import model as fpu
+from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.layouts.types import Layouts, Member, StructLayout
 
 COMPACTED = 1 << 63
 FPU = 1792

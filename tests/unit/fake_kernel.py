@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fake import FakeTarget
 
-from gdbfpu.layout import Layouts, Member, StructLayout
+from gdbfpu.layouts.types import Layouts, Member, StructLayout
 from gdbfpu.target import Thread
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "linux-4.4.60" / "hits.json").read_text())

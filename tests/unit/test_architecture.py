@@ -13,21 +13,87 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gdbfpu"
 
-LAYERS = {
-    0: {"", "bounded", "errors", "layout", "layoutcache", "names", "target", "xfeatures"},
-    1: {
-        *("btf", "components", "defects", "dwarf", "elf", "formats", "fxsave", "image", "prologue"),
-        *("sigframe", "views", "xsave"),
+FLOORS: tuple[dict[str, str], ...] = (
+    {"": "errors target"},
+    {
+        "text": """
+            printable progress table
+        """,
     },
-    3: {"dbg"},
+    {
+        "layouts": """
+            btf cache dwarf elf sources types
+        """,
+        "probes": """
+            catalogue resume
+        """,
+        "xsave": """
+            area components.amx components.apx components.avx components.avx512 components.cet
+            components.float80 components.mpx components.parts components.pkru components.sse
+            components.supervisor components.views components.x87 decode defects features
+            formats image legacy sigframe sparse text
+        """,
+    },
+    {
+        "kernel": """
+            bounded fields front identity kgdb tasks usermem
+        """,
+    },
+    {
+        "fpu": """
+            facts model state state_text xstate
+        """,
+    },
+    {
+        "audit": """
+            bytemap engine finding fpstate frame ground header inject legacy ownership paths
+            record returns rules stale text watch
+        """,
+    },
+    {
+        "trace": """
+            event_file hit totals tracer
+        """,
+    },
+    {
+        "report": """
+            from_events report sorts text
+        """,
+    },
+    {
+        "commands": """
+            answers audit_answers audit_options layout model options output parser
+        """,
+    },
+    {
+        "dbg": """
+            breakpoints commands declared functions load printers progress session settings
+            settling target
+        """,
+        "kdump": """
+            commands target
+        """,
+    },
+    {"": "__main__ cli"},
+)
+"""The floors of the house from the bottom up: each folder on a floor, with all modules in it.
+
+A module may import its own folder and the floors below, nothing else. `""` is the package itself.
+"""
+
+WHERE = {
+    f"{folder}.{module}".lstrip("."): (number, folder)
+    for number, floor in enumerate(FLOORS)
+    for folder, modules in floor.items()
+    for module in modules.split()
 }
-"""The first part of a module's name within the package, by layer; all others are layer 2."""
+"""The floor and the folder of each module, by its name within the package."""
 
 FENCES = {
     "gdb": "dbg/",
-    "elftools": "dwarf.py",
-    "capstone": "prologue.py",
-    "drgn": "drgntarget.py",
+    "elftools": "layouts/dwarf.py",
+    "capstone": "probes/resume.py",
+    "drgn": "kdump/target.py",
 }
 """Packages that one place may import, by its path within the package."""
 
@@ -37,7 +103,7 @@ LAZY = {"drgn", "elftools", "pygments", "tabulate"}
 BOUNDARIES = {
     "dbg/breakpoints.py": {"_guarded"},
     "dbg/declared.py": {"invoke"},
-    "drgntarget.py": {"_opened"},
+    "kdump/target.py": {"_opened"},
 }
 """The functions that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)
 and a command's invoke, and an error must not leave them; drgn raises Exception itself for a dump
@@ -70,6 +136,7 @@ def module_name(file: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+UNIT_TESTS = list((ROOT / "tests/unit").rglob("test_*.py"))
 NAMES = {module_name(file): file for file in MODULES}
 
 
@@ -95,9 +162,10 @@ def own_imports(file: str) -> set[str]:
     return found
 
 
-def layer(module: str) -> int:
-    first = module.split(".")[0]
-    return next((number for number, firsts in LAYERS.items() if first in firsts), 2)
+def room(module: str) -> tuple[int, str]:
+    """The floor and the folder of a module; a folder's own file is on its folder's floor."""
+    inside = (place for name, place in WHERE.items() if name.startswith(f"{module}."))
+    return WHERE.get(module) or next(inside)
 
 
 def everywhere(files=MODULES):
@@ -121,13 +189,21 @@ def everywhere(files=MODULES):
 
 def test_the_walk_sees_the_package():
     """The tests below would pass on nothing at all."""
-    assert {"errors.py", "dbg/target.py", "components/avx.py", "trace.py"} <= set(MODULES)
+    assert {"errors.py", "dbg/target.py", "xsave/components/avx.py"} <= set(MODULES)
     assert {"scripts/setup", "scripts/install", "qemu/vm.py"} <= set(PRODUCT)
-    assert {"kernel", "events", "totals"} <= own_imports("trace.py")
-    assert own_imports("dbg/session.py") >= {"", "dbg.target", "fpu"}
-    assert layer("components.avx") == 1
-    for names in LAYERS.values():
-        assert names <= {name.split(".")[0] for name in NAMES}
+    assert {"kernel.tasks", "trace.event_file", "trace.totals"} <= own_imports("trace/tracer.py")
+    assert own_imports("dbg/session.py") >= {"", "dbg.target", "fpu.model"}
+    assert room("xsave.components.avx") == room("xsave.components") == room("xsave.area")
+
+
+def test_each_module_is_on_one_floor():
+    """A new module is written into FLOORS, and a floor lists no module that is gone."""
+    folders = {
+        name for name in NAMES if MODULES[NAMES[name]] and NAMES[name].endswith("__init__.py")
+    }
+    listed = [m for floor in FLOORS for modules in floor.values() for m in modules.split()]
+    assert len(WHERE) == len(listed)
+    assert set(WHERE) == set(NAMES) - folders
 
 
 @everywhere()
@@ -139,9 +215,7 @@ def test_fenced_packages(file):
 
 @everywhere()
 def test_other_packages(file):
-    allowed = {*sys.stdlib_module_names, "gdbfpu", *FENCES}
-    if layer(module_name(file)) >= 2:
-        allowed |= LAZY
+    allowed = {*sys.stdlib_module_names, "gdbfpu", *FENCES, *LAZY}
     foreign = {name for name in imports(MODULES[file]) if name.split(".")[0] not in allowed}
     assert foreign == set()
 
@@ -157,24 +231,52 @@ def test_lazy_packages_are_imported_within_functions(file):
 
 @everywhere()
 def test_imports_go_downward(file):
-    own = layer(module_name(file))
-    upward = {name for name in own_imports(file) if layer(name) > own}
-    assert upward == set()
+    name = module_name(file)
+    floor, folder = room(name) if name else (0, "")
+    others = {other: room(other) for other in own_imports(file) if other}
+    assert {o: r for o, r in others.items() if r[1] != folder and r[0] >= floor} == {}
 
 
-def test_no_import_goes_in_a_circle():
+def circle(arrows: dict[str, set[str]]) -> str:
+    """A way along the arrows that comes back to where it was, or nothing."""
     done: set[str] = set()
 
-    def visit(module: str, way: tuple[str, ...]) -> None:
-        assert module not in way, " -> ".join((*way, module))
-        if module not in done:
-            for name in own_imports(NAMES[module]) - {module, ""}:
-                visit(name, (*way, module))
-            done.add(module)
+    def visit(place: str, way: tuple[str, ...]) -> str:
+        if place in way:
+            return " -> ".join((*way, place))
+        found = next((c for to in arrows[place] - done if (c := visit(to, (*way, place)))), "")
+        done.add(place)
+        return found
 
-    for module in NAMES:
-        visit(module, ())
-    assert done == set(NAMES)
+    return next((found for place in arrows if (found := visit(place, ()))), "")
+
+
+def test_no_module_imports_in_a_circle():
+    assert circle({name: own_imports(NAMES[name]) - {name, ""} for name in NAMES}) == ""
+
+
+def test_no_folder_imports_in_a_circle():
+    """A folder here is what the floors list; the modules of the package itself are one each."""
+    arrows: dict[str, set[str]] = {}
+    for name in filter(None, NAMES):
+        own = room(name)[1] or name
+        to = {room(other)[1] or other for other in own_imports(NAMES[name]) if other}
+        arrows.setdefault(own, set()).update(to - {own})
+    assert circle(arrows) == ""
+
+
+def test_circles_are_seen():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == ""
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == "a -> b -> c -> b"
+
+
+def test_unit_tests_mirror_the_folders():
+    """Each folder of tests of the package is named as the package's own."""
+    other = {"harness", "qemu", "scripts"}
+    folders = {p.parent.relative_to(ROOT / "tests/unit") for p in UNIT_TESTS}
+    assert len(folders) > 10
+    packages = {Path(file).parent for file in MODULES}
+    assert folders - packages == {Path(name) for name in other}
 
 
 # --- names and docstrings

@@ -6,9 +6,7 @@ A kernel that was built without BTF gets the one that pahole makes of its DWARF.
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 import re
 import subprocess
 import time
@@ -16,17 +14,13 @@ from pathlib import Path
 
 import pytest
 
-import gdbfpu
-from gdbfpu import btf, dwarf, elf
 from gdbfpu.cli import main
-from gdbfpu.layout import Layouts
+from gdbfpu.commands.model import ANCHORS, TYPES
+from gdbfpu.layouts import btf, dwarf, elf
+from gdbfpu.layouts.types import Layouts
 from qemu.catalogue import load
 from qemu.kernels import Kernel
 
-CORE = [name for _, name, is_package in pkgutil.iter_modules(gdbfpu.__path__) if not is_package]
-MODULES = [importlib.import_module(f"gdbfpu.{name}") for name in CORE if name != "__main__"]
-TYPES = sorted({name for module in MODULES for name in getattr(module, "TYPES", ())})
-ANCHORS = {name for module in MODULES for name in getattr(module, "ANCHORS", ())}
 IN_EVERY_KERNEL = {"fpu", "fxregs_state", "task_struct", "thread_struct", "xstate_header"}
 
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`gdbfpu layout`: where the members of the types that gdbfpu reads are, in one vmlinux."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from gdbfpu.commands.model import ANCHORS, TYPES
+from gdbfpu.layouts import elf
+from gdbfpu.layouts.cache import Question
+from gdbfpu.layouts.sources import from_file, neither
+from gdbfpu.layouts.types import Layouts, Member
+from gdbfpu.text.table import table
+
+__all__ = ("layout_text",)
+
+
+def layout_text(vmlinux: Path, as_json: bool) -> str:
+    """Return the layouts that the file `vmlinux` has, as a table or JSON; raise GdbFpuError."""
+    build_id = elf.build_id(vmlinux) or ""
+    question = Question(build_id, TYPES, ANCHORS)
+    layouts = from_file(vmlinux, question, partial(elf.symbol_addresses, vmlinux))
+    if layouts is None:
+        raise neither(vmlinux)
+    if as_json:
+        return json.dumps({"build_id": build_id, **layouts.to_json()})
+    headers = ("type", "member", "offset", "size", "what")
+    lines = table(_rows(layouts), headers, ("left", "left", "right", "right", "left"))
+    return f"{lines}\n\nlayouts from {layouts.source}; build-id {build_id or 'none'}"
+
+
+def _rows(layouts: Layouts) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield a row for each type and one for each of its members, in bytes."""
+    for name in layouts.names():
+        struct = layouts.struct(name)
+        yield name, "", "", str(struct.size), ""
+        for m in struct.members:
+            yield name, m.name, str(m.offset), str(m.size), _what(m)
+
+
+def _what(member: Member) -> str:
+    """Return what a member is as far as the layouts tell: `fpstate *`, `[16]`, `bits 3 to 4`."""
+    words = [member.type] if member.type else []
+    if member.pointer:
+        words.append("*")
+    if member.count is not None:
+        words.append(f"[{member.count}]")
+    if member.bit_offset is not None and member.bit_size is not None:
+        words.append(f"bits {member.bit_offset} to {member.bit_offset + member.bit_size - 1}")
+    return " ".join(words)

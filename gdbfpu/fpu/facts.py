@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How this kernel and its CPUs handle the FPU, each value with the place it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gdbfpu.errors import GdbFpuError, MemoryFault
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.xstate import LAZY_COUNTERS
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.target import read_u32, read_u64
+from gdbfpu.xsave import features
+
+__all__ = ("Fact", "facts")
+
+_CR0_EM, _CR0_TS = 2, 3  # Intel SDM volume 3, 2.5
+# Bits of boot_cpu_data.x86_capability[], which are macros in cpufeatures.h.
+_SAVE_CAPABILITIES = (("XSAVES", 3), ("XSAVEC", 1), ("XSAVEOPT", 0))
+_XSAVE_WORD = 10  # CPUID.(0xD,1):EAX since 3.17 (commit 6229ad278ca7)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line: `item`, its `value` as text, and `source`, where it was read."""
+
+    item: str
+    value: str
+    source: str
+
+
+def facts(model: FpuModel, build_id: str) -> tuple[Fact, ...]:
+    """Return what is known of the kernel and of each CPU; what cannot be read says so."""
+    found = [*_kernel(model, build_id), *_xstate(model)]
+    for cpu in model.kernel.online_cpus():
+        found += _cpu(model, cpu)
+    return tuple(found)
+
+
+def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
+    kernel = model.kernel
+    yield Fact("kernel", kernel.banner(), "linux_banner")
+    yield Fact("build-id", build_id or "none", "__start_notes, equal to vmlinux's")
+    yield Fact("stub", kernel.target.stub, "registers that it shows")
+    yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
+    yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.source}")
+    yield Fact("switching", model.switching, _switching_source(model))
+    if not model.live_flag:
+        yield Fact("TIF_NEED_FPU_LOAD", f"bit {model.tif}", "thread_info.flags of sleeping tasks")
+
+
+def _switching_source(model: FpuModel) -> str:
+    if any(model.kernel.layouts.find(*place) for place in LAZY_COUNTERS):
+        return "X86_FEATURE_EAGER_FPU in boot_cpu_data"
+    return "no use counter in struct fpu: it can only be eager"
+
+
+def _xstate(model: FpuModel) -> Iterator[Fact]:
+    xstate = model.xstate
+    user = xstate.mask & ~features.SUPERVISOR
+    yield Fact("save instruction", *_instruction(model))
+    yield Fact("format", xstate.format, "xcomp_bv of init_fpstate")
+    yield Fact("size", f"{xstate.size} bytes", "fpu_kernel_cfg, or xstate_size and its successors")
+    yield Fact(
+        "features", f"{xstate.mask:#x} {features.describe(xstate.mask)}", _mask_source(model)
+    )
+    yield Fact("user features", f"{user:#x} {features.describe(user)}", "those that XCR0 enables")
+    supervisor = xstate.mask & features.SUPERVISOR
+    yield Fact(
+        "supervisor features",
+        f"{supervisor:#x} {features.describe(supervisor)}",
+        "those that IA32_XSS enables",
+    )
+
+
+def _mask_source(model: FpuModel) -> str:
+    for name in ("fpu_kernel_cfg", "xfeatures_mask_all", "xfeatures_mask"):
+        if model.kernel.target.symbol_address(name) is not None:
+            return name
+    return "pcntxt_mask"
+
+
+def _instruction(model: FpuModel) -> tuple[str, str]:
+    """Return the instruction that saves a task's state, and how that is known.
+
+    The kernel takes the best that boot_cpu_data has, but XSAVES only with the compacted format.
+    """
+    if model.format == "fxsave":
+        return "FXSAVE", "no component is enabled for XSAVE"
+    word = model.kernel.layouts.find("cpuinfo_x86", "x86_capability")
+    base = model.kernel.target.symbol_address("boot_cpu_data")
+    if word is None or base is None:
+        return "XSAVE or better", "boot_cpu_data is missing"
+    bits = read_u32(model.kernel.target, base + word.offset + 4 * _XSAVE_WORD)
+    for name, bit in _SAVE_CAPABILITIES:
+        if bits >> bit & 1 and (name == "XSAVEOPT" or model.format == "compacted"):
+            return name, "boot_cpu_data.x86_capability and the format"
+    return "XSAVE", "boot_cpu_data.x86_capability and the format"
+
+
+def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
+    kernel, name = model.kernel, f"CPU {cpu}"
+    address, (taken, variable) = kernel.current_task(cpu), model.kernel_use(cpu)
+    try:
+        task = kernel.task(address)
+        yield Fact(f"{name} runs", f"{task.comm} (pid {task.pid})", "current_task")
+        yield Fact(f"{name} registers", *_registers(model, task, variable if taken else ""))
+    except MemoryFault as error:
+        yield Fact(f"{name} runs", str(error), "current_task")
+    yield Fact(f"{name} owner", _owner(model, cpu), "fpu_fpregs_owner_ctx")
+    if variable:
+        yield Fact(f"{name} kernel use", "yes" if taken else "no", variable)
+    cr0 = kernel.target.control_register(cpu, "cr0")
+    if cr0 is not None:
+        value = f"TS {cr0 >> _CR0_TS & 1}, EM {cr0 >> _CR0_EM & 1}"
+        yield Fact(f"{name} CR0", value, "the stub")
+
+
+def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:
+    """Return whose registers the CPU that runs `task` has, and how that is known.
+
+    `taken` names the variable that says that kernel code has them; a flag of struct fpu does
+    not change then.
+    """
+    if taken:
+        return "not loaded: kernel code uses the FPU", taken
+    if task.kthread:
+        return "of another task, if of any: a kernel thread has none", "task_struct.flags"
+    loaded = model.live(task.address)
+    flag = model.live_flag
+    return (
+        "loaded: they are this task's" if loaded else "not loaded: memory holds the task's",
+        f"fpu.{flag}" if flag else "TIF_NEED_FPU_LOAD",
+    )
+
+
+def _owner(model: FpuModel, cpu: int) -> str:
+    """Return whose registers the CPU holds: fpu_fpregs_owner_ctx since 4.2, a struct fpu."""
+    kernel = model.kernel
+    if kernel.target.symbol_address("fpu_fpregs_owner_ctx") is None:
+        return "unknown: this kernel has no such variable"
+    fpu = read_u64(kernel.target, kernel.per_cpu("fpu_fpregs_owner_ctx", cpu))
+    if not fpu:
+        return "nobody"
+    try:
+        for task in kernel.tasks():
+            if model.fpu_of(task.address) == fpu:
+                return f"{task.comm} (pid {task.pid})"
+    except GdbFpuError as error:
+        return f"struct fpu {fpu:#x}; {error}"
+    return f"struct fpu {fpu:#x}, of no task that lives"

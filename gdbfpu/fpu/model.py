@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which struct fpu this kernel has, and from a task to its FPU state in memory.
+
+The variant is told by the members that are there, never by a version number, newest first:
+
+- 6.16 on: struct fpu lies behind task_struct (commit cb7ca40a3882, `x86_task_fpu()`);
+- 5.16 to 6.15: `task_struct.thread.fpu.fpstate`, a pointer (commit 87d0e5be0fac);
+- 4.2 to 5.15: `task_struct.thread.fpu.state`, embedded, the last member of its struct;
+- up to 4.1: `task_struct.thread.fpu.state`, a pointer, NULL until the task uses the FPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+from gdbfpu.errors import CorruptState
+from gdbfpu.fpu.xstate import MAX_IMAGE, XstateConfig, read_xstate
+from gdbfpu.kernel.fields import read_fields
+from gdbfpu.kernel.tasks import Kernel, Task
+from gdbfpu.layouts.types import Layouts, Member
+from gdbfpu.target import read_u32, read_u64
+from gdbfpu.xsave.area import (
+    HEADER_OFFSET,
+    LEGACY_SIZE,
+    Span,
+    changed,
+    compacted_spans,
+    parse_header,
+)
+from gdbfpu.xsave.sparse import read_spans
+
+__all__ = ("ANCHORS", "NOT_FPU", "TYPES", "FpuModel", "probe")
+
+TYPES = (
+    "fpregs_state",
+    "fpu",
+    "fxregs_state",
+    "thread_info",
+    "thread_struct",
+    "xregs_state",
+    "xstate_header",
+)
+"""Types this module reads; which of them a kernel has tells its variant."""
+
+ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate", "save_xstate_sig")
+"""Functions whose source files describe TYPES."""
+
+NOT_FPU = sum(1 << number for number in range(8, 17))
+"""Components that are no FPU registers: PT, PKRU, PASID, CET, HDC, UINTR, LBR, HWP.
+
+The kernel gives a task values in some of them that are not initial ones, PKRU above all.
+"""
+
+_TIF_NEED_FPU_LOAD = (14, 19)  # a macro: bit 14 from 5.2 on, 19 from 6.18 on (generic TIF bits)
+_WITNESSES = 8  # sleeping tasks that are asked which of the two it is
+_LIVE_FLAGS = ("fpregs_active", "initialized", "has_fpu")
+_FLAGS = ("fpstate_active", *_LIVE_FLAGS)
+
+
+@dataclass(frozen=True)
+class FpuModel:
+    """What `probe` found out about this kernel's FPU code; true as long as the kernel runs.
+
+    `variant` names the place of struct fpu; `state` is the member that holds the register
+    image or points to it, `host` the one that points to the task's own while a KVM guest's is
+    there; `size_member` the one that tells a single image's bytes (5.16 on);
+    `flags` the scalar members by name; `tif` the bit that is TIF_NEED_FPU_LOAD, which counts
+    where no member of `flags` tells whether registers are loaded.
+    """
+
+    kernel: Kernel
+    variant: str
+    xstate: XstateConfig
+    fpu_offset: int
+    state: Member
+    host: Member | None
+    regs_offset: int
+    size_member: Member | None
+    flags: dict[str, Member]
+    tif: int
+
+    @property
+    def switching(self) -> str:
+        """Return `lazy` or `eager`."""
+        return self.xstate.switching
+
+    @property
+    def format(self) -> str:
+        """Return `standard`, `compacted` or `fxsave`."""
+        return self.xstate.format
+
+    @property
+    def live_flag(self) -> str:
+        """Return the member of struct fpu that tells whether registers are loaded, `` for none."""
+        return next((name for name in _LIVE_FLAGS if name in self.flags), "")
+
+    def fpu_of(self, task: int) -> int:
+        """Return the address of the struct fpu of the task_struct at `task`."""
+        return task + self.fpu_offset
+
+    def task_of(self, fpu: int) -> int:
+        """Return the address of the task_struct around the struct fpu at `fpu`."""
+        return fpu - self.fpu_offset
+
+    def image_address(self, fpu: int) -> int:
+        """Return the address of the register image of the struct fpu at `fpu`.
+
+        0 for none: up to 4.1 a task has no image before it uses the FPU.
+        """
+        if not self.state.pointer:
+            return fpu + self.state.offset
+        pointer, host = self._pointers(fpu)
+        pointer = host or pointer
+        return pointer + self.regs_offset if pointer or self.size_member else 0
+
+    def holds_guest(self, fpu: int) -> bool:
+        """Return whether a KVM guest's state is in place of the task's own.
+
+        KVM_RUN does so since 5.16 (commit 69f6ed1d14c6, `fpu_swap_kvm_fpstate()`): the task's
+        own is then `__task_fpstate`, which is where `image_address` looks.
+        """
+        return self.state.pointer and bool(self._pointers(fpu)[1])
+
+    def _pointers(self, fpu: int) -> tuple[int, int]:
+        """Return the pointer to the state in place, and that to the task's own behind a guest's."""
+        members = {"state": self.state, **({"host": self.host} if self.host else {})}
+        fields = read_fields(self.kernel.target, fpu, members)
+        host = int.from_bytes(fields.get("host", b""), "little")
+        return int.from_bytes(fields["state"], "little"), host
+
+    def header(self, fpu: int, image: bytes = b"") -> tuple[int, int]:
+        """Return xfeatures and xcomp_bv (u64 each) of the struct fpu at `fpu`.
+
+        They are taken from `image` where that is given, else from memory. Without XSAVE there
+        is no header: x87 and SSE are then always there, in FXSAVE's form.
+        """
+        if self.format == "fxsave":
+            return 0b11, 0
+        if not image:
+            address = self.image_address(fpu) + HEADER_OFFSET
+            words = self.kernel.target.read_memory(address, 16)
+            return int.from_bytes(words[:8], "little"), int.from_bytes(words[8:], "little")
+        header = parse_header(image)
+        return header.xfeatures, header.xcomp_bv
+
+    def image(self, fpu: int, most: int = MAX_IMAGE, *, gaps: bool = True) -> bytes:
+        """Return the raw register image of the struct fpu at `fpu`, empty where it has none.
+
+        Of a longer one, the first `most` bytes. Without `gaps`, bytes of a standard image that
+        belong to no component are not read, but left zero: on an AVX-512 kernel's CPU without
+        it, 1,600 of 2,696.
+        """
+        address = self.image_address(fpu)
+        size = self.xstate.size
+        if address and self.size_member is not None:  # a task that uses AMX has a larger one
+            start = address - self.regs_offset
+            size = read_u32(self.kernel.target, start + self.size_member.offset)
+            if not LEGACY_SIZE <= size <= MAX_IMAGE:
+                raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
+        size = min(size, most)
+        if not address:
+            return b""
+        if gaps or self.format == "compacted":
+            return self.kernel.target.read_memory(address, size)
+        return read_spans(self.kernel.target.read_memory, address, size, self.xstate.spans)
+
+    def live(self, task: int, thread_flags: int | None = None) -> bool:
+        """Return whether the CPU, not memory, holds the registers of the running task `task`.
+
+        Up to 4.14 struct fpu says so (`fpregs_active`, 4.15 to 5.1 `initialized`); since 5.2
+        (commit 5f409e20b794) it is the absence of TIF_NEED_FPU_LOAD in thread_info.flags, which
+        are read unless `thread_flags` (u64) tells them.
+        """
+        if self.live_flag:
+            return bool(self._flag(task, self.live_flag))
+        if thread_flags is None:
+            thread_flags = _tif_flags(self.kernel, task)
+        return not thread_flags >> self.tif & 1
+
+    def kernel_use(self, cpu: int) -> tuple[bool, str]:
+        """Return whether kernel code has the registers of CPU number `cpu`, and what says so.
+
+        It has between kernel_fpu_begin() and kernel_fpu_end(). `in_kernel_fpu` tells, in 6.16
+        `kernel_fpu_allowed`, inverted; False and `` where a kernel has neither.
+        """
+        for name in ("in_kernel_fpu", "kernel_fpu_allowed"):
+            if self.kernel.target.symbol_address(name) is not None:
+                place = self.kernel.per_cpu(name, cpu)
+                value = self.kernel.target.read_memory(place, 1) != b"\0"
+                return value != (name == "kernel_fpu_allowed"), name
+        return False, ""
+
+    def _flag(self, task: int, name: str) -> int:
+        member = self.flags[name]
+        data = self.kernel.target.read_memory(self.fpu_of(task) + member.offset, member.size)
+        return int.from_bytes(data, "little")
+
+    def spans(self, image: bytes) -> tuple[Span, ...]:
+        """Return where the components of `image` lie, as this kernel saves it."""
+        if self.format != "compacted":
+            return self.xstate.spans
+        tables = self.xstate.tables
+        return compacted_spans(parse_header(image).xcomp_bv, tables.sizes, tables.align)
+
+    def differs(self, image: bytes) -> int:
+        """Return the mask of components of `image` whose values are not initial ones."""
+        spans = self.spans(image)
+        return changed(image, spans, self.xstate.init or None, self.xstate.spans)
+
+    def _end_of_registers(self) -> int:
+        """Return the bytes of an image up to the last FPU register: what follows tells no use."""
+        if self.format == "compacted":  # each image says where its components are
+            return self.xstate.size
+        ends = [s.offset + s.size for s in self.xstate.spans if not NOT_FPU >> s.number & 1]
+        return max(LEGACY_SIZE, *ends)
+
+    def uses_fpu(self, task: Task) -> bool:
+        """Return whether `task` ever used the FPU, as its memory shows it.
+
+        Under lazy switching its state was ever activated (`fpstate_active`, or it has a state
+        at all); under eager switching, where every task is active, the values of some FPU
+        component differ from its initial state: the header's bits alone say nothing where
+        every save sets them.
+        """
+        if task.kthread:
+            return False
+        if self.switching == "lazy" and "fpstate_active" in self.flags:
+            return bool(self._flag(task.address, "fpstate_active"))
+        image = self.image(self.fpu_of(task.address), self._end_of_registers())
+        if self.switching == "lazy":
+            return bool(image)
+        return bool(image and self.differs(image) & ~NOT_FPU)
+
+
+def probe(kernel: Kernel) -> FpuModel:
+    """Return the model of `kernel`'s FPU code.
+
+    Raises MissingSymbol, MissingType or MissingMember naming what would be needed.
+    """
+    layouts = kernel.layouts
+    variant, fpu_offset = _place(layouts)
+    state = layouts.find("fpu", "fpstate")
+    pointer = state is not None
+    found = {name: layouts.find("fpu", name) for name in _FLAGS}
+    flags = {name: member for name, member in found.items() if member}
+    return FpuModel(
+        kernel=kernel,
+        variant=f"{variant}.{'fpstate' if pointer else 'state'}",
+        xstate=read_xstate(kernel),
+        fpu_offset=fpu_offset,
+        state=state or layouts.member("fpu", "state"),
+        host=layouts.find("fpu", "__task_fpstate"),
+        regs_offset=layouts.offset("fpstate", "regs") if pointer else 0,
+        size_member=layouts.find("fpstate", "size") if pointer else None,
+        flags=flags,
+        tif=_TIF_NEED_FPU_LOAD[0] if flags else _find_tif(kernel),
+    )
+
+
+def _place(layouts: Layouts) -> tuple[str, int]:
+    """Return the name of struct fpu's place and its bytes from the start of task_struct."""
+    inside = layouts.find("task_struct", "thread.fpu")
+    if inside is None and "fpu" in layouts and layouts.find("fpu", "fpstate"):
+        return "x86_task_fpu()", layouts.struct("task_struct").size
+    return "thread.fpu", layouts.offset("task_struct", "thread.fpu")
+
+
+def _tif_flags(kernel: Kernel, task: int) -> int:
+    return read_u64(kernel.target, task + kernel.layouts.offset("task_struct", "thread_info.flags"))
+
+
+def _find_tif(kernel: Kernel) -> int:
+    """Return which bit is TIF_NEED_FPU_LOAD.
+
+    The macro is not in DWARF, and no type came with its move, so sleeping tasks are asked: at
+    the time of the move every task had it set when it left a CPU (earlier kernels set it only
+    when the task comes back). Where they do not tell, it is the older bit.
+    """
+    running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
+    users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)
+    common = ~0
+    for task in islice(users, _WITNESSES):
+        common &= _tif_flags(kernel, task)
+    found = [bit for bit in _TIF_NEED_FPU_LOAD if common >> bit & 1]
+    return found[0] if len(found) == 1 else _TIF_NEED_FPU_LOAD[0]

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A task's whole FPU state, and where the truth about it is: in memory, or live in a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from gdbfpu.errors import CorruptState, MemoryFault, UsageError
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.xstate import MAX_IMAGE
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.kernel.usermem import UserMemory
+from gdbfpu.xsave.area import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
+from gdbfpu.xsave.decode import decode
+from gdbfpu.xsave.image import FpuImage
+from gdbfpu.xsave.legacy import FXSAVE_PLACES
+from gdbfpu.xsave.sigframe import FREGS_SIZE, parse_frame
+
+__all__ = ("TaskState", "find_task", "frame_bytes", "read_frame", "read_state")
+
+_PKRU = 9
+_GUEST = "in memory: it is set aside while a KVM guest's registers are in its place"
+_UNUSED = "nowhere: the task never used the FPU, what memory holds has no meaning"
+_SHOWN = 8  # pids in a message
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """The FPU state of `task`.
+
+    `fpu` is the address of its struct fpu, `raw` the register image in memory, `image` what
+    it decodes to, with live registers in place of memory's where a stub shows them; `live`
+    names those. `cpu` is the CPU that runs the task, None for none; `loaded` whether that
+    CPU's registers are this task's. `truth` says in a sentence what that means.
+    """
+
+    task: Task
+    fpu: int
+    raw: bytes
+    image: FpuImage
+    cpu: int | None
+    loaded: bool
+    live: tuple[str, ...]
+    truth: str
+
+    def source(self, register: str) -> str:
+        """Return where the value of `register` comes from: `CPU`, `memory`, or both halves'."""
+        if register in self.live or (register[:2] == "mm" and "st0" in self.live):
+            return "CPU"
+        low = f"xmm{register[3:]}"
+        if register[:3] in ("ymm", "zmm") and low in self.live:
+            return "low half CPU, rest memory"
+        return "memory"
+
+
+def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
+    """Return the task that `who` or `comm` names.
+
+    `who` is `current` (or empty), a pid, or the address (0x...) of a task_struct or struct
+    fpu; `comm` a glob that one task's name matches. Raises UsageError when none does, or
+    when several do.
+    """
+    kernel = model.kernel
+    if comm:
+        return _only((t for t in kernel.tasks() if fnmatchcase(t.comm, comm)), f"called {comm!r}")
+    if who in ("", "current"):
+        return kernel.selected()
+    try:
+        number = int(who, 0)
+    except ValueError as error:
+        raise UsageError(f"{who!r} is not `current`, a pid, or an address") from error
+    if not who.lower().startswith("0x"):
+        return _only((t for t in kernel.tasks() if t.pid == number), f"with pid {number}")
+    at = (t for t in kernel.tasks() if number in (t.address, model.fpu_of(t.address)))
+    return _only(at, f"whose task_struct or struct fpu is at {number:#x}")
+
+
+def _only(tasks: Iterable[Task], what: str) -> Task:
+    found = list(tasks)
+    if not found:
+        raise UsageError(f"no task {what}")
+    if len(found) > 1:
+        pids = ", ".join(str(task.pid) for task in found[:_SHOWN])
+        more = ", ..." if len(found) > _SHOWN else ""
+        raise UsageError(f"{len(found)} tasks {what}: give one's pid ({pids}{more})")
+    return found[0]
+
+
+def read_state(model: FpuModel, task: Task) -> TaskState:
+    """Return the FPU state of `task`; raise UsageError for a task that has none."""
+    if task.kthread:
+        raise UsageError(f"{task.comm} (pid {task.pid}) is a kernel thread: it has no FPU state")
+    fpu = model.fpu_of(task.address)
+    raw = model.image(fpu)
+    if not raw:
+        raise UsageError(f"{task.comm} (pid {task.pid}) never used the FPU: it has no FPU state")
+    cpu = model.kernel.running_on(task.address)
+    taken = cpu is not None and model.kernel_use(cpu)[0]
+    guest = model.holds_guest(fpu)
+    loaded = cpu is not None and not taken and not guest and model.live(task.address)
+    registers = model.kernel.target.fpu_registers(cpu) if loaded and cpu is not None else {}
+    unused = model.switching == "lazy" and not model.uses_fpu(task)
+    truth = _GUEST if guest else _truth(cpu, taken, loaded, registers)
+    return TaskState(
+        task=task,
+        fpu=fpu,
+        raw=raw,
+        image=_decode(model, _overlaid(_with_pkru(model, task, raw), registers)),
+        cpu=cpu,
+        loaded=loaded,
+        live=tuple(registers),
+        truth=_UNUSED if unused else truth,
+    )
+
+
+def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
+    """Return `raw` with the task's PKRU in its place and its header bit set.
+
+    Since 5.14 (commit 954436989cc5) `thread.pkru` holds it for a task that does not run, and
+    the XSAVE area's is stale.
+    """
+    kernel, layouts = model.kernel, model.kernel.layouts
+    pkru = layouts.find("task_struct", "thread.pkru")
+    span = next((span for span in model.xstate.spans if span.number == _PKRU), None)
+    if pkru is None or span is None or span.end > len(raw):
+        return raw
+    image = bytearray(raw)
+    image[span.offset : span.offset + 4] = kernel.target.read_memory(task.address + pkru.offset, 4)
+    image[HEADER_OFFSET + _PKRU // 8] |= 1 << _PKRU % 8
+    return bytes(image)
+
+
+def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
+    """Return `raw` with `registers` at their FXSAVE places, and the header saying so."""
+    image = bytearray(raw)
+    for name, value in registers.items():
+        image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
+    if registers and len(image) >= EXTENDED_OFFSET:
+        image[HEADER_OFFSET] |= 0b11
+    return bytes(image)
+
+
+def _decode(model: FpuModel, raw: bytes) -> FpuImage:
+    image = decode(raw, format=model.format, tables=model.xstate.tables)
+    return replace(image, reason="as this kernel saves it")
+
+
+def _truth(cpu: int | None, taken: bool, loaded: bool, registers: Mapping[str, bytes]) -> str:
+    if cpu is None:
+        return "in memory: the task does not run"
+    if taken:
+        return f"in memory: CPU {cpu} runs the task, but kernel code uses the FPU there"
+    if not loaded:
+        return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
+    if not registers:
+        return f"live in CPU {cpu}, which this stub does not show: memory is the last save, not now"
+    return (
+        f"live in CPU {cpu}: x87 (without tags), XMM and MXCSR are the CPU's, "
+        "all else is memory's, the last save"
+    )
+
+
+def read_frame(model: FpuModel, address: int) -> FpuImage:
+    """Return the FPU part of the signal frame at user `address` of the running task, decoded.
+
+    Raises CorruptState where it cannot be read.
+    """
+    image = frame_bytes(model, model.kernel.current()[1], address)
+    found = decode(image, format="sigframe", tables=model.xstate.tables)
+    return replace(found, reason="as the kernel writes it for a signal handler")
+
+
+def frame_bytes(model: FpuModel, task: Task, address: int) -> bytes:
+    """Return the bytes of the signal frame at user `address` of the running `task`.
+
+    Raises CorruptState where they cannot be read: a page may be swapped out.
+    """
+    memory = UserMemory(model.kernel, task.address)
+    try:
+        head = memory.read(address, FREGS_SIZE + LEGACY_SIZE)
+        frame = parse_frame(head)
+        size = frame.base + LEGACY_SIZE
+        if frame.extended:
+            size = min(max(size, frame.base + frame.xstate_size + 4), MAX_IMAGE)
+        rest = memory.read(address + len(head), size - len(head)) if size > len(head) else b""
+        return head[:size] + rest
+    except MemoryFault as error:
+        raise CorruptState(
+            f"no frame can be read at {address:#x} of {task.comm} (pid {task.pid}): neither the "
+            "stub nor the task's page tables lead there"
+        ) from error

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What KGDB's own variables tell of the CPUs that it holds (kernel/debug/debug_core.c)."""
+
+from __future__ import annotations
+
+from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.target import read_u32
+
+__all__ = ("waiting_cpus",)
+
+_WANT_MASTER = 1  # DCPU_WANT_MASTER, kernel/debug/debug_core.h; a macro
+
+
+def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
+    """Return the CPUs that hit a breakpoint while another CPU was being debugged.
+
+    Each enters KGDB as soon as the kernel resumes. If KGDB has forgotten its breakpoints by
+    then, as it does when a debugger detaches, it waits there for a debugger that is gone.
+    Empty for other stubs.
+    """
+    state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
+    base = kernel.target.symbol_address("kgdb_info")
+    if kernel.target.stub != "kgdb" or state is None or base is None:
+        return ()
+    active = read_u32(kernel.target, kernel.symbol("kgdb_active"))
+    size = kernel.layouts.struct("debuggerinfo_struct").size
+    return tuple(
+        cpu
+        for cpu in kernel.online_cpus()
+        if cpu != active
+        and read_u32(kernel.target, base + cpu * size + state.offset) & _WANT_MASTER
+    )

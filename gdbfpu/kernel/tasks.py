@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's tasks and CPUs: which task runs where, who it is, and which others there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from gdbfpu.errors import CorruptState, MissingSymbol
+from gdbfpu.kernel.bounded import remember
+from gdbfpu.kernel.fields import read_fields
+from gdbfpu.kernel.front import find_front
+from gdbfpu.layouts.types import Layouts
+from gdbfpu.target import Target, read_u32, read_u64
+from gdbfpu.text.printable import printable
+
+__all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task")
+
+TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_struct")
+"""Types this module reads; `debuggerinfo_struct` is there with CONFIG_KGDB only."""
+
+ANCHORS = ("kgdb_handle_exception",)
+"""Functions whose source files describe those of TYPES that the FPU code does not include."""
+
+MAX_CPUS = 8192
+"""The most CPUs believed (CONFIG_NR_CPUS can be no more on x86)."""
+
+MAX_TASKS = 4 << 20
+"""The most tasks believed (PID_MAX_LIMIT on 64-bit kernels)."""
+
+_PF_KTHREAD = 0x00200000  # include/linux/sched.h; a macro, so not in DWARF
+_IDENTITY = ("pid", "tgid", "comm", "flags")
+_LINKS = (*_IDENTITY, "tasks", "thread_node", "signal")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: its task_struct's address, pid and tgid as the root namespace has them, its name.
+
+    `comm` is fit for a terminal (see `printable`); `kthread` tells a kernel thread.
+    `thread_flags` is `thread_info.flags` (u64) of the task that the stopped CPU runs, where it
+    came along with what tells that.
+    """
+
+    address: int
+    pid: int
+    tgid: int
+    comm: str
+    kthread: bool
+    thread_flags: int | None = field(default=None, compare=False)
+
+
+class Kernel:
+    """A stopped kernel: the target, its layouts, and where its per-CPU areas are.
+
+    Probed once, at creation; it stays true until the target is another kernel.
+    Raises MissingSymbol, MissingType and MissingMember for a kernel that cannot be read.
+    """
+
+    def __init__(self, target: Target, layouts: Layouts) -> None:
+        self.target = target
+        self.layouts = layouts
+        self.cpu_offsets = _cpu_offsets(target)
+        self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
+        self._front = find_front(target, layouts)
+        self._known: dict[int, Task] = {}
+        self._last: dict[int, tuple[int, int]] = {}  # a pid's CPU and task when it last stopped
+
+    def symbol(self, name: str) -> int:
+        """Return the address of symbol `name`; raise MissingSymbol."""
+        address = self.target.symbol_address(name)
+        if address is None:
+            raise MissingSymbol(name)
+        return address
+
+    def banner(self) -> str:
+        """Return `linux_banner` as the running kernel has it, without its newline."""
+        data = self.target.read_memory(self.symbol("linux_banner"), 256)
+        return printable(data.split(b"\n", 1)[0])
+
+    def current(self) -> tuple[int, Task]:
+        """Return the CPU that stopped and its current task.
+
+        A stub that shows gs_base leads to the per-CPU area; over KGDB `kgdb_active` and
+        `kgdb_info[cpu].task` tell (3.10 and later), and the stopped thread's id is the pid,
+        whose task is known from its last stop if it still runs here.
+        Raises CorruptState when neither holds.
+        """
+        if self.target.stub != "kgdb":
+            cpu = self._cpu_of(self.target.register("gs_base"))
+            return cpu, self.task(self.current_task(cpu))
+        pid = self.target.stopped_thread().lwp
+        cpu, address = self._last.get(pid, (0, 0))
+        front = self._front.read(self.target, address) if self._front and address else None
+        if front is None:
+            cpu, address = self._kgdb_current(pid)
+            task = self.task(address, pid if pid > 0 else None)
+        else:
+            cpu, kthread = front.cpu, bool(front.flags & _PF_KTHREAD)
+            task = self.task(address, pid)
+            task = replace(task, kthread=kthread, thread_flags=front.thread_flags)
+        remember(self._last, pid, (cpu, address))
+        return cpu, task
+
+    def gs_base(self) -> int:
+        """Return the stopped CPU's gs_base in kernel mode: where its per-CPU area is."""
+        return self.cpu_offsets[self.current()[0]]
+
+    def _cpu_of(self, gs_base: int | None) -> int:
+        """Return the CPU whose per-CPU area `gs_base` is.
+
+        In user mode it is the program's own; QEMU's gdbstub numbers its threads by CPU, from 1.
+        """
+        if gs_base in self.cpu_offsets:
+            return self.cpu_offsets.index(gs_base)
+        cpu = self.target.stopped_thread().lwp - 1
+        if gs_base is None or gs_base >> 63 or not 0 <= cpu < len(self.cpu_offsets):
+            raise CorruptState("gs_base is no CPU's: is this the kernel that runs?")
+        return cpu
+
+    def _kgdb_current(self, pid: int) -> tuple[int, int]:
+        """Return the stopped CPU and its task, trying first where task `pid` was last seen.
+
+        If that CPU's current task is the one known by this pid, then it is that CPU: a task
+        runs on one only.
+        """
+        if pid in self._last:
+            guess = self._last[pid][0]
+            address = self._kgdb_task(guess)
+            if address in self._known and self._known[address].pid == pid:
+                return guess, address
+        cpu = read_u32(self.target, self.symbol("kgdb_active"))
+        if cpu >= len(self.cpu_offsets):
+            raise CorruptState(f"kgdb_active names CPU {cpu} of {len(self.cpu_offsets)}")
+        return cpu, self._kgdb_task(cpu)
+
+    def _kgdb_task(self, cpu: int) -> int:
+        size = self.layouts.struct("debuggerinfo_struct").size
+        task = self.layouts.offset("debuggerinfo_struct", "task")
+        return read_u64(self.target, self.symbol("kgdb_info") + cpu * size + task)
+
+    def selected(self) -> Task:
+        """Return the task of the thread that the debugger has selected; raise CorruptState.
+
+        Over KGDB that is a task by its pid, or what CPU n runs for `shadowCPUn`, whose id is
+        -(n + 2) as u32.
+        """
+        if self.target.stub != "kgdb":
+            return self.current()[1]
+        lwp = self.target.stopped_thread().lwp
+        if lwp >> 31:
+            return self.task(self.current_task((1 << 32) - lwp - 2))
+        for task in self.tasks():
+            if task.pid == lwp:
+                return task
+        raise CorruptState(f"GDB has thread {lwp} selected, and the kernel has no task of that pid")
+
+    def running_on(self, task: int) -> int | None:
+        """Return the CPU that runs the task_struct at `task` now, None where none does."""
+        cpus = self.online_cpus()
+        return next((cpu for cpu in cpus if self.current_task(cpu) == task), None)
+
+    def online_cpus(self) -> tuple[int, ...]:
+        """Return the numbers of the CPUs that are online (`__cpu_online_mask`)."""
+        cpus = range(len(self.cpu_offsets))
+        for name in ("__cpu_online_mask", "cpu_online_bits"):  # the latter up to 4.4
+            address = self.target.symbol_address(name)
+            if address is not None:
+                size = -(-len(cpus) // 8)
+                mask = int.from_bytes(self.target.read_memory(address, size), "little")
+                return tuple(cpu for cpu in cpus if mask >> cpu & 1)
+        return tuple(cpus)
+
+    def current_task(self, cpu: int) -> int:
+        """Return the address of the task_struct that CPU number `cpu` runs."""
+        return read_u64(self.target, self.current_task_place(cpu))
+
+    def current_task_place(self, cpu: int) -> int:
+        """Return the address of the pointer to the task_struct that CPU number `cpu` runs."""
+        hot = self.layouts.find("pcpu_hot", "current_task")  # 6.2 to 6.14, commit d7b6d709a76a
+        base = self.target.symbol_address("pcpu_hot") if hot else None
+        if hot is None or base is None:
+            return self.per_cpu("current_task", cpu)
+        return self._in_cpu(base, cpu) + hot.offset
+
+    def per_cpu(self, symbol: str, cpu: int) -> int:
+        """Return the address of the per-CPU variable `symbol` of CPU number `cpu`."""
+        return self._in_cpu(self.symbol(symbol), cpu)
+
+    def _in_cpu(self, address: int, cpu: int) -> int:
+        """Return where CPU number `cpu` has the per-CPU variable whose symbol is at `address`.
+
+        Up to 6.14 those symbols count from 0, and KASLR does not move them, whatever the
+        debugger did with all symbols.
+        """
+        first = self.target.symbol_address("__per_cpu_start")
+        moved = self.target.slide if first == self.target.slide else 0
+        return (address - moved + self.cpu_offsets[cpu]) & ((1 << 64) - 1)
+
+    def task(self, address: int, pid: int | None = None) -> Task:
+        """Return the task whose task_struct is at `address`; raise MemoryFault.
+
+        `pid` spares a read where it is known already. Whom the address stood for before is
+        believed again when the pid is the same; only the name is then read anew, since exec
+        and prctl change it.
+        """
+        known = self._known.get(address)
+        if known is not None:
+            names = ("comm",) if pid is not None else ("pid", "comm")
+            fields = read_fields(self.target, address, {n: self._members[n] for n in names})
+            if (_int(fields["pid"]) if pid is None else pid) == known.pid:
+                return replace(known, comm=printable(fields["comm"]))
+        fields = read_fields(self.target, address, {n: self._members[n] for n in _IDENTITY})
+        task = _task(address, fields)
+        remember(self._known, address, task)
+        return task
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield every task: the first is init_task, then each process, then its threads.
+
+        Raises CorruptState for a list that loops or never ends, MemoryFault for a torn one.
+        """
+        seen: set[int] = set()
+        first = self.symbol("init_task")
+        address = first
+        while True:
+            leader, links = self._walk(address, seen)
+            yield leader
+            yield from self._threads(address, links, seen)
+            address = _u64(links["tasks"][:8]) - self._members["tasks"].offset
+            if address == first:
+                return
+
+    def _threads(self, leader: int, links: dict[str, bytes], seen: set[int]) -> Iterator[Task]:
+        signal = self.layouts.find("signal_struct", "thread_head")
+        head = _u64(links["signal"]) + (signal.offset if signal else 0)
+        node = _u64(links["thread_node"][:8])
+        while node != head:
+            address = node - self._members["thread_node"].offset
+            if address == leader:
+                return
+            task, fields = self._walk(address, seen)
+            # shared by all threads of a process, from its first to its last on the list
+            if fields["signal"] != links["signal"] or not any(links["signal"]):
+                raise CorruptState(f"the threads of the task at {leader:#x} never come back to it")
+            yield task
+            node = _u64(fields["thread_node"][:8])
+
+    def _walk(self, address: int, seen: set[int]) -> tuple[Task, dict[str, bytes]]:
+        if address in seen or len(seen) >= MAX_TASKS:
+            raise CorruptState(f"the task list loops at {address:#x}")
+        seen.add(address)
+        fields = read_fields(self.target, address, self._members)
+        return _task(address, fields), fields
+
+
+def _cpu_offsets(target: Target) -> tuple[int, ...]:
+    table, ids = target.symbol_address("__per_cpu_offset"), target.symbol_address("nr_cpu_ids")
+    if table is None or ids is None:  # a uniprocessor kernel: per-CPU variables are ordinary
+        return (0,)
+    count = read_u32(target, ids)
+    if not 0 < count <= MAX_CPUS:
+        raise CorruptState(f"nr_cpu_ids is {count}: the kernel's memory cannot be what it should")
+    data = target.read_memory(table, 8 * count)
+    return tuple(_u64(data[at : at + 8]) for at in range(0, 8 * count, 8))
+
+
+def _task(address: int, fields: dict[str, bytes]) -> Task:
+    return Task(
+        address,
+        _int(fields["pid"]),
+        _int(fields["tgid"]),
+        printable(fields["comm"]),
+        bool(int.from_bytes(fields["flags"], "little") & _PF_KTHREAD),
+    )
+
+
+def _int(data: bytes) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
+def _u64(data: bytes) -> int:
+    return int.from_bytes(data, "little")

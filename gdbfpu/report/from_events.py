@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report of an event file: read once as a stream, in memory that does not grow with it.
+
+The file may be anybody's. A line that is no hit is counted and left out; no value of a line is
+used before its type and range are known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, Callable
+
+from gdbfpu.audit.rules import RULES
+from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.report.report import Report, by_use
+from gdbfpu.trace.event_file import SCHEMA
+from gdbfpu.trace.totals import MAX_ROWS, TaskTotals, Totals
+from gdbfpu.xsave.features import names
+
+__all__ = ("MAX_FUNCTIONS", "MAX_LINE", "report_of_file")
+
+MAX_FUNCTIONS = 64
+"""The most different functions counted; hits on others are counted together."""
+
+MAX_LINE = 1 << 18
+"""The longest line that is read, in bytes; one with AMX state (`--state full`) has some 23,000."""
+
+_OTHERS = "(other functions)"
+_OTHER_RULES = "(other rules)"
+_RULES = {rule.name for rule in RULES}
+_COMPONENTS = set(names((1 << 64) - 1))
+_NO_JSON = "no JSON"
+_CUT = "cut short, as a killed session leaves it"
+_MAX_DEPTH = 64  # callers of a path
+_MAX_NAME = 128  # characters of a function's name
+_MAX_COMM = 64  # characters: char[TASK_COMM_LEN], each byte as `\xNN`
+_MAX_BANNER = 512
+_U64 = 1 << 64
+_S32 = 1 << 31
+_STEP = 256  # lines between two looks at the clock
+_HEX = re.compile("0x[0-9a-f]{1,16}")
+
+
+@dataclass
+class _Reading:
+    """What has been read of an event file.
+
+    `latest` is the last task of each pid, `bad` are a defect's count and first line.
+    """
+
+    totals: Totals = field(default_factory=Totals)
+    functions: set[str] = field(default_factory=set)
+    latest: dict[int, TaskTotals] = field(default_factory=dict)
+    bad: dict[str, list[int]] = field(default_factory=dict)
+
+    def defects(self) -> tuple[str, ...]:
+        return tuple(
+            f"line {first}: {why}"
+            if count == 1
+            else f"{count} lines, the first of them line {first}: {why}"
+            for why, (count, first) in self.bad.items()
+        )
+
+    def note(self, number: int, why: str) -> None:
+        self.bad.setdefault(why, [0, number])[0] += 1
+
+
+def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
+    """Return the report of the event file `path`; its tasks are those that were hit.
+
+    `progress` is called with the number of lines read so far. Raises UsageError for a file that
+    cannot be read or is no event file of this schema; what is wrong further on is told among
+    the report's defects.
+    """
+    try:
+        with path.open("rb") as stream:
+            kernel, switching = _header(stream, path)
+            reading = _Reading()
+            _read(stream, reading, progress)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    totals = reading.totals
+    rows = by_use((*totals.tasks.values(), *totals.rest()))
+    return Report(
+        kernel=kernel,
+        switching=switching,
+        rows=rows,
+        tasks=len(totals.tasks) + totals.folded,
+        kthreads=0,
+        using=sum(row.uses_fpu is True for row in rows),
+        hits=totals.hits,
+        paths=tuple(totals.paths.most_common()),
+        defects=reading.defects(),
+        audits=totals.audited,
+        undecided=dict(totals.undecided),
+        source=path.name,
+    )
+
+
+def _header(stream: BinaryIO, path: Path) -> tuple[str, str]:
+    """Return the kernel's banner and its way of switching from the file's first line."""
+    try:
+        header = _object(stream.readline(MAX_LINE))
+        schema = header["schema"]
+    except (CorruptState, KeyError) as error:
+        raise UsageError(f"{path} is no event file: `fpu-trace on --out` writes one") from error
+    if type(schema) is not int or schema != SCHEMA:
+        raise UsageError(
+            f"{path} has not schema {SCHEMA} but another: read it with the gdbfpu that wrote it"
+        )
+    kernel, switching = header.get("kernel"), header.get("switching")
+    return (
+        _shown(kernel, _MAX_BANNER) if isinstance(kernel, str) else "?",
+        switching if switching in ("lazy", "eager") else "unknown",
+    )
+
+
+def _read(stream: BinaryIO, reading: _Reading, progress: Callable[[int], None]) -> None:
+    """Count every hit in the rest of `stream`."""
+    number = 1
+    while line := stream.readline(MAX_LINE):
+        number += 1
+        whole = line.endswith(b"\n")
+        if not whole and len(line) == MAX_LINE:
+            reading.note(number, f"longer than {MAX_LINE} bytes")
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(MAX_LINE)
+            continue
+        try:
+            event = _object(line)
+            (_audited if "of" in event else _count)(event, reading)
+        except CorruptState as error:
+            why = str(error)
+            reading.note(number, why if whole or why != _NO_JSON else _CUT)
+        except KeyError as error:
+            reading.note(number, f"a line without {error}")
+        except TypeError:  # a list where a text should be, say
+            reading.note(number, "a value of the wrong type")
+        if not number % _STEP:
+            progress(number)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:  # bytes, grammar, an int of 5,000 digits
+        raise CorruptState(_NO_JSON) from error
+    if type(value) is not dict:
+        raise CorruptState("no JSON object")
+    return value
+
+
+def _count(hit: dict[str, Any], reading: _Reading) -> None:
+    """Add `hit` to the totals, or nothing of it: raise CorruptState, KeyError or TypeError."""
+    totals = reading.totals
+    task = _task(hit["task"], hit["pid"], hit["tgid"], hit["comm"])
+    time_ns = _number("time_ns", hit["time_ns"], _U64)
+    cpu = _number("cpu", hit["cpu"], _S32)
+    thread = hit["thread"] if hit["thread"] is None else _number("thread", hit["thread"], _S32)
+    mask = _mask(hit["xfeatures"])
+    live, uses = _flag("live", hit["live"]), hit.get("uses_fpu")
+    if uses is not None:
+        _flag("uses_fpu", uses)
+    callers = hit["backtrace"]
+    path = (hit["function"], *callers)
+    if path not in totals.paths or type(callers) is not list:
+        path = totals.path(_path(hit["function"], callers, reading.functions))
+    row = totals.of(task)
+    totals.paths[path] += 1
+    row.hits[path[0]] += 1
+    row.live_hits += live
+    row.memory_hits += not live
+    row.components |= mask
+    if uses is not None:
+        row.uses_fpu = row.uses_fpu or uses
+    row.comm, row.thread, row.cpu = task.comm, thread, cpu
+    row.first_ns = row.first_ns or time_ns
+    row.last_ns = time_ns
+    if len(reading.latest) >= MAX_ROWS:  # an audit's line comes soon after its hit's
+        reading.latest.clear()
+    reading.latest[row.pid] = row
+
+
+def _audited(event: dict[str, Any], reading: _Reading) -> None:
+    """Add what the audit of a call says to the totals of its task, or nothing of it."""
+    pid = _number("pid", event["pid"], _S32)
+    findings = [_rule(finding["rule"]) for finding in _list("findings", event["findings"])]
+    undecided = [_rule(text) for text in _list("undecided", event["undecided"])]
+    cleaned = event["cleaned"]
+    if type(cleaned) is not dict or not cleaned.keys() <= _COMPONENTS:
+        raise CorruptState("`cleaned` is no count of bytes by component")
+    for count in cleaned.values():
+        _number("cleaned", count, _S32)
+    if pid not in reading.latest:
+        raise CorruptState("an audit of a task that was not hit")
+    row, totals = reading.latest[pid], reading.totals
+    row.findings.update(findings)
+    row.cleaned.update(cleaned)
+    totals.audited += 1
+    totals.undecided.update(undecided)
+
+
+@lru_cache(maxsize=4096)
+def _task(address: str, pid: int, tgid: int, comm: str) -> Task:
+    if type(comm) is not str or len(comm) > _MAX_COMM:
+        raise CorruptState("`comm` is no task's name")
+    return Task(
+        _hexadecimal("task", address),
+        _number("pid", pid, _S32),
+        _number("tgid", tgid, _S32),
+        _shown(comm, _MAX_COMM),
+        False,
+    )
+
+
+@lru_cache(maxsize=256)
+def _mask(text: str | None) -> int:
+    return 0 if text is None else _hexadecimal("xfeatures", text)
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise CorruptState(f"`{name}` is no list")
+    return value
+
+
+def _rule(text: Any) -> str:
+    """Return the name of the rule with which `text` (`RULE` or `RULE: why`) begins."""
+    if type(text) is not str:
+        raise CorruptState("something that names no rule")
+    name = text.partition(":")[0]
+    return name if name in _RULES else _OTHER_RULES
+
+
+def _hexadecimal(name: str, text: Any) -> int:
+    if type(text) is not str or not _HEX.fullmatch(text):
+        raise CorruptState(f"`{name}` is no hexadecimal number of 64 bits")
+    return int(text, 16)
+
+
+def _number(name: str, value: Any, limit: int) -> int:
+    if type(value) is not int or not 0 <= value < limit:
+        raise CorruptState(f"`{name}` is no number from 0 to {limit - 1}")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if type(value) is not bool:
+        raise CorruptState(f"`{name}` is neither true nor false")
+    return value
+
+
+def _path(function: Any, callers: Any, functions: set[str]) -> tuple[str, ...]:
+    """Return a function and its callers, fit for a terminal, neither too long nor too many."""
+    if type(callers) is not list or not all(type(n) is str for n in (function, *callers)):
+        raise CorruptState("`function` is no name, or `backtrace` no list of names")
+    function, *names = (_name(name) for name in (function, *callers[:_MAX_DEPTH]))
+    if function not in functions and len(functions) >= MAX_FUNCTIONS:
+        function = _OTHERS
+    else:
+        functions.add(function)
+    return (function, *names)
+
+
+def _name(text: str) -> str:
+    return ascii(text)[1:-1][:_MAX_NAME]  # the kernel's are of letters, digits, `_` and `.`
+
+
+def _shown(text: str, limit: int) -> str:
+    """Return at most `limit` characters of `text`, without any that a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:limit])[:limit]

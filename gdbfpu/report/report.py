@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who uses the FPU: the trace's totals joined with a walk over the kernel's tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable
+
+from gdbfpu.errors import CorruptState, MemoryFault
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.report.sorts import SORTS
+from gdbfpu.trace.totals import TaskTotals, Totals
+from gdbfpu.xsave import features
+
+__all__ = ("Report", "by_use", "collect")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `fpu-report` shows.
+
+    `source` names the event file it was read from; empty: a kernel. `rows` are all tasks seen,
+    those that have ended too, users first, most hits first; one more, of pid 0, has the hits of
+    tasks beyond `MAX_ROWS` of the totals. `tasks` are how many are alive (of a file: are in it),
+    `kthreads` how many of them are kernel threads, `using` how many use the FPU; `paths` counts
+    hits by function and callers, innermost first; `defects` are what could not be read, a line
+    each. `audits` are how many audits the findings come from, `undecided` how often a rule could
+    not tell.
+    """
+
+    kernel: str
+    switching: str
+    rows: tuple[TaskTotals, ...]
+    tasks: int
+    kthreads: int
+    using: int
+    hits: int
+    paths: tuple[tuple[tuple[str, ...], int], ...]
+    defects: tuple[str, ...]
+    audits: int = 0
+    undecided: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
+
+    def sorted(self, order: str) -> tuple[TaskTotals, ...]:
+        """Return the rows in the order called `order`, one of SORTS."""
+        return tuple(sorted(self.rows, key=SORTS[order]))
+
+    def functions(self) -> tuple[str, ...]:
+        """Return the functions that were hit, by name."""
+        return tuple(sorted({name for row in self.rows for name in row.hits}))
+
+    def to_json(self, order: str = "") -> dict[str, Any]:
+        """Return the report as what `json.dumps` takes; keys as docs/data.md has them."""
+        return {
+            "kernel": self.kernel,
+            "switching": self.switching,
+            "tasks": [_row_json(row) for row in (self.sorted(order) if order else self.rows)],
+            "totals": {"tasks": self.tasks, "using_fpu": self.using, "hits": self.hits},
+            "defects": list(self.defects),
+            "audits": self.audits,
+            "undecided": dict(self.undecided),
+        }
+
+
+def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) -> Report:
+    """Return the report of the kernel as it stands, with the hits of `totals`.
+
+    `progress` is called with the number of tasks read so far. What cannot be read ends up
+    among the report's defects.
+    """
+    hit = dict(totals.tasks)
+    defects = [f"{count} hits not recorded: {why}" for why, count in totals.errors.items()]
+    threads = _thread_numbers(model)
+    rows, counted = [], Counter[str]()
+    try:
+        for task in model.kernel.tasks():
+            known = hit.pop((task.address, task.pid), None)
+            row = _living(model, task, known, threads, defects)
+            counted.update(tasks=1, kthreads=task.kthread, using=bool(row.uses_fpu))
+            progress(counted["tasks"])
+            if not task.kthread or row.hits:
+                rows.append(row)
+    except (CorruptState, MemoryFault) as error:
+        defects.append(f"the walk over the tasks ended early: {error}")
+    rows += hit.values()
+    rows += totals.rest()
+    return Report(
+        kernel=model.kernel.banner(),
+        switching=model.switching,
+        rows=by_use(rows),
+        tasks=counted["tasks"],
+        kthreads=counted["kthreads"],
+        using=counted["using"],
+        hits=sum(row.count for row in rows),
+        paths=tuple(totals.paths.most_common()),
+        defects=tuple(defects),
+        audits=totals.audited,
+        undecided=dict(totals.undecided),
+    )
+
+
+def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
+    """Return `rows` in the order of a report: users first, then most hits, then pid."""
+    return tuple(sorted(rows, key=lambda row: (not row.uses_fpu, -row.count, row.pid)))
+
+
+def _thread_numbers(model: FpuModel) -> dict[int, int]:
+    """Return GDB's thread numbers by pid; only over KGDB is a GDB thread a task."""
+    target = model.kernel.target
+    return {t.lwp: t.num for t in target.threads()} if target.stub == "kgdb" else {}
+
+
+def _living(
+    model: FpuModel,
+    task: Task,
+    known: TaskTotals | None,
+    threads: dict[int, int],
+    defects: list[str],
+) -> TaskTotals:
+    """Return the row of a task that exists now: its totals, or an empty row, brought up to date."""
+    row = known or TaskTotals(task.pid, task.tgid, task.comm, task.address)
+    thread = threads.get(task.pid, row.thread)
+    uses: bool | None = row.uses_fpu
+    try:
+        uses = uses or model.uses_fpu(task)
+    except (CorruptState, MemoryFault) as error:
+        defects.append(f"FPU state of {task.comm} (pid {task.pid}): {error}")
+    return replace(row, comm=task.comm, thread=thread, uses_fpu=uses)
+
+
+def _row_json(row: TaskTotals) -> dict[str, Any]:
+    return {
+        "thread": row.thread,
+        "pid": row.pid,
+        "tgid": row.tgid,
+        "comm": row.comm,
+        "hits": dict(row.hits),
+        "cpu": row.cpu if row.cpu >= 0 else None,
+        "components": list(features.names(row.components)),
+        "live_hits": row.live_hits,
+        "memory_hits": row.memory_hits,
+        "first_ns": row.first_ns or None,
+        "last_ns": row.last_ns or None,
+        "uses_fpu": row.uses_fpu,
+        "findings": dict(row.findings),
+        "cleaned": dict(row.cleaned),
+    }

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The orders that a report's tasks can have; apart, since parsers need no more of reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    from gdbfpu.trace.totals import TaskTotals
+
+__all__ = ("SORTS",)
+
+SORTS: dict[str, Callable[[TaskTotals], Any]] = {
+    "hits": lambda row: -row.count,
+    "pid": lambda row: row.pid,
+    "name": lambda row: row.comm.lower(),
+    "thread": lambda row: (row.thread is None, row.thread),
+    "cpu": lambda row: row.cpu,
+    "first": lambda row: row.first_ns,
+    "last": lambda row: row.last_ns,
+}
+"""The key to sort by, by the name that `--sort` takes."""

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reports as text: tables and CSV. Returned, never printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from gdbfpu.report.report import Report
+from gdbfpu.text.table import paint, table
+from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.xsave import features
+
+__all__ = ("csv_report", "table_report")
+
+
+_TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
+_HIT_COLUMNS = ("CPU", "components", "live", "memory", "first", "last")
+_CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
+_CSV_HITS = ("cpu", "components", "live_hits", "memory_hits", "first_ns", "last_ns", "findings")
+
+
+def table_report(report: Report, by: str, order: str, colour: bool) -> str:
+    """Return `report` as tables for people: `by` is `task`, `probe` or `path`."""
+    rows = report.sorted(order) if order else report.rows
+    if by == "task":
+        body = _tasks(report, rows, colour)
+    else:
+        headers, lines = _grouped(report, by)
+        body = table(lines, headers, ("right",) * (len(headers) - 1) + ("left",))
+    return "\n".join([body, "", *_summary(report, colour)])
+
+
+def csv_report(report: Report, by: str, order: str) -> str:
+    """Return `report` as CSV with a heading, one row a task, function or path."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    if by == "task":
+        functions = report.functions()
+        writer.writerow([*_CSV_TASK, *functions, *_CSV_HITS])
+        for row in report.sorted(order) if order else report.rows:
+            writer.writerow(_csv_task(row, functions))
+    else:
+        headers, lines = _grouped(report, by)
+        writer.writerow(headers)
+        writer.writerows(lines)
+    return out.getvalue()
+
+
+def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
+    uses = {True: "yes", False: "no", None: ""}[row.uses_fpu]
+    return [row.thread, row.pid, row.tgid, row.comm, uses,
+            *(row.hits[name] for name in functions), row.cpu if row.cpu >= 0 else "",
+            features.describe(row.components), row.live_hits, row.memory_hits,
+            row.first_ns or "", row.last_ns or "", sum(row.findings.values())]  # fmt: skip
+
+
+def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool) -> str:
+    functions = report.functions()
+    headers = [*_TASK_COLUMNS, *(functions or ("hits",)), *_HIT_COLUMNS]
+    align = ["right", "right", "right", "left", "left"]
+    align += ["right"] * (len(functions) or 1) + ["right", "left", "right", "right", "left", "left"]
+    lines = [_task_line(row, functions, colour) for row in rows]
+    if report.audits:
+        headers.append("findings")
+        align.append("left")
+        lines = [[*line, _findings(row, colour)] for line, row in zip(lines, rows)]
+    return table(lines, [paint(h, "bold", colour) for h in headers], align)
+
+
+def _task_line(row: TaskTotals, functions: tuple[str, ...], colour: bool) -> list[str]:
+    uses = {True: paint("yes", "green", colour), False: "no", None: "?"}[row.uses_fpu]
+    counts = [str(row.hits[name] or "-") for name in functions] or ["-"]
+    hit = bool(row.hits)
+    return [
+        "-" if row.thread is None else str(row.thread),
+        str(row.pid),
+        str(row.tgid),
+        row.comm,
+        uses,
+        *counts,
+        str(row.cpu) if hit else "-",
+        features.describe(row.components),
+        str(row.live_hits) if hit else "-",
+        str(row.memory_hits) if hit else "-",
+        _clock(row.first_ns),
+        _clock(row.last_ns),
+    ]
+
+
+def _findings(row: TaskTotals, colour: bool) -> str:
+    found = ", ".join(f"{rule} {count}" for rule, count in sorted(row.findings.items()))
+    return paint(found, "red", colour) if found else "-"
+
+
+def _clock(time_ns: int) -> str:
+    if not time_ns:
+        return "-"
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return time.strftime("%H:%M:%S", time.localtime(seconds)) + f".{rest // 1_000_000:03d}"
+
+
+def _grouped(report: Report, by: str) -> tuple[tuple[str, ...], list[list[Any]]]:
+    if by == "path":
+        paths = [[count, " < ".join(path)] for path, count in report.paths]
+        return ("hits", "path"), paths
+    counts: Counter[str] = Counter()
+    tasks: defaultdict[str, int] = defaultdict(int)
+    for row in report.rows:
+        counts.update(row.hits)
+        for name in row.hits:
+            tasks[name] += 1
+    return ("hits", "tasks", "function"), [[n, tasks[f], f] for f, n in counts.most_common()]
+
+
+def _audit_summary(report: Report) -> list[str]:
+    found = sum(sum(row.findings.values()) for row in report.rows)
+    lines = [f"{report.audits} audits: {found} findings"]
+    for row in report.rows:
+        if row.cleaned:
+            clean = ", ".join(f"{name} {count} bytes" for name, count in row.cleaned.items())
+            lines.append(f"made clean for {row.comm} (pid {row.pid}): {clean}")
+    if report.undecided:
+        rules = ", ".join(f"{rule} {count} times" for rule, count in report.undecided.items())
+        lines.append(f"not decidable, and so not clean: {rules}")
+    return lines
+
+
+def _summary(report: Report, colour: bool) -> list[str]:
+    if report.source:
+        found = f"{report.tasks} tasks in {report.source}"
+        rest = f", {report.using} of them known to use the FPU"
+    else:
+        found = f"{report.using} of {report.tasks} tasks use the FPU"
+        rest = f" ({report.kthreads} are kernel threads, which never do)"
+    found = paint(found, "bold", colour)
+    lines = [f"{found}{rest}; {report.hits} hits; {report.switching} switching"]
+    if report.audits:
+        lines += _audit_summary(report)
+    return lines + [paint(f"not read: {defect}", "red", colour) for defect in report.defects]

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A hit's record: what the event file has of it, and its line in the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ("HIT_HEADING", "Hit", "hit_line")
+
+_HIT = "{:>6} {:>6} {:<16} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
+
+
+HIT_HEADING = _HIT.format(
+    "hit", "thread", "task", "pid", "CPU", "function", "components", "where", "caller"
+)
+"""The heading over lines made by `hit_line`."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One pass through a probed function; the fields are the keys of the event file.
+
+    `task`, `pid`, `tgid`, `comm`, `fpu` tell whose FPU state it was, `thread` that task's GDB
+    thread (the vCPU under QEMU's gdbstub); `caller_pid` and `caller_comm` the task that ran,
+    another one when a tracer reads its child. `uses_fpu` tells whether the task was
+    by then known to use the FPU, None while nothing has shown whether it does. `xfeatures` and
+    `xcomp_bv` are None with `--state none`, `raw` is the image as hex with `--state full`.
+    """
+
+    seq: int
+    time_ns: int
+    function: str
+    thread: int | None
+    pid: int
+    tgid: int
+    comm: str
+    cpu: int
+    task: str
+    fpu: str
+    xfeatures: str | None
+    xcomp_bv: str | None
+    components: tuple[str, ...]
+    live: bool
+    backtrace: tuple[str, ...]
+    caller_pid: int
+    caller_comm: str
+    uses_fpu: bool | None = None
+    raw: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hit as the object of its line in the event file."""
+        data = dict(vars(self))
+        if self.raw is None:
+            del data["raw"]
+        return data
+
+
+def hit_line(hit: Hit) -> str:
+    """Return `hit` as one line, its columns as HIT_HEADING names them."""
+    components = "|".join(hit.components) if hit.xfeatures is not None else "?"
+    line = _HIT.format(
+        hit.seq,
+        "-" if hit.thread is None else hit.thread,
+        hit.comm,
+        hit.pid,
+        hit.cpu,
+        hit.function,
+        components or "-",
+        "CPU" if hit.live else "memory",
+        " < ".join(hit.backtrace),
+    )
+    if hit.caller_pid != hit.pid:
+        line += f" (by {hit.caller_comm}, pid {hit.caller_pid})"
+    return line.rstrip()

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From an image of FPU state to its registers, without a kernel."""
+
+__all__ = ()

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Component 2, AVX: each YMM register joined from its XMM half and its YMM_Hi128 half."""
+
+from __future__ import annotations
+
+from gdbfpu.xsave.components.parts import Parts, chunks
+from gdbfpu.xsave.components.views import Register, vector
+
+__all__ = ("registers",)
+
+
+def registers(parts: Parts) -> tuple[Register, ...]:
+    """Return ymm0 to ymm15 as far as both halves are there (SDM volume 1, 13.5.3)."""
+    low = chunks(parts.data.get(1, b""), 16)
+    high = chunks(parts.data.get(2, b""), 16)
+    initial = parts.initial(1, 2)
+    return tuple(
+        Register(f"ymm{i}", 2, a + b, vector, initial) for i, (a, b) in enumerate(zip(low, high))
+    )

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Component 9, PKRU: what each of the sixteen protection keys lets a user access do.
+
+Source: Intel SDM volume 3, 4.6.2: AD (access disable) is bit 2i, WD (write disable) 2i+1.
+"""
+
+from __future__ import annotations
+
+from gdbfpu.xsave.components.parts import Parts
+from gdbfpu.xsave.components.views import Register, Views, hex_value
+
+__all__ = ("registers",)
+
+_RIGHTS = ("read-write", "none", "read", "none")
+
+
+def registers(parts: Parts) -> tuple[Register, ...]:
+    """Return pkru (u32), or nothing where its bytes are not all there."""
+    raw = parts.data.get(9, b"")[:4]
+    return (Register("pkru", 9, raw, _views, parts.initial(9)),) if len(raw) == 4 else ()
+
+
+def _views(raw: bytes) -> Views:
+    value = int.from_bytes(raw, "little")
+    rights = tuple(_RIGHTS[value >> 2 * key & 3] for key in range(16))
+    return {"value": value, "hex": hex_value(raw), "rights": rights}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The parser of fpu-audit: what it takes, what it refuses, what can be completed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdbfpu.audit.inject import FRAME_WRITES, WRITES
+from gdbfpu.commands.audit_options import audit_parser
+from gdbfpu.commands.parser import HelpShown, complete
+from gdbfpu.errors import UsageError
+
+DEFAULTS = {
+    "task": "current",
+    "comm": "",
+    "all": False,
+    "map": False,
+    "reveal": False,
+    "format": "table",
+    "out": None,
+    "sigframe": None,
+    "inject": "",
+    "laboratory": False,
+}
+
+
+def understood(*words, stopped=True):
+    values = vars(audit_parser(stopped).parse_args(list(words)))
+    values.pop("help", None)
+    return values
+
+
+def test_by_default():
+    assert understood() == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        (["31"], {"task": "31"}),
+        (["--comm", "X*"], {"comm": "X*"}),
+        (["--all", "--reveal"], {"all": True, "reveal": True}),
+        (["--map", "31"], {"map": True, "task": "31"}),
+        (["--format", "sarif", "--out", "f"], {"format": "sarif", "out": "f"}),
+        (["--format=json"], {"format": "json"}),
+        (["--sigframe"], {"sigframe": ""}),
+        (["--sigframe", "0x10"], {"sigframe": "0x10"}),
+        (["--inject", "STALE", "--laboratory"], {"inject": "STALE", "laboratory": True}),
+    ],
+)
+def test_what_it_takes(words, changed):
+    assert understood(*words) == {**DEFAULTS, **changed}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["31", "--all"],
+        ["31", "--comm", "x"],
+        ["--comm", "x", "--all"],
+        ["--map", "--all"],
+        ["--map", "--inject", "STALE", "--laboratory"],
+        ["--map", "--sigframe"],
+        ["--sigframe", "0x10", "--all"],
+        ["--sigframe", "0x10", "--comm", "x"],
+        ["31", "--sigframe", "0x10"],
+        ["--format", "csv"],
+        ["--format"],
+        ["--inject"],
+        ["--out"],
+        ["--no-such"],
+        ["31", "32"],
+    ],
+)
+def test_what_it_refuses(words):
+    with pytest.raises(UsageError) as refused:
+        audit_parser().parse_args(words)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "words", [["--sigframe"], ["--inject", "STALE"], ["--laboratory"]], ids=lambda words: words[0]
+)
+def test_a_dump_cannot_be_written_and_has_no_stopped_cpu(words):
+    with pytest.raises(UsageError):
+        audit_parser(False).parse_args(words)
+    expected = {k: v for k, v in DEFAULTS.items() if k not in ("sigframe", "inject", "laboratory")}
+    assert understood(stopped=False) == expected
+
+
+def test_help_has_every_option():
+    with pytest.raises(HelpShown) as shown:
+        audit_parser().parse_args(["--help"])
+    for name in DEFAULTS:
+        assert name in ("task",) or f"--{name}" in str(shown.value)
+
+
+def test_what_can_be_completed():
+    parser = audit_parser()
+    assert set(complete(parser, "--inject ")) == {*WRITES, *FRAME_WRITES}
+    assert complete(parser, "--inject XC") == ("XCOMP", "XCOMP2")
+    assert sorted(complete(parser, "--format ")) == ["json", "sarif", "table"]
+    assert complete(parser, "--la") == ("--laboratory",)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.one_of(st.sampled_from(["--map", "--all", "--inject", "x", "--sigframe", "-"]),
+                          st.text(max_size=5)), max_size=4))  # fmt: skip
+def test_no_words_raise_anything_else(words):
+    with suppress(UsageError, HelpShown):
+        audit_parser().parse_args(words)

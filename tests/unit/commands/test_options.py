@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands' parsers: every wrong input is one line, every word can be completed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdbfpu.commands.options import info_parser, report_parser, state_parser, trace_parser
+from gdbfpu.commands.parser import HelpShown, complete
+from gdbfpu.errors import UsageError
+
+PARSERS = {
+    "fpu-trace": trace_parser,
+    "fpu-report": report_parser,
+    "fpu-info": info_parser,
+    "fpu-state": state_parser,
+}
+
+
+def understood(parser, words):
+    values = vars(parser.parse_args(words))
+    assert values.pop("help", None) is None
+    return values
+
+
+def trace(*words):
+    return understood(trace_parser(), words)
+
+
+def report(*words):
+    return understood(report_parser(), words)
+
+
+# --- what is understood
+
+
+def test_trace_on_by_default():
+    assert trace("on") == {
+        "verb": "on",
+        "probes": [],
+        "groups": [],
+        "pids": [],
+        "comms": [],
+        "state": "header",
+        "backtrace": 1,
+        "limit": 0,
+        "quiet": False,
+        "audit": False,
+        "out": None,
+    }
+
+
+def test_trace_on_with_everything():
+    words = (
+        "on --probe copy_fpstate_to_sigframe --probe no_such --pid 5 --pid 0x10 --comm X* "
+        "--group signal --group xfd --comm a --state full --backtrace 4 --limit 100 --quiet "
+        "--audit --out /tmp/f"
+    )
+    assert trace(*words.split()) == {
+        "verb": "on",
+        "probes": ["copy_fpstate_to_sigframe", "no_such"],
+        "pids": [5, 16],
+        "groups": ["signal", "xfd"],
+        "comms": ["X*", "a"],
+        "state": "full",
+        "backtrace": 4,
+        "limit": 100,
+        "quiet": True,
+        "audit": True,
+        "out": "/tmp/f",
+    }
+    assert trace("on", "--limit=7", "--state=none")["limit"] == 7
+
+
+def test_parsers_share_nothing_between_uses():
+    parser = trace_parser()
+    assert parser.parse_args(["on", "--pid", "1"]).pids == [1]
+    assert parser.parse_args(["on"]).pids == []
+    assert trace("on", "--pid", "2")["pids"] == [2]
+
+
+def test_probes_of_a_group():
+    assert trace("probes") == {"verb": "probes", "groups": []}
+    assert trace("probes", "--group", "ptrace") == {"verb": "probes", "groups": ["ptrace"]}
+
+
+@pytest.mark.parametrize("verb", ["off", "status", "clear"])
+def test_verbs_without_options(verb):
+    assert trace(verb) == {"verb": verb}
+
+
+def test_report_options():
+    plain = {"events": None, "by": "task", "sort": "", "format": "table", "out": None}
+    assert report() == plain
+    words = "--from e --by path --sort pid --format csv --out f"
+    assert report(*words.split()) == {
+        "events": "e", "by": "path", "sort": "pid", "format": "csv", "out": "f"
+    }  # fmt: skip
+
+
+def test_info_options():
+    assert understood(info_parser(), []) == {"format": "table"}
+    assert understood(info_parser(), ["--format", "json"]) == {"format": "json"}
+
+
+STATE = {
+    "task": "current",
+    "comm": "",
+    "components": [],
+    "raw": False,
+    "format": "table",
+    "diff": "",
+    "sigframe": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("", {}),
+        ("current", {}),
+        ("current --comm X*", {"comm": "X*"}),
+        ("12 --diff 13 --format json", {"task": "12", "diff": "13", "format": "json"}),
+        ("12 --raw --component x87", {"task": "12", "raw": True, "components": ["x87"]}),
+        ("--raw --format table", {"raw": True}),
+        ("--comm a --diff 1", {"comm": "a", "diff": "1"}),
+        ("--comm a --raw", {"comm": "a", "raw": True}),
+        ("--sigframe", {"sigframe": ""}),
+        ("--sigframe 0x5 --format json", {"sigframe": "0x5", "format": "json"}),
+        ("--sigframe --component SSE", {"sigframe": "", "components": ["SSE"]}),
+    ],
+)
+def test_state_options(line, given):
+    assert understood(state_parser(), line.split()) == {**STATE, **given}
+
+
+@pytest.mark.parametrize(
+    ("line", "one", "other"),
+    [
+        ("--raw --format json", "--raw", "--format json"),
+        ("5 --format json --raw", "--raw", "--format json"),
+        ("--diff 1 --raw", "--diff", "--raw"),
+        ("--raw --diff=1", "--diff", "--raw"),
+        ("5 --comm x", "PID or ADDRESS", "--comm"),
+        ("--comm x 0xffff888000000000", "PID or ADDRESS", "--comm"),
+        ("--sigframe --raw", "--sigframe", "--raw"),
+        ("--sigframe 0x5 --diff 1", "--sigframe", "--diff"),
+        ("5 --sigframe", "--sigframe", "PID or ADDRESS"),
+        ("--sigframe 0x5 7", "--sigframe", "PID or ADDRESS"),
+        ("--sigframe --comm a", "--sigframe", "--comm"),
+    ],
+)
+def test_state_options_that_contradict_one_another(line, one, other):
+    with pytest.raises(UsageError) as caught:
+        state_parser().parse_args(line.split())
+    message = f"{one} and {other} do not go together; see `fpu-state --help`"
+    assert str(caught.value) == message
+
+
+# --- what is not
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "said"),
+    [
+        ("fpu-trace", "", "on|off|status|clear|probes"),
+        ("fpu-trace", "start", "'start'"),
+        ("fpu-trace", "o", "'o'"),
+        ("fpu-trace", "on off", "off"),
+        ("fpu-trace", "off --pid 1", "--pid"),
+        ("fpu-trace", "on --pidd 1", "--pidd"),
+        ("fpu-trace", "on --li 1", "--li"),
+        ("fpu-trace", "on --pid", "--pid"),
+        ("fpu-trace", "on --pid x", "--pid: invalid number value: 'x'"),
+        ("fpu-trace", "on --pid -1", "'-1' is not a number from 0 up"),
+        ("fpu-trace", "on --limit 1.5", "--limit: invalid number value: '1.5'"),
+        ("fpu-trace", "on --limit=", "--limit: '' is not a number from 0 up"),
+        ("fpu-trace", "on --backtrace -7", "--backtrace"),
+        ("fpu-trace", "on --backtrace 010", "'010'"),
+        ("fpu-trace", "on --state all", "--state: invalid choice: 'all'"),
+        ("fpu-trace", "on --quiet=yes", "--quiet"),
+        ("fpu-report", "--by cpu", "--by: invalid choice: 'cpu'"),
+        ("fpu-report", "--sort size", "--sort: invalid choice: 'size'"),
+        ("fpu-report", "--format xml", "--format: invalid choice: 'xml'"),
+        ("fpu-report", "task", "task"),
+        ("fpu-report", "--out", "--out"),
+        ("fpu-info", "--format csv", "--format: invalid choice: 'csv'"),
+        ("fpu-info", "1", "1"),
+        ("fpu-state", "1 2", "2"),
+        ("fpu-state", "--format csv", "--format: invalid choice: 'csv'"),
+        ("fpu-state", "--wrong", "--wrong"),
+    ],
+)
+def test_wrong_input_is_one_line_that_says_what(command, line, said, capsys):
+    with pytest.raises(UsageError) as caught:
+        PARSERS[command]().parse_args(line.split())
+    message = str(caught.value)
+    assert said in message
+    assert "\n" not in message
+    assert f"see `{command}" in message
+    assert message.endswith("--help`")
+    assert capsys.readouterr() == ("", "")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(sorted(PARSERS)),
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["on", "off", "--pid", "--limit", "--state", "--by", "--sort", "--out", "-h", "--"]
+            ),
+            st.text(st.sampled_from("-=ahop1x.é'\"{}%$"), max_size=5),
+        ),
+        max_size=4,
+    ),
+)
+def test_no_input_does_anything_else(command, words):
+    try:
+        PARSERS[command]().parse_args(words)
+    except UsageError as error:
+        assert len(str(error).splitlines()) == 1
+    except HelpShown:
+        assert {"-h", "--help"} & set(words)
+
+
+# --- help
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("command", PARSERS)
+def test_help_is_raised_not_printed(command, flag, capsys):
+    with pytest.raises(HelpShown) as caught:
+        PARSERS[command]().parse_args([flag])
+    text = str(caught.value)
+    assert text.startswith(f"usage: {command}")
+    assert text == text.rstrip()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_help_of_a_verb_has_its_options():
+    with pytest.raises(HelpShown) as caught:
+        trace_parser().parse_args(["on", "--help"])
+    for option in ("--probe", "--pid", "--comm", "--state", "--backtrace", "--limit", "--out"):
+        assert option in str(caught.value)
+    with pytest.raises(HelpShown, match="usage: fpu-trace off"):
+        trace_parser().parse_args(["off", "-h"])
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_every_option_has_help(command):
+    parser = PARSERS[command]()
+    parsers = [parser, *(complete_verbs(parser))]
+    assert all(action.help for each in parsers for action in each._actions if action.dest != "verb")
+
+
+def complete_verbs(parser):
+    return [
+        verb
+        for action in parser._actions
+        if isinstance(action.choices, dict)
+        for verb in action.choices.values()
+    ]
+
+
+# --- completion
+
+ON = (
+    *(
+        "--audit",
+        "--backtrace",
+        "--comm",
+        "--group",
+        "--help",
+        "--limit",
+        "--out",
+        "--pid",
+        "--probe",
+        "--quiet",
+    ),
+    "--state",
+)
+PROBES = ("copy_fpstate_to_sigframe", "fpstate_sanitize_xstate")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("--help", "clear", "off", "on", "probes", "status")),
+        ("o", ("off", "on")),
+        ("st", ("status",)),
+        ("x", ()),
+        ("on", ("on",)),
+        ("on ", ON),
+        ("on --", ON),
+        ("on --p", ("--pid", "--probe")),
+        ("on --state ", ("full", "header", "none")),
+        ("on --state h", ("header",)),
+        ("on --state full ", ON),
+        ("on --state full --l", ("--limit",)),
+        ("on --quiet ", ON),
+        ("on --pid ", ()),
+        ("on --comm o", ()),
+        ("on --pid 5 --q", ("--quiet",)),
+        ("off ", ("--help",)),
+        ("off --p", ()),
+    ],
+)
+def test_completion_of_fpu_trace(text, expected):
+    assert complete(trace_parser(), text) == expected
+
+
+def test_completion_of_probes():
+    found = complete(trace_parser(), "on --probe ")
+    assert set(PROBES) <= set(found)
+    assert complete(trace_parser(), "on --probe copy_fps") == PROBES[:1]
+    assert complete(trace_parser(), "on --quiet --probe fpstate") == PROBES[1:]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ("--by", "--format", "--from", "--help", "--out", "--sort")),
+        ("--by ", ("path", "probe", "task")),
+        ("--by p", ("path", "probe")),
+        ("--format c", ("csv",)),
+        ("--sort ", ("cpu", "first", "hits", "last", "name", "pid", "thread")),
+        ("--sort pid --f", ("--format", "--from")),
+        ("--out ", ()),
+    ],
+)
+def test_completion_of_fpu_report(text, expected):
+    assert complete(report_parser(), text) == expected
+
+
+def test_completion_of_fpu_info():
+    assert complete(info_parser(), "") == ("--format", "--help")
+    assert complete(info_parser(), "--format ") == ("json", "table")
+
+
+def test_completion_of_groups():
+    assert complete(trace_parser(), "probes --group x") == ("xfd",)
+    assert {"signal", "ptrace"} <= set(complete(trace_parser(), "on --group "))
+
+
+def test_completion_of_fpu_state():
+    assert "current" in complete(state_parser(), "c")
+    assert complete(state_parser(), "--format ") == ("json", "table")
+    components = complete(state_parser(), "--component ")
+    assert {"x87", "SSE", "AVX", "PKRU"} <= set(components)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading through a Target: few packets, none too long, the right bytes."""
+
+from __future__ import annotations
+
+import pytest
+from fake import FakeTarget
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdbfpu.errors import MemoryFault
+from gdbfpu.kernel.fields import MAX_READ, read_fields
+from gdbfpu.layouts.types import Member
+from gdbfpu.target import Target, read_u32, read_u64
+
+BASE = 0xFFFF888000001000
+
+
+@pytest.fixture
+def target():
+    target = FakeTarget()
+    target.put(BASE, bytes((7 * i + i // 256) % 256 for i in range(4096)))
+    return target
+
+
+def members(*places):
+    return {f"m{offset}": Member(f"m{offset}", offset, size) for offset, size in places}
+
+
+def test_the_stubs_limit():
+    # kernel/debug/gdbstub.c: BUFMAX is 1,024, two hex digits a byte and a NUL
+    assert 2 * MAX_READ + 1 <= 1024
+
+
+def test_fake_has_all_that_a_target_has():
+    protocol = {name for name in vars(Target) if not name.startswith("_")}
+    assert protocol <= set(dir(FakeTarget()))
+
+
+def test_numbers_are_little_endian(target):
+    target.put(BASE, bytes.fromhex("8877665544332211"))
+    assert read_u32(target, BASE) == 0x55667788
+    assert read_u64(target, BASE) == 0x1122334455667788
+    assert target.reads == [(BASE, 4), (BASE, 8)]
+
+
+@pytest.mark.parametrize(
+    ("places", "reads"),
+    [
+        ([(0, 4)], [(0, 4)]),
+        ([(0, 4), (4, 4)], [(0, 8)]),
+        ([(4, 4), (0, 4)], [(0, 8)]),
+        ([(0, 8), (8 + 24, 8)], [(0, 40)]),
+        ([(0, 8), (8 + 25, 8)], [(0, 8), (33, 8)]),
+        ([(0, 100), (8, 4)], [(0, 100)]),  # one inside the other
+        ([(0, 100), (8, 4), (110, 4)], [(0, 114)]),
+        ([(100, 500), (600, 10)], [(100, 510)]),
+        ([(100, 500), (600, 11)], [(100, 500), (600, 11)]),
+        ([(0, 200), (200, 200), (400, 200)], [(0, 400), (400, 200)]),
+        ([(5, 5), (2000, 5), (1000, 5)], [(5, 5), (1000, 5), (2000, 5)]),
+        ([], []),
+    ],
+)
+def test_members_near_each_other_share_a_read(target, places, reads):
+    fields = read_fields(target, BASE, members(*places))
+    assert target.reads == [(BASE + offset, length) for offset, length in reads]
+    memory = target.ranges[BASE]
+    assert fields == {f"m{at}": memory[at : at + size] for at, size in places}
+
+
+def test_a_fast_wire_has_longer_reads():
+    target = FakeTarget("qemu")
+    target.put(BASE, bytes(4096))
+    read_fields(target, BASE, members((0, 8), (1000, 8), (1992, 8), (2000, 8)))
+    assert target.reads == [(BASE, 2000), (BASE + 2000, 8)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.integers(0, MAX_READ)),
+        max_size=8,
+        unique_by=lambda place: place[0],
+    )
+)
+def test_fields_are_their_bytes_and_no_read_is_too_long(places):
+    target = FakeTarget()
+    memory = bytes(i % 251 for i in range(4096))
+    target.put(BASE, memory)
+    fields = read_fields(target, BASE, members(*places))
+    assert fields == {f"m{at}": memory[at : at + size] for at, size in places}
+    assert all(length <= MAX_READ for _, length in target.reads)
+    assert len(target.reads) <= len(places)
+
+
+def test_fault_tells_where(target):
+    with pytest.raises(MemoryFault, match=r"cannot read 8 bytes at 0x10") as caught:
+        read_u64(target, 0x10)
+    assert (caught.value.address, caught.value.length) == (0x10, 8)
+    with pytest.raises(MemoryFault):
+        read_fields(target, BASE, members((0, 4), (4094, 4)))

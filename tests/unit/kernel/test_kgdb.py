@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""CPUs that wait to enter KGDB, told by KGDB's own variables in a fake memory."""
+
+from __future__ import annotations
+
+import pytest
+from fake_kernel import COMMON, FPU_44, SYMBOLS, World, struct, task_struct
+
+from gdbfpu.errors import MissingSymbol
+from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.layouts.types import Layouts
+
+SIZE, STATE = 40, 24  # of the made up debuggerinfo_struct
+WANT_MASTER, NEXT_MASTER, IS_SLAVE = 1, 2, 4  # kernel/debug/debug_core.h
+INFO = struct(
+    "debuggerinfo_struct",
+    SIZE,
+    ("debuggerinfo", 0, 8),
+    ("task", 8, 8, "task_struct", True),
+    ("exception_state", STATE, 4),
+)
+WITHOUT_STATE = COMMON[1]
+
+
+def kernel_of(states, *, active=0, stub="kgdb", info=INFO):
+    """A kernel whose CPUs have `states`, as u32, in kgdb_info."""
+    world = World(stub)
+    target = world.target
+    offsets = target.symbols["__per_cpu_offset"] = 0xFFFFFFFF82000000
+    target.put(offsets, bytes(8 * len(states)))
+    target.put_int(SYMBOLS["nr_cpu_ids"], len(states), 4)
+    base = target.symbols["kgdb_info"] = 0xFFFFFFFF82001000
+    target.put(base, b"\xff" * SIZE * len(states))
+    for cpu, state in enumerate(states):
+        target.put_int(base + SIZE * cpu + STATE, state, 4)
+    target.put_int(SYMBOLS["kgdb_active"], active, 4)
+    return Kernel(target, Layouts([task_struct(), COMMON[0], info, *FPU_44]))
+
+
+@pytest.mark.parametrize(
+    ("states", "active", "waiting"),
+    [
+        ([0, 0], 0, ()),
+        ([WANT_MASTER, 0], 0, ()),  # the one that is debugged
+        ([WANT_MASTER, IS_SLAVE], 0, ()),
+        ([WANT_MASTER, WANT_MASTER], 0, (1,)),
+        ([WANT_MASTER, WANT_MASTER], 1, (0,)),
+        ([WANT_MASTER, NEXT_MASTER], 0, ()),
+        ([IS_SLAVE, WANT_MASTER | IS_SLAVE, WANT_MASTER, WANT_MASTER], 2, (1, 3)),
+        ([WANT_MASTER] * 3, 0xFFFFFFFF, (0, 1, 2)),  # kgdb_active is -1 where none is
+    ],
+)
+def test_cpus_that_wait(states, active, waiting):
+    assert waiting_cpus(kernel_of(states, active=active)) == waiting
+
+
+def test_cpus_that_are_not_online_do_not_wait():
+    kernel = kernel_of([0, WANT_MASTER, WANT_MASTER])
+    kernel.target.symbols["__cpu_online_mask"] = 0xFFFFFFFF83000000
+    kernel.target.put_int(0xFFFFFFFF83000000, 0b011)
+    assert waiting_cpus(kernel) == (1,)
+
+
+@pytest.mark.parametrize("stub", ["qemu", "core"])
+def test_other_stubs_hold_no_cpu(stub):
+    kernel = kernel_of([0, WANT_MASTER], stub=stub)
+    kernel.target.reads.clear()
+    assert waiting_cpus(kernel) == ()
+    assert kernel.target.reads == []
+
+
+def test_kernel_that_does_not_say():
+    """Without the member, or without the array, nothing is known of any CPU."""
+    assert waiting_cpus(kernel_of([0, WANT_MASTER], info=WITHOUT_STATE)) == ()
+    kernel = kernel_of([0, WANT_MASTER])
+    del kernel.target.symbols["kgdb_info"]
+    assert waiting_cpus(kernel) == ()
+
+
+def test_missing_kgdb_active_is_named():
+    kernel = kernel_of([0, WANT_MASTER])
+    del kernel.target.symbols["kgdb_active"]
+    with pytest.raises(MissingSymbol, match="kgdb_active"):
+        waiting_cpus(kernel)

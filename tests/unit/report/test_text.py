@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hits and reports as text, read back by csv and by column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections import Counter
+
+import pytest
+
+from gdbfpu.report.report import Report
+from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.text.table import paint, table
+from gdbfpu.trace.hit import HIT_HEADING, Hit, hit_line
+from gdbfpu.trace.totals import TaskTotals
+
+SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
+SECOND = 1_000_000_000
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def hit(**fields):
+    values = {
+        "seq": 12,
+        "time_ns": 5,
+        "function": SIGFRAME,
+        "thread": 7,
+        "pid": 31,
+        "tgid": 31,
+        "comm": "x87calc",
+        "cpu": 1,
+        "task": "0x1",
+        "fpu": "0x2",
+        "xfeatures": "0x7",
+        "xcomp_bv": "0x0",
+        "components": ("x87", "SSE", "AVX"),
+        "live": False,
+        "backtrace": ("get_sigframe", "handle_signal"),
+        "caller_pid": 31,
+        "caller_comm": "x87calc",
+        **fields,
+    }
+    return Hit(**values)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+# --- one line a hit
+
+
+def test_heading_names_the_columns():
+    assert HIT_HEADING.split() == [
+        *("hit", "thread", "task", "pid", "CPU", "function", "components", "where", "caller")
+    ]
+    heading = HIT_HEADING
+    line = hit_line(hit())
+    for name, value in (("task", "x87calc"), ("function", SIGFRAME), ("components", "x87|SSE|AVX"),
+                        ("where", "memory"), ("caller", "get_sigframe")):  # fmt: skip
+        assert line.index(value) == heading.index(name)
+    for name, value in (("hit", "12"), ("thread", "7"), ("pid", "31"), ("CPU", "1")):
+        assert line[: heading.index(name) + len(name)].endswith(value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "12 7 x87calc 31 1 F x87|SSE|AVX memory get_sigframe < handle_signal"),
+        ({"live": True}, "12 7 x87calc 31 1 F x87|SSE|AVX CPU get_sigframe < handle_signal"),
+        ({"thread": None}, "12 - x87calc 31 1 F x87|SSE|AVX memory get_sigframe < handle_signal"),
+        ({"backtrace": ()}, "12 7 x87calc 31 1 F x87|SSE|AVX memory"),
+        ({"components": (), "backtrace": ("a",)}, "12 7 x87calc 31 1 F - memory a"),
+        ({"components": (), "xfeatures": None, "backtrace": ()}, "12 7 x87calc 31 1 F ? memory"),
+        (
+            {"caller_pid": 30, "caller_comm": "gdb", "backtrace": ("a",)},
+            "12 7 x87calc 31 1 F x87|SSE|AVX memory a (by gdb, pid 30)",
+        ),
+    ],
+)
+def test_line_of_a_hit(fields, words):
+    line = hit_line(hit(**fields))
+    assert line.split() == words.replace(" F ", f" {SIGFRAME} ").split()
+    assert line == line.rstrip()
+    assert "\n" not in line
+
+
+# --- tables
+
+
+def rows():
+    return (
+        TaskTotals(
+            *(30, 30, "Xorg", 1, 2, 1, Counter({SIGFRAME: 54, SANITIZE: 6}), 7, 50, 10),
+            *(3600 * SECOND + 5_000_000, 7325 * SECOND + 999_999_999, True),
+        ),
+        TaskTotals(40, 39, r"evil\x1b[31m", 2, None, 0, Counter({SIGFRAME: 1}), 0, 0, 1, 1, 1),
+        TaskTotals(7, 7, "001", 3, 9, uses_fpu=False),
+    )
+
+
+def report(rows=rows(), **fields):  # noqa: B008
+    values = {
+        "kernel": "Linux",
+        "switching": "lazy",
+        "rows": rows,
+        "tasks": 20,
+        "kthreads": 11,
+        "using": 1,
+        "hits": 61,
+        "defects": (),
+        "paths": (((SIGFRAME, "a", "b"), 55), ((SANITIZE,), 6)),
+    }
+    return Report(**{**values, **fields})
+
+
+def cells(text):
+    """A table's rows as lists of cells, split where its rule has gaps."""
+    lines = text.split("\n")
+    rule = next(i for i, line in enumerate(lines) if line and set(line) <= {"-", " "})
+    spans = [found.span() for found in re.finditer("-+", lines[rule])]
+    body = lines[rule - 1 : rule] + lines[rule + 1 : lines.index("")]
+    return [[line[start:end].strip() for start, end in spans] for line in body]
+
+
+EXPECTED = [
+    [
+        *("thread", "pid", "tgid", "task", "FPU", SIGFRAME, SANITIZE, "CPU", "components"),
+        *("live", "memory", "first", "last"),
+    ],
+    [
+        *("2", "30", "30", "Xorg", "yes", "54", "6", "1", "x87|SSE|AVX"),
+        *("50", "10", "01:00:00.005", "02:02:05.999"),
+    ],
+    [
+        *("-", "40", "39", r"evil\x1b[31m", "?", "1", "-", "0", "-"),
+        *("0", "1", "00:00:00.000", "00:00:00.000"),
+    ],
+    ["9", "7", "7", "001", "no", "-", "-", "-", "-", "-", "-", "-", "-"],
+]
+
+
+def test_table_of_tasks():
+    text = table_report(report(), "task", "", colour=False)
+    assert cells(text) == EXPECTED
+    assert text.split("\n")[-1] == (
+        "1 of 20 tasks use the FPU (11 are kernel threads, which never do); 61 hits; lazy switching"
+    )
+    assert "\x1b" not in text
+
+
+def test_numbers_end_and_names_begin_below_each_other():
+    lines = table_report(report(), "task", "", colour=False).split("\n")
+    heading, xorg, evil = lines[0], lines[2], lines[3]
+    for name in ("task", "FPU", "components", "first"):
+        at = heading.index(name)
+        assert xorg[at - 1] == evil[at - 1] == " "
+        assert " " not in (xorg[at], evil[at])
+    for name in ("thread", "pid", SIGFRAME, SANITIZE, "CPU", "live", "memory"):
+        end = heading.index(name) + len(name)
+        assert xorg[end] == evil[end] == " "
+        assert " " not in (xorg[end - 1], evil[end - 1])
+    heading, _, *hits = table_report(report(), "probe", "", colour=False).split("\n")[:4]
+    at = heading.index("function")
+    assert [line[at - 1 :] for line in hits] == [f" {SIGFRAME}", f" {SANITIZE}"]
+    end = heading.index("hits") + 4
+    assert [line[:end].strip() for line in hits] == ["55", "6"]
+    assert [line[end - 1] for line in hits] == ["5", "6"]
+
+
+def test_table_of_tasks_in_an_order():
+    text = table_report(report(), "task", "pid", colour=False)
+    assert [row[1] for row in cells(text)[1:]] == ["7", "30", "40"]
+
+
+def test_colour_changes_nothing_else():
+    plain = table_report(report(defects=("one",)), "task", "", colour=False)
+    coloured = table_report(report(defects=("one",)), "task", "", colour=True)
+    assert "\x1b[" in coloured
+    assert ESCAPE.sub("", coloured) == plain
+    assert [line for line in coloured.split("\n") if "Xorg" in line and "\x1b" in line]
+
+
+def test_table_without_hits():
+    text = table_report(report(rows()[2:], hits=0, paths=()), "task", "", colour=False)
+    assert cells(text) == [
+        [
+            *("thread", "pid", "tgid", "task", "FPU", "hits", "CPU", "components"),
+            *("live", "memory", "first", "last"),
+        ],
+        ["9", "7", "7", "001", "no", "-", "-", "-", "-", "-", "-", "-"],
+    ]
+
+
+@pytest.mark.parametrize("by", ["task", "probe", "path"])
+def test_table_of_nothing(by):
+    text = table_report(report((), hits=0, paths=()), by, "", colour=False)
+    assert len(cells(text)) == 1
+
+
+def test_table_of_probes():
+    assert cells(table_report(report(), "probe", "", colour=False)) == [
+        ["hits", "tasks", "function"],
+        ["55", "2", SIGFRAME],
+        ["6", "1", SANITIZE],
+    ]
+
+
+def test_table_of_paths():
+    assert cells(table_report(report(), "path", "", colour=False)) == [
+        ["hits", "path"],
+        ["55", f"{SIGFRAME} < a < b"],
+        ["6", SANITIZE],
+    ]
+
+
+def test_defects_are_told():
+    lines = table_report(report(defects=("one", "two")), "task", "", False).split("\n")
+    assert lines[-2:] == ["not read: one", "not read: two"]
+
+
+def test_values_stay_as_they_are():
+    text = table([["1e5", "0x10", "007", "1_0", "nan"]], list("abcde"))
+    assert text.split("\n")[-1].split() == ["1e5", "0x10", "007", "1_0", "nan"]
+
+
+def test_paint():
+    assert paint("yes", "green", on=False) == "yes"
+    painted = paint("yes", "green", on=True)
+    assert ESCAPE.sub("", painted) == "yes"
+    assert painted != "yes"
+    assert paint("yes", "red", on=True) != painted
+
+
+# --- CSV
+
+
+def parsed(by, order="", **fields):
+    text = csv_report(report(**fields), by, order)
+    assert text.endswith("\n")
+    assert "\x1b" not in text
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_csv_of_tasks():
+    assert parsed("task") == [
+        {
+            "thread": "2",
+            "pid": "30",
+            "tgid": "30",
+            "comm": "Xorg",
+            "uses_fpu": "yes",
+            SIGFRAME: "54",
+            SANITIZE: "6",
+            "cpu": "1",
+            "components": "x87|SSE|AVX",
+            "live_hits": "50",
+            "memory_hits": "10",
+            "first_ns": "3600005000000",
+            "last_ns": "7325999999999",
+            "findings": "0",
+        },
+        {
+            "thread": "",
+            "pid": "40",
+            "tgid": "39",
+            "comm": r"evil\x1b[31m",
+            "uses_fpu": "",
+            SIGFRAME: "1",
+            SANITIZE: "0",
+            "cpu": "0",
+            "components": "-",
+            "live_hits": "0",
+            "memory_hits": "1",
+            "first_ns": "1",
+            "last_ns": "1",
+            "findings": "0",
+        },
+        {
+            "thread": "9",
+            "pid": "7",
+            "tgid": "7",
+            "comm": "001",
+            "uses_fpu": "no",
+            SIGFRAME: "0",
+            SANITIZE: "0",
+            "cpu": "",
+            "components": "-",
+            "live_hits": "0",
+            "memory_hits": "0",
+            "first_ns": "",
+            "last_ns": "",
+            "findings": "0",
+        },
+    ]
+
+
+def test_csv_in_an_order():
+    assert [row["pid"] for row in parsed("task", "pid")] == ["7", "30", "40"]
+
+
+@pytest.mark.parametrize("name", ["a,b", 'a"b', "a b", "é", "'", ";"])
+def test_csv_of_awkward_names(name):
+    (row,) = parsed("task", rows=(TaskTotals(1, 1, name, 1),))
+    assert row["comm"] == name
+
+
+def test_csv_of_probes_and_paths():
+    assert parsed("probe") == [
+        {"hits": "55", "tasks": "2", "function": SIGFRAME},
+        {"hits": "6", "tasks": "1", "function": SANITIZE},
+    ]
+    assert parsed("path") == [
+        {"hits": "55", "path": f"{SIGFRAME} < a < b"},
+        {"hits": "6", "path": SANITIZE},
+    ]
+    assert parsed("path", paths=()) == []
