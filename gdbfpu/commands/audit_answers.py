@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from gdbfpu.audit.frame import FrameView
 from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.inject import Writable, Write, frame_writes, planted, writes_for
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
+from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.output import wants_colour
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.model import FpuModel
@@ -22,40 +22,38 @@ from gdbfpu.kernel.tasks import Task
 __all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_injected_audit")
 
 
-def run_audit(
-    model: FpuModel, arguments: argparse.Namespace, progress: Callable[[int], None]
-) -> Audit:
-    """Return the audit of the task that `arguments` name, or of all; raise UsageError."""
-    task = None if arguments.all else _user_task(model, arguments)
+def run_audit(model: FpuModel, options: AuditOptions, progress: Callable[[int], None]) -> Audit:
+    """Return the audit of the task that `options` name, or of all; raise UsageError."""
+    task = None if options.all else _user_task(model, options)
     return audit(Ground(model), task, progress)
 
 
 def run_injected_audit(
     model: FpuModel,
-    arguments: argparse.Namespace,
+    options: AuditOptions,
     progress: Callable[[int], None],
     target: Writable,
 ) -> Audit:
-    """Return the audit of all with a defect planted in `target`, in the task `arguments` name.
+    """Return the audit of all with a defect planted in `target`, in the task `options` name.
 
     Raises UsageError for a defect that cannot be had, or on a machine not said to be for it.
     """
-    _must_be_laboratory(arguments)
+    _must_be_laboratory(options)
     ground = Ground(model)
-    writes = writes_for(ground, arguments.inject, ground.view(_user_task(model, arguments)))
+    writes = writes_for(ground, options.inject, ground.view(_user_task(model, options)))
     with planted(target, writes):
         return audit(Ground(model), None, progress)
 
 
 def run_frame_audit(
-    model: FpuModel, arguments: argparse.Namespace, address: int, target: Writable
+    model: FpuModel, options: AuditOptions, address: int, target: Writable
 ) -> Audit:
     """Return the audit of the signal frame at user `address` of the task that the CPU runs."""
     task = model.kernel.current()[1]
     writes: tuple[Write, ...] = ()
-    if arguments.inject:
-        _must_be_laboratory(arguments)
-        writes = frame_writes(arguments.inject, address, frame_bytes(model, task, address))
+    if options.inject:
+        _must_be_laboratory(options)
+        writes = frame_writes(options.inject, address, frame_bytes(model, task, address))
     with planted(target, writes):
         ground = Ground(model)
         fields = ground.view(task).fields
@@ -69,16 +67,16 @@ def run_frame_audit(
         return audit_frame(ground, view)
 
 
-def _must_be_laboratory(arguments: argparse.Namespace) -> None:
-    if not arguments.laboratory:
+def _must_be_laboratory(options: AuditOptions) -> None:
+    if not options.laboratory:
         raise UsageError(
             "--inject writes to the running kernel's memory: on a laboratory machine, and no "
             "other, say --laboratory too"
         )
 
 
-def _user_task(model: FpuModel, arguments: argparse.Namespace) -> Task:
-    task = find_task(model, arguments.task, arguments.comm)
+def _user_task(model: FpuModel, options: AuditOptions) -> Task:
+    task = find_task(model, options.task, options.comm)
     if task.kthread:
         raise UsageError(
             f"{task.comm} (pid {task.pid}) is a kernel thread, without FPU state: "
@@ -87,21 +85,21 @@ def _user_task(model: FpuModel, arguments: argparse.Namespace) -> Task:
     return task
 
 
-def audit_text(found: Audit, arguments: argparse.Namespace) -> str:
+def audit_text(found: Audit, options: AuditOptions) -> str:
     """Return what `fpu-audit` prints or writes of `found`, coloured on a terminal only."""
-    if arguments.format == "json":
-        return json.dumps(audit_json(found, arguments.reveal), indent=1)
-    if arguments.format == "sarif":
-        return json.dumps(audit_sarif(found, arguments.reveal), indent=1)
-    return audit_table(found, arguments.reveal, wants_colour(arguments))
+    if options.format == "json":
+        return json.dumps(audit_json(found, options.reveal), indent=1)
+    if options.format == "sarif":
+        return json.dumps(audit_sarif(found, options.reveal), indent=1)
+    return audit_table(found, options.reveal, wants_colour(options.out))
 
 
-def map_text(model: FpuModel, arguments: argparse.Namespace) -> str:
+def map_text(model: FpuModel, options: AuditOptions) -> str:
     """Return the byte map that `fpu-audit --map` prints; raise UsageError for what has no map."""
-    if arguments.format == "sarif":
+    if options.format == "sarif":
         raise UsageError("a map is no list of findings: say --format json or table")
     ground = Ground(model, gaps=True)
-    found = read_map(ground, ground.view(_user_task(model, arguments)))
-    if arguments.format == "json":
-        return json.dumps(map_json(found, arguments.reveal), indent=1)
-    return map_table(found, arguments.reveal)
+    found = read_map(ground, ground.view(_user_task(model, options)))
+    if options.format == "json":
+        return json.dumps(map_json(found, options.reveal), indent=1)
+    return map_table(found, options.reveal)

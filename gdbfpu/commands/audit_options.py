@@ -1,55 +1,78 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parser of `fpu-audit`."""
+"""The options of `fpu-audit`."""
 
 from __future__ import annotations
 
-from gdbfpu.commands.options import add_task
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.task_options import TaskOptions, add_task
+from gdbfpu.commands.values import file_name
 
-__all__ = ("audit_parser",)
-
-_AT_ODDS = (
-    ("task", "comm"),
-    ("task", "all"),
-    ("comm", "all"),
-    ("inject", "all"),
-    *(("map", other) for other in ("all", "inject", "sigframe")),
-    *(("sigframe", other) for other in ("task", "comm", "all")),
-)
+__all__ = ("AuditOptions", "audit_parser")
 
 
-def audit_parser(stopped: bool = True) -> Parser:
-    """Return the parser; without what writes or needs a stopped CPU where none is `stopped`."""
+@dataclass(frozen=True)
+class AuditOptions(TaskOptions):
+    """`fpu-audit`: one task or `all`, a byte `map`, or a signal frame.
+
+    `reveal` shows bytes, which may be secrets; `out` is a new file to write; `sigframe` is as
+    that of `fpu-state`. `inject` names the rule whose defect is planted (empty: none), which
+    takes a `laboratory`.
+    """
+
+    all: bool = False
+    map: bool = False
+    reveal: bool = False
+    format: str = "table"
+    out: Path | None = None
+    sigframe: str | None = None
+    inject: str = ""
+    laboratory: bool = False
+
+
+def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
+    """Return the parser of `fpu-audit`; of `gdbfpu audit`, without what writes or needs a stopped
+    CPU, where no kernel is `stopped`."""
     parser = Parser(
-        at_odds=_AT_ODDS,
-        prog="fpu-audit",
+        AuditOptions,
+        prog="fpu-audit" if stopped else "gdbfpu audit",
         description="Check the FPU memory of a task, or of all, against what must hold there:\n"
         "stale register data, damaged headers, owners that contradict one another.",
     )
-    add = parser.add_argument
-    add_task(parser, stopped)
-    add("--all", action="store_true", help="audit every task, every CPU and the kernel")
-    add("--map", action="store_true",
+    add = parser.add
+    task, comm = add_task(parser, stopped)
+    every = add("--all", action="store_true", help="audit every task, every CPU and the kernel")
+    byte_map = add("--map", action="store_true",
         help="show what each byte of the task's area is, and what copies stale ones")  # fmt: skip
     add("--reveal", action="store_true", help="show the bytes themselves: they may be secrets")
-    add("--format", choices=("table", "json", "sarif"), default="table",
+    add("--format", choices=("table", "json", "sarif"),
         help="default: %(default)s; SARIF 2.1.0 is what code scanners exchange")  # fmt: skip
-    add("--out", metavar="FILE", help="write the audit to this new file")
+    add("--out", type=file_name, metavar="FILE", help="write the audit to this new file")
+    parser.add_conflicts((task, every), (comm, every), (byte_map, every))
     if stopped:
-        _add_stopped(parser)
+        frame, inject = _add_stopped(parser)
+        parser.add_conflicts((inject, every), (byte_map, inject), (byte_map, frame))
+        parser.add_conflicts((frame, task), (frame, comm), (frame, every))
+    else:
+        add_dump(parser)
     return parser
 
 
-def _add_stopped(parser: Parser) -> None:
-    add = parser.add_argument
-    add("--sigframe", nargs="?", const="", metavar="ADDRESS",
+def _add_stopped(parser: Parser[AuditOptions]) -> tuple[argparse.Action, argparse.Action]:
+    add = parser.add
+    frame = add("--sigframe", nargs="?", const="", metavar="ADDRESS",
         help="audit the signal frame's FPU part at this user address (default: the argument of "
         "the function the CPU stopped in)")  # fmt: skip
-    add("--inject", default="", metavar="RULE",
+    inject = add("--inject", metavar="RULE", completions=_injectable,
         help="plant the defect that RULE finds in the task, audit all, and put the memory back"
-        ).completions = _injectable  # type: ignore[attr-defined]  # fmt: skip
+        )  # fmt: skip
     add("--laboratory", action="store_true",
         help="this machine is a laboratory: --inject may write to its memory")  # fmt: skip
+    return frame, inject
 
 
 def _injectable() -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
+from gdbfpu.commands.layout_options import LayoutOptions
 from gdbfpu.commands.model import ANCHORS, TYPES
 from gdbfpu.layouts import elf
 from gdbfpu.layouts.cache import Question
@@ -18,14 +18,15 @@ from gdbfpu.text.table import table
 __all__ = ("layout_text",)
 
 
-def layout_text(vmlinux: Path, as_json: bool) -> str:
-    """Return the layouts that the file `vmlinux` has, as a table or JSON; raise GdbFpuError."""
+def layout_text(options: LayoutOptions) -> str:
+    """Return the layouts that a vmlinux has, as a table or JSON; raise GdbFpuError."""
+    vmlinux = options.vmlinux
     build_id = elf.build_id(vmlinux) or ""
     question = Question(build_id, TYPES, ANCHORS)
     layouts = from_file(vmlinux, question, partial(elf.symbol_addresses, vmlinux))
     if layouts is None:
         raise neither(vmlinux)
-    if as_json:
+    if options.format == "json":
         return json.dumps({"build_id": build_id, **layouts.to_json()})
     headers = ("type", "member", "offset", "size", "what")
     lines = table(_rows(layouts), headers, ("left", "left", "right", "right", "left"))

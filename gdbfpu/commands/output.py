@@ -3,27 +3,32 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
+from typing import Callable
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("wants_colour", "write_new")
+__all__ = ("put", "wants_colour")
 
 
-def wants_colour(arguments: argparse.Namespace) -> bool:
-    """Return whether a text goes to a terminal, and to one that is to be coloured (NO_COLOR)."""
-    return not arguments.out and os.isatty(1) and "NO_COLOR" not in os.environ
+def wants_colour(out: Path | None) -> bool:
+    """Return whether a text goes to a terminal, not to `out`, and is to be coloured (NO_COLOR)."""
+    return out is None and os.isatty(1) and "NO_COLOR" not in os.environ
 
 
-def write_new(name: str, text: str) -> None:
-    """Write `text` and a newline to the new file `name`; raise UsageError if it cannot be."""
-    path = Path(name).expanduser()
+def put(text: str, out: Path | None, show: Callable[[str], object]) -> None:
+    """Write `text` and a newline to the new file `out`, or `show` it where there is none.
+
+    Raises UsageError for a file that is there already or cannot be written.
+    """
+    if out is None:
+        show(text)
+        return
     try:
-        with path.open("x", encoding="utf-8") as stream:
+        with out.open("x", encoding="utf-8") as stream:
             stream.write(text + "\n")
     except FileExistsError as error:
-        raise UsageError(f"{path} exists already: name a new file or remove it") from error
+        raise UsageError(f"{out} exists already: name a new file or remove it") from error
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise UsageError(f"cannot write {out}: {error.strerror}") from error

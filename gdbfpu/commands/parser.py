@@ -1,51 +1,91 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The parser of a command, from which its usage, help and completion come.
 
-Nothing here knows GDB. A parser never exits: wrong input is a UsageError of one line.
+Nothing here knows GDB. A parser never exits: wrong input is a UsageError of one line. What it
+understood is a frozen dataclass, whose fields name the arguments and have their defaults.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from itertools import chain
-from typing import Any, NoReturn
+from dataclasses import MISSING, fields
+from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("HelpShown", "Parser", "complete")
+__all__ = ("HelpShown", "Parser", "Several", "picked")
+
+_T = TypeVar("_T")
+_Completions = Union[Iterable[str], Callable[[], Iterable[str]]]
+
+_KIND = "options"  # the name under which a namespace has the class of the options
 
 
 class HelpShown(Exception):
     """Raised by `--help`: the text is its message."""
 
 
-# How arguments that contradict one another are called; others are `--NAME`.
-_WORDS = {"events": "--from", "format": "--format json", "task": "PID or ADDRESS"}
+class Several(argparse.Action):
+    """The action of an option that may be given again: its field is a tuple."""
+
+    def __call__(
+        self, _parser: Any, namespace: argparse.Namespace, value: Any, _option: Any = None
+    ) -> None:
+        """Add `value` to those given before."""
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), value))
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises instead of printing and exiting.
+class Parser(argparse.ArgumentParser, Generic[_T]):
+    """An ArgumentParser that returns a dataclass, and raises instead of printing and exiting.
 
-    `at_odds` are pairs of arguments, by their names in the namespace, that contradict each other.
+    `options` is the class that `parse` returns; a parser with verbs leaves it to theirs.
     """
 
-    def __init__(self, at_odds: Sequence[tuple[str, str]] = (), **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(add_help=False, allow_abbrev=False, **options)
-        self._at_odds = at_odds
-        self.add_argument("-h", "--help", action=_Help, nargs=0, help="show this help")
+    def __init__(self, options: type[_T] | None = None, **more: Any) -> None:
+        more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(add_help=False, allow_abbrev=False, **more)
+        self._conflicts: list[tuple[argparse.Action, argparse.Action]] = []
+        self._completions: dict[argparse.Action, _Completions] = {}
+        if options is not None:
+            self.set_defaults(**_defaults(options), **{_KIND: options})
+        self.add("-h", "--help", action=_Help, nargs=0, help="show this help")
+
+    def add(self, *names: str, completions: _Completions = (), **more: Any) -> argparse.Action:
+        """Add an argument, as `add_argument` does.
+
+        `completions` are the words that its value can become, or a function that returns them.
+        """
+        action = self.add_argument(*names, **more)
+        self._completions[action] = completions
+        return action
+
+    def add_conflicts(self, *pairs: tuple[argparse.Action, argparse.Action]) -> None:
+        """Refuse any two arguments of `pairs` that are given together."""
+        self._conflicts += pairs
+
+    def completions(self, action: argparse.Action) -> tuple[str, ...]:
+        """Return the words that the value of `action` can become."""
+        found = action.choices or self._completions.get(action, ())
+        return tuple(found() if callable(found) else found)
+
+    def parse(self, words: Sequence[str]) -> _T:
+        """Return the options that `words` give; raise UsageError or HelpShown."""
+        return self.options(self.parse_args(words))
+
+    def options(self, found: argparse.Namespace) -> _T:
+        """Return the options among what this parser has `found`."""
+        return cast(_T, picked(getattr(found, _KIND), found))
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Return what was given; raise UsageError for what contradicts itself."""
         found, rest = super().parse_known_args(args, namespace)
-        given = {name for name, value in vars(found).items() if value != self.get_default(name)}
-        for one, other in self._at_odds:
-            if {one, other} <= given:
-                words = (_WORDS.get(name, f"--{name}") for name in (one, other))
-                self.error("{} and {} do not go together".format(*words))
+        for pair in self._conflicts:
+            if all(getattr(found, action.dest) != action.default for action in pair):
+                one, other = (_spelled(action, found) for action in pair)
+                self.error(f"{one} and {other} do not go together")
         return found, rest
 
     def error(self, message: str) -> NoReturn:
@@ -53,38 +93,25 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
+def picked(options: type[_T], found: argparse.Namespace) -> _T:
+    """Return the `options`, a dataclass, whose fields are among what a parser has `found`."""
+    names = (field.name for field in fields(cast(Any, options)))
+    return options(**{name: getattr(found, name) for name in names})
+
+
+def _defaults(options: type[Any]) -> dict[str, Any]:
+    found = ((field.name, field.default) for field in fields(options))
+    return {name: default for name, default in found if default is not MISSING}
+
+
+def _spelled(action: argparse.Action, found: argparse.Namespace) -> str:
+    """Return how a person gave `action`: `--raw`, `--format json`, `PID or ADDRESS`."""
+    if not action.option_strings:
+        return " or ".join(w for w in str(action.metavar).split("|") if w != action.default)
+    name = action.option_strings[0]
+    return f"{name} {getattr(found, action.dest)}" if action.choices else name
+
+
 class _Help(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         raise HelpShown(parser.format_help().rstrip())
-
-
-def complete(parser: argparse.ArgumentParser, text: str) -> tuple[str, ...]:
-    """Return what the last word of `text`, a command's arguments so far, can become."""
-    words = text.split()
-    last = "" if not words or text[-1].isspace() else words.pop()
-    for word in words:
-        verbs = _verbs(parser)
-        parser = verbs.get(word, parser)
-    return tuple(sorted(c for c in _candidates(parser, words) if c.startswith(last)))
-
-
-def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
-
-
-def _candidates(parser: argparse.ArgumentParser, words: Sequence[str]) -> Iterable[str]:
-    option = parser._option_string_actions.get(words[-1]) if words else None
-    if option is not None and option.nargs != 0:
-        return tuple(option.choices or _completions(option))
-    named = (_completions(action) for action in parser._actions if not action.option_strings)
-    options = (o for o in parser._option_string_actions if o.startswith("--"))
-    return (*_verbs(parser), *chain.from_iterable(named), *options)
-
-
-def _completions(action: argparse.Action) -> Iterable[str]:
-    """Return what an argument's value can be: given as a tuple, or as a function of nothing."""
-    found = vars(action).get("completions", ())
-    return tuple(found() if callable(found) else found)

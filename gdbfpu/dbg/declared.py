@@ -6,11 +6,17 @@ What a command does is imported when one first runs, so that loading takes no ti
 
 from __future__ import annotations
 
+from typing import Any
+
 import gdb
 
 from gdbfpu.commands.audit_options import audit_parser
-from gdbfpu.commands.options import info_parser, report_parser, state_parser, trace_parser
-from gdbfpu.commands.parser import HelpShown, Parser, complete
+from gdbfpu.commands.completion import complete
+from gdbfpu.commands.info_options import info_parser
+from gdbfpu.commands.parser import HelpShown, Parser
+from gdbfpu.commands.report_options import report_parser
+from gdbfpu.commands.state_options import state_parser
+from gdbfpu.commands.trace_options import trace_parser
 from gdbfpu.errors import GdbFpuError
 
 __all__ = ("register_commands",)
@@ -19,7 +25,7 @@ __all__ = ("register_commands",)
 class _Command(gdb.Command):  # type: ignore[misc]
     """A GDB command whose usage, help and completion come from its parser."""
 
-    def __init__(self, parser: Parser) -> None:
+    def __init__(self, parser: Parser[Any]) -> None:
         self.__doc__ = parser.format_help()
         self._parser = parser
         super().__init__(parser.prog, gdb.COMMAND_DATA)
@@ -28,10 +34,10 @@ class _Command(gdb.Command):  # type: ignore[misc]
         """Run the command; every error becomes one line."""
         self.dont_repeat()
         try:
-            arguments = self._parser.parse_args(gdb.string_to_argv(argument))
+            options = self._parser.parse(gdb.string_to_argv(argument))
             from gdbfpu.dbg.commands import run
 
-            run(self._parser.prog, arguments)
+            run(options)
         except HelpShown as shown:
             gdb.write(f"{shown}\n")
         except (gdb.GdbError, KeyboardInterrupt):
@@ -50,6 +56,12 @@ class _Command(gdb.Command):  # type: ignore[misc]
 
 def register_commands() -> None:
     """Create the commands in GDB."""
-    parsers = (trace_parser, report_parser, info_parser, state_parser, audit_parser)
+    parsers: tuple[Parser[Any], ...] = (
+        trace_parser(),
+        report_parser(),
+        info_parser(),
+        state_parser(),
+        audit_parser(),
+    )
     for parser in parsers:
-        _Command(parser())
+        _Command(parser)

@@ -82,7 +82,7 @@ def test_one_missing_dependency(tmp_path: Path) -> None:
 def test_loading_imports_no_dependency() -> None:
     """They take longer than all else; each is imported when it is first needed."""
     loaded = "python import sys; print(sorted({'elftools', 'capstone', 'tabulate', 'pygments'} & "
-    loaded += "set(sys.modules)), 'gdbfpu.commands.options' in sys.modules)"
+    loaded += "set(sys.modules)), 'gdbfpu.commands.trace_options' in sys.modules)"
     output = gdb("source gdbfpu", "help fpu-trace", loaded, "fpu-trace status")
     assert output.parts[1].splitlines()[0].startswith("usage: fpu-trace ")
     assert output.parts[2:4] == ["[] True", WORKS]

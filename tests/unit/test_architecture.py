@@ -62,13 +62,15 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "commands": """
-            answers audit_answers audit_options layout model options output parser
+            answers audit_answers audit_options completion decode decode_options dump_options
+            info_options layout layout_options model output parser report_options state_options
+            task_options trace_options values
         """,
     },
     {
         "dbg": """
-            breakpoints commands declared functions load printers progress session settings
-            settling target
+            audit_command breakpoints commands declared functions load printers progress session
+            settings settling signal_frame target terminal trace_command
         """,
         "kdump": """
             commands target

@@ -42,7 +42,7 @@ def memory(m):
 
 
 def run(m, *words):
-    arguments = PARSER.parse_args(list(words))
+    arguments = PARSER.parse(list(words))
     if arguments.inject:
         return run_injected_audit(m.ground().model, arguments, lambda count: None, m.target)
     return run_audit(m.ground().model, arguments, lambda count: None)
@@ -130,7 +130,7 @@ def test_without_laboratory_nothing_is_written():
     assert m.target.writes == []
     image = bytes(frame(832, 7, 7, {}))
     m.target.put(STACK, image)
-    arguments = PARSER.parse_args(["--sigframe", hex(STACK), "--inject", "FRAME"])
+    arguments = PARSER.parse(["--sigframe", hex(STACK), "--inject", "FRAME"])
     with pytest.raises(UsageError, match="--laboratory too"):
         run_frame_audit(m.ground().model, arguments, STACK, m.target)
     assert m.target.writes == []
@@ -334,12 +334,12 @@ def test_what_is_planted_in_a_frame_is_found_and_taken_back(rule, ia32):
     image = user_frame(ia32 or rule == "FRAME32")
     m.target.put(STACK, image)
     words = ["--sigframe", hex(STACK), "--inject", rule, "--laboratory"]
-    said = run_frame_audit(m.ground().model, PARSER.parse_args(words), STACK, m.target)
+    said = run_frame_audit(m.ground().model, PARSER.parse(words), STACK, m.target)
     assert isinstance(said, Audit)
     assert [finding.rule for finding in said.findings] == [rule]
     assert m.target.read_memory(STACK, len(image)) == image
     assert len(m.target.writes) == 2
-    clean = PARSER.parse_args(words[:2])
+    clean = PARSER.parse(words[:2])
     assert run_frame_audit(m.ground().model, clean, STACK, m.target).findings == ()
 
 
@@ -395,7 +395,7 @@ def test_by_default_it_is_the_task_that_runs():
 
 def test_a_frame_that_cannot_be_read_is_refused():
     m = M44()
-    arguments = PARSER.parse_args(["--sigframe", hex(STACK)])
+    arguments = PARSER.parse(["--sigframe", hex(STACK)])
     with pytest.raises(Exception, match=re.escape(f"no frame can be read at {STACK:#x} of alice")):
         run_frame_audit(m.ground().model, arguments, STACK, m.target)
 

@@ -45,7 +45,7 @@ SAID = Audit("Linux version 4.4.60", 7, (STALE, INIT), (UNSEEN,))
 
 
 def arguments(*words):
-    return PARSER.parse_args(list(words))
+    return PARSER.parse(list(words))
 
 
 # --- tables

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu.audit.inject import FRAME_WRITES, WRITES
-from gdbfpu.commands.audit_options import audit_parser
-from gdbfpu.commands.parser import HelpShown, complete
+from gdbfpu.commands.audit_options import AuditOptions, audit_parser
+from gdbfpu.commands.completion import complete
+from gdbfpu.commands.parser import HelpShown
 from gdbfpu.errors import UsageError
 
 DEFAULTS = {
@@ -28,10 +31,11 @@ DEFAULTS = {
 }
 
 
-def understood(*words, stopped=True):
-    values = vars(audit_parser(stopped).parse_args(list(words)))
-    values.pop("help", None)
-    return values
+DUMP = ["--core", "c", "--vmlinux", "v"]
+
+
+def understood(*words):
+    return asdict(audit_parser().parse(words))
 
 
 def test_by_default():
@@ -45,7 +49,7 @@ def test_by_default():
         (["--comm", "X*"], {"comm": "X*"}),
         (["--all", "--reveal"], {"all": True, "reveal": True}),
         (["--map", "31"], {"map": True, "task": "31"}),
-        (["--format", "sarif", "--out", "f"], {"format": "sarif", "out": "f"}),
+        (["--format", "sarif", "--out", "f"], {"format": "sarif", "out": Path("f")}),
         (["--format=json"], {"format": "json"}),
         (["--sigframe"], {"sigframe": ""}),
         (["--sigframe", "0x10"], {"sigframe": "0x10"}),
@@ -78,7 +82,7 @@ def test_what_it_takes(words, changed):
 )
 def test_what_it_refuses(words):
     with pytest.raises(UsageError) as refused:
-        audit_parser().parse_args(words)
+        audit_parser().parse(words)
     assert "\n" not in str(refused.value)
 
 
@@ -87,14 +91,13 @@ def test_what_it_refuses(words):
 )
 def test_a_dump_cannot_be_written_and_has_no_stopped_cpu(words):
     with pytest.raises(UsageError):
-        audit_parser(False).parse_args(words)
-    expected = {k: v for k, v in DEFAULTS.items() if k not in ("sigframe", "inject", "laboratory")}
-    assert understood(stopped=False) == expected
+        audit_parser(False).parse([*words, *DUMP])
+    assert audit_parser(False).parse(DUMP) == AuditOptions()
 
 
 def test_help_has_every_option():
     with pytest.raises(HelpShown) as shown:
-        audit_parser().parse_args(["--help"])
+        audit_parser().parse(["--help"])
     for name in DEFAULTS:
         assert name in ("task",) or f"--{name}" in str(shown.value)
 
@@ -112,4 +115,4 @@ def test_what_can_be_completed():
                           st.text(max_size=5)), max_size=4))  # fmt: skip
 def test_no_words_raise_anything_else(words):
     with suppress(UsageError, HelpShown):
-        audit_parser().parse_args(words)
+        audit_parser().parse(words)

@@ -3,12 +3,26 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbfpu.commands.options import info_parser, report_parser, state_parser, trace_parser
-from gdbfpu.commands.parser import HelpShown, complete
+from gdbfpu.commands.completion import complete
+from gdbfpu.commands.info_options import InfoOptions, info_parser
+from gdbfpu.commands.parser import HelpShown
+from gdbfpu.commands.report_options import ReportOptions, report_parser
+from gdbfpu.commands.state_options import StateOptions, state_parser
+from gdbfpu.commands.trace_options import (
+    TraceClear,
+    TraceOff,
+    TraceOn,
+    TraceProbes,
+    TraceStatus,
+    trace_parser,
+)
 from gdbfpu.errors import UsageError
 
 PARSERS = {
@@ -19,37 +33,30 @@ PARSERS = {
 }
 
 
-def understood(parser, words):
-    values = vars(parser.parse_args(words))
-    assert values.pop("help", None) is None
-    return values
-
-
 def trace(*words):
-    return understood(trace_parser(), words)
+    return trace_parser().parse(words)
 
 
 def report(*words):
-    return understood(report_parser(), words)
+    return report_parser().parse(words)
 
 
 # --- what is understood
 
 
 def test_trace_on_by_default():
-    assert trace("on") == {
-        "verb": "on",
-        "probes": [],
-        "groups": [],
-        "pids": [],
-        "comms": [],
-        "state": "header",
-        "backtrace": 1,
-        "limit": 0,
-        "quiet": False,
-        "audit": False,
-        "out": None,
-    }
+    assert trace("on") == TraceOn(
+        probes=(),
+        groups=(),
+        pids=(),
+        comms=(),
+        state="header",
+        backtrace=1,
+        limit=0,
+        quiet=False,
+        audit=False,
+        out=None,
+    )
 
 
 def test_trace_on_with_everything():
@@ -58,62 +65,64 @@ def test_trace_on_with_everything():
         "--group signal --group xfd --comm a --state full --backtrace 4 --limit 100 --quiet "
         "--audit --out /tmp/f"
     )
-    assert trace(*words.split()) == {
-        "verb": "on",
-        "probes": ["copy_fpstate_to_sigframe", "no_such"],
-        "pids": [5, 16],
-        "groups": ["signal", "xfd"],
-        "comms": ["X*", "a"],
-        "state": "full",
-        "backtrace": 4,
-        "limit": 100,
-        "quiet": True,
-        "audit": True,
-        "out": "/tmp/f",
-    }
-    assert trace("on", "--limit=7", "--state=none")["limit"] == 7
+    assert trace(*words.split()) == TraceOn(
+        probes=("copy_fpstate_to_sigframe", "no_such"),
+        pids=(5, 16),
+        groups=("signal", "xfd"),
+        comms=("X*", "a"),
+        state="full",
+        backtrace=4,
+        limit=100,
+        quiet=True,
+        audit=True,
+        out=Path("/tmp/f"),
+    )
+    assert trace("on", "--limit=7", "--state=none").limit == 7
 
 
 def test_parsers_share_nothing_between_uses():
     parser = trace_parser()
-    assert parser.parse_args(["on", "--pid", "1"]).pids == [1]
-    assert parser.parse_args(["on"]).pids == []
-    assert trace("on", "--pid", "2")["pids"] == [2]
+    assert parser.parse(["on", "--pid", "1"]).pids == (1,)
+    assert parser.parse(["on"]).pids == ()
+    assert trace("on", "--pid", "2").pids == (2,)
 
 
 def test_probes_of_a_group():
-    assert trace("probes") == {"verb": "probes", "groups": []}
-    assert trace("probes", "--group", "ptrace") == {"verb": "probes", "groups": ["ptrace"]}
+    assert trace("probes") == TraceProbes(())
+    assert trace("probes", "--group", "ptrace") == TraceProbes(("ptrace",))
 
 
-@pytest.mark.parametrize("verb", ["off", "status", "clear"])
-def test_verbs_without_options(verb):
-    assert trace(verb) == {"verb": verb}
+@pytest.mark.parametrize(
+    ("verb", "options"), [("off", TraceOff()), ("status", TraceStatus()), ("clear", TraceClear())]
+)
+def test_verbs_without_options(verb, options):
+    assert trace(verb) == options
 
 
 def test_report_options():
-    plain = {"events": None, "by": "task", "sort": "", "format": "table", "out": None}
-    assert report() == plain
+    assert report() == ReportOptions(events=None, by="task", sort="", format="table", out=None)
     words = "--from e --by path --sort pid --format csv --out f"
-    assert report(*words.split()) == {
-        "events": "e", "by": "path", "sort": "pid", "format": "csv", "out": "f"
-    }  # fmt: skip
+    assert report(*words.split()) == ReportOptions(
+        events=Path("e"), by="path", sort="pid", format="csv", out=Path("f")
+    )
+
+
+def test_files_are_found_at_home(monkeypatch):
+    """GDB leaves `~` to its commands."""
+    monkeypatch.setenv("HOME", "/home/me")
+    found = report("--from", "~/events", "--out", "~/report")
+    assert (found.events, found.out) == (Path("/home/me/events"), Path("/home/me/report"))
+    assert trace("on", "--out", "~/events").out == Path("/home/me/events")
 
 
 def test_info_options():
-    assert understood(info_parser(), []) == {"format": "table"}
-    assert understood(info_parser(), ["--format", "json"]) == {"format": "json"}
+    assert info_parser().parse([]) == InfoOptions(format="table")
+    assert info_parser().parse(["--format", "json"]) == InfoOptions(format="json")
 
 
-STATE = {
-    "task": "current",
-    "comm": "",
-    "components": [],
-    "raw": False,
-    "format": "table",
-    "diff": "",
-    "sigframe": None,
-}
+STATE = StateOptions(
+    task="current", comm="", components=(), raw=False, format="table", diff="", sigframe=None
+)
 
 
 @pytest.mark.parametrize(
@@ -123,17 +132,17 @@ STATE = {
         ("current", {}),
         ("current --comm X*", {"comm": "X*"}),
         ("12 --diff 13 --format json", {"task": "12", "diff": "13", "format": "json"}),
-        ("12 --raw --component x87", {"task": "12", "raw": True, "components": ["x87"]}),
+        ("12 --raw --component x87", {"task": "12", "raw": True, "components": ("x87",)}),
         ("--raw --format table", {"raw": True}),
         ("--comm a --diff 1", {"comm": "a", "diff": "1"}),
         ("--comm a --raw", {"comm": "a", "raw": True}),
         ("--sigframe", {"sigframe": ""}),
         ("--sigframe 0x5 --format json", {"sigframe": "0x5", "format": "json"}),
-        ("--sigframe --component SSE", {"sigframe": "", "components": ["SSE"]}),
+        ("--sigframe --component SSE", {"sigframe": "", "components": ("SSE",)}),
     ],
 )
 def test_state_options(line, given):
-    assert understood(state_parser(), line.split()) == {**STATE, **given}
+    assert state_parser().parse(line.split()) == replace(STATE, **given)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +163,7 @@ def test_state_options(line, given):
 )
 def test_state_options_that_contradict_one_another(line, one, other):
     with pytest.raises(UsageError) as caught:
-        state_parser().parse_args(line.split())
+        state_parser().parse(line.split())
     message = f"{one} and {other} do not go together; see `fpu-state --help`"
     assert str(caught.value) == message
 
@@ -195,7 +204,7 @@ def test_state_options_that_contradict_one_another(line, one, other):
 )
 def test_wrong_input_is_one_line_that_says_what(command, line, said, capsys):
     with pytest.raises(UsageError) as caught:
-        PARSERS[command]().parse_args(line.split())
+        PARSERS[command]().parse(line.split())
     message = str(caught.value)
     assert said in message
     assert "\n" not in message
@@ -219,7 +228,7 @@ def test_wrong_input_is_one_line_that_says_what(command, line, said, capsys):
 )
 def test_no_input_does_anything_else(command, words):
     try:
-        PARSERS[command]().parse_args(words)
+        PARSERS[command]().parse(words)
     except UsageError as error:
         assert len(str(error).splitlines()) == 1
     except HelpShown:
@@ -233,7 +242,7 @@ def test_no_input_does_anything_else(command, words):
 @pytest.mark.parametrize("command", PARSERS)
 def test_help_is_raised_not_printed(command, flag, capsys):
     with pytest.raises(HelpShown) as caught:
-        PARSERS[command]().parse_args([flag])
+        PARSERS[command]().parse([flag])
     text = str(caught.value)
     assert text.startswith(f"usage: {command}")
     assert text == text.rstrip()
@@ -242,11 +251,11 @@ def test_help_is_raised_not_printed(command, flag, capsys):
 
 def test_help_of_a_verb_has_its_options():
     with pytest.raises(HelpShown) as caught:
-        trace_parser().parse_args(["on", "--help"])
+        trace_parser().parse(["on", "--help"])
     for option in ("--probe", "--pid", "--comm", "--state", "--backtrace", "--limit", "--out"):
         assert option in str(caught.value)
     with pytest.raises(HelpShown, match="usage: fpu-trace off"):
-        trace_parser().parse_args(["off", "-h"])
+        trace_parser().parse(["off", "-h"])
 
 
 @pytest.mark.parametrize("command", PARSERS)
@@ -254,6 +263,15 @@ def test_every_option_has_help(command):
     parser = PARSERS[command]()
     parsers = [parser, *(complete_verbs(parser))]
     assert all(action.help for each in parsers for action in each._actions if action.dest != "verb")
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_every_option_has_a_field(command):
+    """And every field an option: nothing that was given is forgotten."""
+    parser = PARSERS[command]()
+    for each in complete_verbs(parser) or [parser]:
+        named = {action.dest for action in each._actions} - {"help"}
+        assert named == {field.name for field in fields(each.get_default("options"))}
 
 
 def complete_verbs(parser):

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options of `fpu-info`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.parser import Parser
+
+__all__ = ("InfoOptions", "info_parser")
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """`fpu-info`: its `format` is `table` or `json`."""
+
+    format: str = "table"
+
+
+def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
+    """Return the parser of `fpu-info`, of `gdbfpu info` where no kernel is `stopped`."""
+    parser = Parser(
+        InfoOptions,
+        prog="fpu-info" if stopped else "gdbfpu info",
+        description="Show how the kernel handles the FPU, and what each CPU has to do with it;\n"
+        "each value with the place it was read from.",
+    )
+    parser.add("--format", choices=("table", "json"), help="default: %(default)s")
+    if not stopped:
+        add_dump(parser)
+    return parser

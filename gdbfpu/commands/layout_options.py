@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options of `gdbfpu layout`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.values import file_name
+
+__all__ = ("LayoutOptions", "layout_parser")
+
+
+@dataclass(frozen=True)
+class LayoutOptions:
+    """`gdbfpu layout`: of which `vmlinux`, and whether as `table` or `json`."""
+
+    vmlinux: Path
+    format: str = "table"
+
+
+def layout_parser() -> Parser[LayoutOptions]:
+    """Return the parser of `gdbfpu layout`."""
+    parser = Parser(
+        LayoutOptions,
+        prog="gdbfpu layout",
+        description="Show the layouts of the types that gdbfpu reads in a kernel.",
+    )
+    parser.add("vmlinux", type=file_name, metavar="VMLINUX", help="the kernel, with DWARF or BTF")
+    parser.add("--format", choices=("table", "json"), help="default: %(default)s")
+    return parser

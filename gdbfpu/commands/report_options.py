@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options of `fpu-report`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.values import file_name
+from gdbfpu.report.sorts import SORTS
+
+__all__ = ("ReportOptions", "report_parser")
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """`fpu-report`: `events` is the event file to report (None: the kernel), `by` what a row is.
+
+    `sort` is one of SORTS (empty: users first), `out` a new file to write.
+    """
+
+    events: Path | None = None
+    by: str = "task"
+    sort: str = ""
+    format: str = "table"
+    out: Path | None = None
+
+
+def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
+    """Return the parser of `fpu-report`, of `gdbfpu report` where no kernel is `stopped`."""
+    parser = Parser(
+        ReportOptions,
+        prog="fpu-report" if stopped else "gdbfpu report",
+        description="List the tasks that use the FPU and those that never did, with the hits of\n"
+        "the trace. It works with tracing off too, from the kernel's tasks alone, and without\n"
+        "a kernel from an event file.",
+    )
+    add = parser.add
+    events = add("--from", type=file_name, metavar="FILE", dest="events",
+        help="report the tasks in this event file, which `fpu-trace on --out` wrote")  # fmt: skip
+    add("--by", choices=("task", "probe", "path"),
+        help="what a row is (default: %(default)s)")  # fmt: skip
+    add("--sort", choices=tuple(SORTS), metavar="COLUMN",
+        help=f"order of tasks: {', '.join(SORTS)} (default: users, then hits)")  # fmt: skip
+    add("--format", choices=("table", "json", "csv"), help="default: %(default)s")
+    add("--out", type=file_name, metavar="FILE", help="write the report to this new file")
+    if not stopped:
+        files = add_dump(parser, required=False)
+        parser.add_conflicts(*((events, file) for file in files))
+    return parser

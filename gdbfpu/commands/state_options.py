@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options of `fpu-state`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.parser import Parser, Several
+from gdbfpu.commands.task_options import TaskOptions, add_task
+from gdbfpu.xsave.features import COMPONENTS
+
+__all__ = ("StateOptions", "state_parser")
+
+
+@dataclass(frozen=True)
+class StateOptions(TaskOptions):
+    """`fpu-state`: a task's state, or a signal frame's.
+
+    `components` are those to show (empty: all), `diff` names another task to compare with
+    (empty: none). `sigframe` is an expression for the frame's user address: empty for the
+    argument of the function where the CPU stopped, None for no frame.
+    """
+
+    components: tuple[str, ...] = ()
+    raw: bool = False
+    format: str = "table"
+    diff: str = ""
+    sigframe: str | None = None
+
+
+def state_parser(stopped: bool = True) -> Parser[StateOptions]:
+    """Return the parser of `fpu-state`; of `gdbfpu state`, without --sigframe, where no kernel
+    is `stopped`."""
+    more = " With --sigframe, what the kernel wrote to a user stack." if stopped else ""
+    parser = Parser(
+        StateOptions,
+        prog="fpu-state" if stopped else "gdbfpu state",
+        description="Show a task's whole FPU state, and where the truth about it is: in memory,\n"
+        f"or live in a CPU.{more}",
+    )
+    add = parser.add
+    task, comm = add_task(parser, stopped)
+    add("--component", action=Several, metavar="NAME", dest="components",
+        completions=tuple(c.name for c in COMPONENTS),
+        help="show only this state component; may be given again")  # fmt: skip
+    raw = add("--raw", action="store_true",
+        help="dump the bytes in memory, whatever the header says")  # fmt: skip
+    form = add("--format", choices=("table", "json"), help="default: %(default)s")
+    diff = add("--diff", metavar="OTHER",
+        help="show only the registers that differ from those of this task")  # fmt: skip
+    parser.add_conflicts((raw, form), (diff, raw))
+    if stopped:
+        frame = add("--sigframe", nargs="?", const="", metavar="ADDRESS",
+            help="decode the signal frame's FPU part at this user address (default: the argument "
+            "of the function the CPU stopped in)")  # fmt: skip
+        parser.add_conflicts(*((frame, other) for other in (raw, diff, task, comm)))
+    else:
+        add_dump(parser)
+    return parser

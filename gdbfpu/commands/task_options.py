@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The arguments with which several commands name one task."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+from gdbfpu.commands.parser import Parser
+
+__all__ = ("TaskOptions", "add_task")
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Which task: `task` is `current`, a pid or an address, `comm` a name or a glob."""
+
+    task: str = "current"
+    comm: str = ""
+
+
+def add_task(parser: Parser[Any], stopped: bool) -> tuple[argparse.Action, argparse.Action]:
+    """Add the arguments that name a task, and return them; they do not go together.
+
+    `current` is one only where a CPU is `stopped`.
+    """
+    current = ", or `current`, the selected thread's task (default)" if stopped else ""
+    task = parser.add("task", nargs="?", completions=("current",),
+        metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
+        help=f"a pid, the address of a task_struct or struct fpu{current}")  # fmt: skip
+    comm = parser.add("--comm", metavar="NAME",
+        help="the task of this name, which may be a glob")  # fmt: skip
+    parser.add_conflicts((task, comm))
+    return task, comm

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The options of `fpu-trace`: a class for each verb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+from gdbfpu.commands.parser import Parser, Several
+from gdbfpu.commands.values import file_name, number
+from gdbfpu.probes.catalogue import CATALOGUE, GROUPS
+
+__all__ = (
+    "TraceClear",
+    "TraceOff",
+    "TraceOn",
+    "TraceOptions",
+    "TraceProbes",
+    "TraceStatus",
+    "trace_parser",
+)
+
+
+@dataclass(frozen=True)
+class TraceOn:
+    """`fpu-trace on`: what to trace, how much of it, and where to.
+
+    `probes` and `groups` name functions (both empty: the default ones), `pids` and `comms`
+    (globs) the tasks whose hits count (empty: all). `state` is how much of a state a hit reads
+    (`none`, `header`, `full`), `backtrace` how many callers; `limit` after how many hits to stop
+    (0: never); `audit` whether calls are watched until they return; `out` is the event file.
+    """
+
+    probes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+    comms: tuple[str, ...] = ()
+    state: str = "header"
+    backtrace: int = 1
+    limit: int = 0
+    audit: bool = False
+    quiet: bool = False
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class TraceOff:
+    """`fpu-trace off`."""
+
+
+@dataclass(frozen=True)
+class TraceStatus:
+    """`fpu-trace status`."""
+
+
+@dataclass(frozen=True)
+class TraceClear:
+    """`fpu-trace clear`."""
+
+
+@dataclass(frozen=True)
+class TraceProbes:
+    """`fpu-trace probes`: which `groups` to list (empty: all)."""
+
+    groups: tuple[str, ...] = ()
+
+
+TraceOptions = Union[TraceOn, TraceOff, TraceStatus, TraceClear, TraceProbes]
+"""What `fpu-trace` can be asked."""
+
+
+def trace_parser() -> Parser[TraceOptions]:
+    """Return the parser of `fpu-trace`."""
+    parser: Parser[TraceOptions] = Parser(
+        prog="fpu-trace",
+        description="Record each pass through the kernel's FPU functions and the task behind it.\n"
+        "Turn it on, `continue`, interrupt, then see `fpu-report`.",
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="on|off|status|clear|probes", required=True)
+
+    def verb(name: str, options: type[TraceOptions], text: str) -> Parser[TraceOptions]:
+        about = f"{text[0].upper()}{text[1:]}."
+        return verbs.add_parser(name, options=options, help=text, description=about)
+
+    _add_on(verb("on", TraceOn, "plant the probes"))
+    _add_probes(
+        verb(
+            "probes",
+            TraceProbes,
+            "list the functions that can be probed, which this kernel has, and what serves instead",
+        )
+    )
+    verb("off", TraceOff, "take the probes out of the kernel, end the event file, keep the totals")
+    verb(
+        "status",
+        TraceStatus,
+        "show what is traced, how each probe resumes, and how many hits there were",
+    )
+    verb("clear", TraceClear, "forget all totals")
+    return parser
+
+
+def _add_probes(parser: Parser[TraceOptions]) -> None:
+    parser.add("--group", action=Several, choices=GROUPS, dest="groups",
+        help="list only this group; may be given again")  # fmt: skip
+
+
+def _add_on(parser: Parser[TraceOptions]) -> None:
+    add = parser.add
+    add("--probe", action=Several, metavar="FUNCTION", dest="probes",
+        completions=tuple(probe.function for probe in CATALOGUE),
+        help="trace this function; may be given again (default: signal frame save and sanitizing)"
+        )  # fmt: skip
+    add("--group", action=Several, choices=GROUPS, dest="groups",
+        help="trace the functions of this group; may be given again")  # fmt: skip
+    add("--pid", action=Several, type=number, metavar="PID", dest="pids",
+        help="record only this task; may be given again")  # fmt: skip
+    add("--comm", action=Several, metavar="GLOB", dest="comms",
+        help="record only tasks of such a name; may be given again")  # fmt: skip
+    add("--state", choices=("none", "header", "full"),
+        help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
+    add("--backtrace", type=number, metavar="N",
+        help="how many callers to record (default: %(default)s)")  # fmt: skip
+    add("--limit", type=number, metavar="N",
+        help="stop the kernel and turn the trace off after N hits (default: never)")  # fmt: skip
+    add("--audit", action="store_true",
+        help="watch each call until it returns: check signal frames, and sanitizing")  # fmt: skip
+    add("--quiet", action="store_true", help="print no line per hit")
+    add("--out", type=file_name, metavar="FILE",
+        help="write every hit to this new file, as JSON Lines")  # fmt: skip

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What `fpu-audit` does."""
+
+from __future__ import annotations
+
+from gdbfpu.audit.engine import Audit
+from gdbfpu.commands.audit_answers import (
+    audit_text,
+    map_text,
+    run_audit,
+    run_frame_audit,
+    run_injected_audit,
+)
+from gdbfpu.commands.audit_options import AuditOptions
+from gdbfpu.commands.output import put
+from gdbfpu.dbg.progress import Progress
+from gdbfpu.dbg.session import Session
+from gdbfpu.dbg.signal_frame import frame_address
+from gdbfpu.dbg.terminal import say
+
+__all__ = ("audit",)
+
+
+def audit(session: Session, options: AuditOptions) -> None:
+    """Audit what `options` say, or draw its map; write or print it."""
+    if options.map:
+        text = map_text(session.model, options)
+    else:
+        text = audit_text(_audited(session, options), options)
+    put(text, options.out, say)
+
+
+def _audited(session: Session, options: AuditOptions) -> Audit:
+    if options.sigframe is not None:
+        address = frame_address(session.target, options.sigframe)
+        return run_frame_audit(session.model, options, address, session.target)
+    progress = Progress("tasks")
+    if options.inject:
+        return run_injected_audit(session.model, options, progress, session.target)
+    found = run_audit(session.model, options, progress)
+    session.totals.take(found)
+    return found

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the signal frame is that `--sigframe` asks for."""
+
+from __future__ import annotations
+
+import gdb
+
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import UsageError
+from gdbfpu.probes.catalogue import FRAME_ARGUMENTS
+
+__all__ = ("frame_address",)
+
+
+def frame_address(target: GdbTarget, expression: str) -> int:
+    """Return the user address of a signal frame.
+
+    It is what `expression` evaluates to; of an empty one, the argument of the function at whose
+    entry the CPU stopped. Raises UsageError where that has none.
+    """
+    if expression:
+        return int(gdb.parse_and_eval(expression)) & (1 << 64) - 1
+    register = FRAME_ARGUMENTS.get(gdb.newest_frame().name() or "")
+    value = target.register(register) if register else None
+    if value is None:
+        functions = " or ".join(FRAME_ARGUMENTS)
+        raise UsageError(f"give the frame's address, or stop at the entry of {functions}")
+    return value

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the verbs of `fpu-trace` do."""
+
+from __future__ import annotations
+
+from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
+from gdbfpu.dbg.session import Session
+from gdbfpu.dbg.terminal import say
+from gdbfpu.probes import catalogue as probes
+from gdbfpu.text.table import table
+from gdbfpu.trace.hit import HIT_HEADING
+from gdbfpu.trace.tracer import Options, Tracer
+
+__all__ = ("trace_clear", "trace_off", "trace_on", "trace_probes", "trace_status")
+
+
+def trace_on(session: Session, options: TraceOn) -> None:
+    """Plant the probes, and say how each resumes."""
+    how = Options(
+        state=options.state,
+        backtrace=options.backtrace,
+        limit=options.limit,
+        pids=options.pids,
+        comms=options.comms,
+        quiet=options.quiet,
+        audit=options.audit,
+    )
+    chosen = probes.select(session.model.kernel.target, options.probes, options.groups)
+    for line in session.on(how, chosen, options.out):
+        say(f"fpu-trace: {line}")
+    if not options.quiet:
+        say(HIT_HEADING)
+
+
+def trace_off(session: Session, _: TraceOff) -> None:
+    """Turn tracing off, and say how many hits there were."""
+    if session.off():
+        say(f"fpu-trace: off; {session.totals.hits} hits so far")
+    else:
+        say("fpu-trace: tracing is off; no probe is in the kernel")
+
+
+def trace_status(session: Session, _: TraceStatus) -> None:
+    """Tell what is traced, how each probe resumes, and how many hits there were."""
+    totals, tracer = session.totals, session.tracer
+    on, tasks = bool(session.breakpoints), len(totals.tasks) + totals.folded
+    say(
+        f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {tasks} tasks, "
+        f"{totals.filtered} filtered out{_layouts(tracer)}"
+    )
+    for point in session.breakpoints:
+        say(f"  {point.describe()}: passed {point.passes} times")
+    if on and tracer is not None and tracer.writer is not None:
+        say(f"  hits are written to {tracer.writer.path}")
+    for reason, count in totals.errors.items():
+        say(f"  not recorded: {count} times {reason}")
+
+
+def _layouts(tracer: Tracer | None) -> str:
+    return f"; layouts from {tracer.model.kernel.layouts.source}" if tracer is not None else ""
+
+
+def trace_clear(session: Session, _: TraceClear) -> None:
+    """Forget all totals."""
+    session.clear()
+    say("fpu-trace: totals cleared")
+
+
+def trace_probes(session: Session, options: TraceProbes) -> None:
+    """List the functions that can be probed, and which of them this kernel has."""
+    target = session.model.kernel.target
+    rows = []
+    for probe in probes.CATALOGUE:
+        if not options.groups or probe.group in options.groups:
+            address = target.symbol_address(probe.function)
+            era = f"{probe.since} to {probe.until}" if probe.until else f"since {probe.since}"
+            why = probes.unavailable(target, probe)
+            where = why if address is None or why else f"{address:#x}"
+            rows.append((probe.group, probe.function, where, era, probe.purpose))
+    headers = ("group", "function", "address, or why not", "kernels", "what it does")
+    say(table(rows, headers))
