@@ -233,11 +233,23 @@ class GdbTarget:
 
         Without debugging information for it, as many bytes as a prologue may take.
         """
-        block = gdb.block_for_pc(address)
-        while block is not None and block.function is None:
-            block = block.superblock
+        block = _function_block(address)
         length = block.end - address if block is not None else 64
         return self.read_memory(address, min(length, _MAX_CODE))
+
+
+def _function_block(address: int) -> gdb.Block | None:
+    """Return the block of the function at `address`, None where GDB knows of none.
+
+    It is the outermost one below the file's blocks: at an entry, the blocks of functions that
+    were inlined there lie within it.
+    """
+    found, block = None, gdb.block_for_pc(address)
+    while block is not None and not block.is_static and not block.is_global:
+        if block.function is not None:
+            found = block
+        block = block.superblock
+    return found
 
 
 def _vector_registers(physical_stack: bool) -> dict[str, bytes]:

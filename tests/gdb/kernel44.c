@@ -51,12 +51,27 @@ static void count(unsigned long *counter)
 	__atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
 }
 
+static inlined unsigned char flag(const volatile unsigned char *place)
+{
+	return *place;
+}
+
+#ifdef INLINED_AT_ENTRY /* with -fomit-frame-pointer the first instruction is flag()'s */
+noinline void fpstate_sanitize_xstate(struct fpu *fpu)
+{
+	unsigned char active = flag(&fpu->fpregs_active);
+
+	asm volatile("xchg %%ax, %%ax" : : "r"(active));
+	sanitized++;
+}
+#else
 noinline void fpstate_sanitize_xstate(struct fpu *fpu)
 {
 	count(&sanitized);
 	if (fpu != &me->thread.fpu || fpu->fpregs_active)
 		count(&wrong);
 }
+#endif
 
 noinline int copy_fpstate_to_sigframe(void *buf, void *buf_fx, int size)
 {

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from gdb_harness import Compiler, events, hit_lines, probe_breakpoints, trace
+from gdb_harness import Compiler, events, gdb, hit_lines, probe_breakpoints, started, trace
 
 STEPS = re.compile(r"step=1|stepping over|step over|displaced|trap_expected=1", re.IGNORECASE)
 
@@ -140,3 +140,13 @@ def test_the_limit_among_many_threads(kernel44: Path) -> None:
     assert probe_breakpoints(output.parts[2]) == []
     assert hit_lines(output.parts[3]) == []
     assert "guest: copies=160 sanitized=80 wrong=0" in output.parts[3]
+
+
+def test_a_function_that_is_inlined_at_the_entry_hides_nothing(compiler: Compiler) -> None:
+    """4.4.178 begins fpstate_sanitize_xstate() with use_xsaveopt(), 7 bytes of it."""
+    program = compiler("-DINLINED_AT_ENTRY", "-fomit-frame-pointer")
+    block = "gdb.block_for_pc(int(gdb.parse_and_eval('(long)fpstate_sanitize_xstate')))"
+    inlined = f"python print({block}.function)"
+    output = gdb(*started(program), inlined, "fpu-trace on --probe fpstate_sanitize_xstate")
+    assert output.parts[-3] == "flag"
+    assert re.search(r"on `(xchg|nop)[^`]*`, resumed without a step", output.parts[-2])
