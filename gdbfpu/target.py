@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-__all__ = ("Target", "Thread", "read_u32", "read_u64")
+__all__ = ("Frame", "Target", "Thread", "read_u32", "read_u64")
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,14 @@ class Thread:
 
     num: int
     lwp: int
+
+
+class Frame(NamedTuple):
+    """A function's frame: its name, its program counter and stack pointer (u64 each)."""
+
+    name: str
+    pc: int
+    sp: int
 
 
 class Target(Protocol):
@@ -64,10 +73,11 @@ class Target(Protocol):
     def threads(self) -> tuple[Thread, ...]:
         """Return all threads, as `info threads` would list them now."""
 
-    def backtrace(self, depth: int) -> tuple[str, ...]:
-        """Return the names of at most `depth` functions that led here, innermost first.
+    def callers(self) -> Iterator[Frame]:
+        """Yield the frames that led here, innermost first, without the stopped function's own.
 
-        The stopped function itself is left out.
+        Each is unwound when it is asked for. They go on for as long as the debugger believes
+        that there are more, into what user space put on the stack (see `CallPath`).
         """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from gdbfpu.audit import ground
 from gdbfpu.fpu import model, xstate
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.kernel import tasks, usermem
+from gdbfpu.kernel import callpath, tasks, usermem
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.cache import Question
 from gdbfpu.layouts.sources import Progress, read_layouts
@@ -16,7 +16,9 @@ from gdbfpu.target import Target
 
 __all__ = ("ANCHORS", "TYPES", "read_model")
 
-TYPES = tuple(sorted({*model.TYPES, *tasks.TYPES, *xstate.TYPES, *usermem.TYPES, *ground.TYPES}))
+_READERS = (model, tasks, callpath, xstate, usermem, ground)
+
+TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
 """The types that the kernel's meaning is read with, each module's own."""
 
 ANCHORS = (*model.ANCHORS, *tasks.ANCHORS)

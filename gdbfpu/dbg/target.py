@@ -13,7 +13,7 @@ from gdb.unwinder import Unwinder, register_unwinder
 
 from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.fields import MAX_READ
-from gdbfpu.target import Thread
+from gdbfpu.target import Frame, Thread
 
 __all__ = ("GdbTarget",)
 
@@ -208,20 +208,21 @@ class GdbTarget:
         """Return all threads, as `info threads` would list them now."""
         return tuple(Thread(t.num, t.ptid[1]) for t in self._inferior.threads())
 
-    def backtrace(self, depth: int) -> tuple[str, ...]:
-        """Return the names of at most `depth` callers, innermost first, inlined ones too."""
-        names: list[str] = []
+    def callers(self) -> Iterator[Frame]:
+        """Yield the callers' frames, innermost first, inlined functions' too.
+
+        Where one cannot be unwound, the last is called `(unreadable)`.
+        """
+        at = self.register("rip") or 0, self.register("rsp") or 0
         try:
             frame = gdb.newest_frame()
             while frame.type() == gdb.INLINE_FRAME:  # the probed function's own inlined parts
                 frame = frame.older()
-            frame = frame.older()
-            while frame is not None and len(names) < depth:
-                names.append(frame.name() or f"{frame.pc():#x}")
-                frame = frame.older()
+            while (frame := frame.older()) is not None:
+                at = _u64(frame.read_register("rip")), _u64(frame.read_register("rsp"))
+                yield Frame(frame.name() or f"{at[0]:#x}", *at)
         except gdb.error:
-            names.append("(unreadable)")
-        return tuple(names)
+            yield Frame("(unreadable)", *at)
 
     def whole_function(self, address: int) -> bytes:
         """Return the code of the function that begins at `address`, nothing of one too long."""
@@ -236,6 +237,10 @@ class GdbTarget:
         block = _function_block(address)
         length = block.end - address if block is not None else 64
         return self.read_memory(address, min(length, _MAX_CODE))
+
+
+def _u64(value: gdb.Value) -> int:
+    return int(value) & _U64
 
 
 def _function_block(address: int) -> gdb.Block | None:

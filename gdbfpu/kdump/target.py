@@ -7,13 +7,14 @@ The only importer of drgn, which is asked for when a dump is opened and not befo
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gdbfpu.errors import GdbFpuError, MemoryFault, UsageError
 from gdbfpu.kernel import identity
 from gdbfpu.layouts import elf
-from gdbfpu.target import Thread
+from gdbfpu.target import Frame, Thread
 
 __all__ = ("DrgnTarget",)
 
@@ -92,9 +93,9 @@ class DrgnTarget:
         """Return nothing: no debugger numbers the threads."""
         return ()
 
-    def backtrace(self, _depth: int) -> tuple[str, ...]:
-        """Return nothing: no function was stopped in."""
-        return ()
+    def callers(self) -> Iterator[Frame]:
+        """Yield nothing: no function was stopped in."""
+        return iter(())
 
 
 def _drgn() -> Any:

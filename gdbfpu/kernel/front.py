@@ -13,7 +13,7 @@ from gdbfpu.kernel.fields import read_fields
 from gdbfpu.layouts.types import Layouts, Member
 from gdbfpu.target import Target
 
-__all__ = ("Front", "FrontReader", "find_front")
+__all__ = ("Front", "FrontReader", "find_front", "stack_size")
 
 _STACKS = ("init_stack", "init_thread_union")  # THREAD_SIZE is a macro; since 4.18, and before
 _CPU = ("thread_info.cpu", "cpu")  # since 5.16 (commit bcf9033e5449), and from 4.9 on
@@ -60,5 +60,10 @@ def find_front(target: Target, layouts: Layouts) -> FrontReader | None:
         "cpu": next((cpu for cpu in cpus if cpu), None),
     }
     members = {name: member for name, member in found.items() if member}
-    stack = next((size for size in map(target.symbol_size, _STACKS) if size), 0)
+    stack = stack_size(target)
     return FrontReader(members, stack) if stack and members.keys() == found.keys() else None
+
+
+def stack_size(target: Target) -> int:
+    """Return the bytes of a task's kernel stack (THREAD_SIZE), 0 where they are not known."""
+    return next((size for size in map(target.symbol_size, _STACKS) if size), 0)

@@ -15,6 +15,7 @@ from gdbfpu.audit.record import returned_json
 from gdbfpu.audit.watch import Returned, Watch, job_of
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu.model import FpuModel
+from gdbfpu.kernel.callpath import read_call_path
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.event_file import EventWriter
@@ -63,6 +64,7 @@ class Tracer:
         self.totals = totals
         self.writer = writer
         self.seq = 0
+        self._call_path = read_call_path(model.kernel)
         self._watch = Watch(model) if options.audit else None
         self._last: tuple[Task, Task] | None = None
         self._told = 0  # the last hit that was a fault, once it is recorded as one
@@ -159,7 +161,6 @@ class Tracer:
 
     def _record(self, probe: Probe, task: Task, caller: Task, cpu: int) -> tuple[Hit, int]:
         model, state = self.model, self.options.state
-        target = model.kernel.target
         fpu = model.fpu_of(task.address)
         none = state == "none" or task.kthread
         image = model.image(fpu) if state == "full" and not none else b""
@@ -182,13 +183,17 @@ class Tracer:
             xcomp_bv=f"{header[1]:#x}" if header else None,
             components=features.names(mask),
             live=live,
-            backtrace=target.backtrace(self.options.backtrace) if self.options.backtrace else (),
+            backtrace=self._backtrace(),
             caller_pid=caller.pid,
             caller_comm=caller.comm,
             uses_fpu=self._uses_fpu(task, live),
             raw=image.hex() if image else None,
         )
         return hit, mask
+
+    def _backtrace(self) -> tuple[str, ...]:
+        depth = self.options.backtrace
+        return self._call_path.names(self.model.kernel.target.callers(), depth) if depth else ()
 
     def _thread(self, task: Task, caller: Task) -> int | None:
         stopped = self.model.kernel.target.stopped_thread()

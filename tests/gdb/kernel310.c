@@ -16,6 +16,10 @@
 typedef unsigned int u32;
 typedef unsigned long u64;
 
+struct pt_regs {
+	u64 regs[21];
+} *user_registers;
+
 struct list_head {
 	struct list_head *next, *prev;
 };

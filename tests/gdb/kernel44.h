@@ -22,6 +22,12 @@ struct list_head {
 
 struct task_struct;
 
+struct pt_regs {
+	unsigned long regs[21];
+};
+
+struct pt_regs *user_registers;
+
 struct thread_info {
 	struct task_struct *task;
 	unsigned int flags;

@@ -457,7 +457,7 @@ class M66(Machine):
                     ("thread_info", 0, 16, "thread_info"),
                     ("group_leader", LEADER, 8, "task_struct", True),
                 ),
-                *COMMON[:2],
+                *COMMON[:3],
                 self._thread(),
                 struct("thread_info", 16, ("flags", 0, 8)),
                 FPU_66,

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gdbfpu.errors import MemoryFault
-from gdbfpu.target import Thread
+from gdbfpu.target import Frame, Thread
 
 
 class FakeTarget:
@@ -19,7 +21,8 @@ class FakeTarget:
         self.registers: dict[str, int] = {}
         self.stopped = Thread(1, 1)
         self.all_threads: tuple[Thread, ...] = (self.stopped,)
-        self.frames: tuple[str, ...] = ()
+        self.frames: tuple[str | Frame, ...] = ()
+        self.unwound = 0
         self.fpu: dict[int, dict[str, bytes]] = {}
         self.control: dict[tuple[int, str], int] = {}
         self.arguments: dict[str, tuple[str, str]] = {}
@@ -81,5 +84,8 @@ class FakeTarget:
     def threads(self) -> tuple[Thread, ...]:
         return self.all_threads
 
-    def backtrace(self, depth: int) -> tuple[str, ...]:
-        return self.frames[:depth]
+    def callers(self) -> Iterator[Frame]:
+        """Each of `frames` is a name, or a Frame."""
+        for frame in self.frames:
+            self.unwound += 1
+            yield frame if isinstance(frame, Frame) else Frame(frame, 0, 0)

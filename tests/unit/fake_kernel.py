@@ -67,6 +67,7 @@ def task_struct(*more):
 
 
 COMMON = (
+    struct("pt_regs", 168, ("r15", 0, 8)),
     struct("signal_struct", 1000, ("sigcnt", 0, 4), ("thread_head", THREAD_HEAD, 16, "list_head")),
     struct("debuggerinfo_struct", 40, ("debuggerinfo", 0, 8), ("task", 8, 8, "task_struct", True)),
     struct("thread_struct", 4096, ("sp", 24, 8), ("fpu", FPU - 1600, 3904, "fpu")),

@@ -36,7 +36,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded fields front identity kgdb tasks usermem
+            bounded callpath fields front identity kgdb tasks usermem
         """,
     },
     {
