@@ -7,11 +7,12 @@ import os
 import shutil
 from pathlib import Path
 
-from qemu.cache import cache_root
+from qemu.cache import cache_root, fresh_log
 from qemu.catalogue import Entry
 from qemu.errors import SetupError
 from qemu.progress import Progress, run_long
 from qemu.sources import fetch, unpack_source
+from qemu.tarball import stated_version
 
 __all__ = ("build",)
 
@@ -22,6 +23,8 @@ _REPRODUCIBLE = {
     "KBUILD_BUILD_HOST": "gdbfpu",
     "KBUILD_BUILD_VERSION": "1",
     "LC_ALL": "C",
+    # What this project's own make was told is not meant for the kernel's.
+    "MAKEFLAGS": "",
 }
 _KEPT = {
     "vmlinux": "vmlinux",
@@ -32,21 +35,18 @@ _KEPT = {
 
 
 def build(entry: Entry, into: Path) -> None:
-    """Fill `into` with the entry's vmlinux, bzImage, .config and System.map; raise SetupError."""
+    """Fill `into` with the entry's vmlinux, bzImage, .config and System.map; raise SetupError.
+
+    The whole log of a build that fails stays in the cache, and the error names it.
+    """
     progress = Progress(entry.name)
+    progress.done(f"Linux {entry.version or 'of Debian ' + entry.suite}: {_source(entry)}")
     tarball = fetch(entry, progress)
     tree = into / "tree"
-    unpack_source(tarball, tree, progress)
-    make = _make(entry, tree)
-    _configure(entry, tree, make, progress)
-    run_long(
-        [*make, f"-j{os.cpu_count() or 1}", "bzImage"],
-        progress,
-        "building",
-        steps=entry.steps,
-        cwd=tree,
-        environment=_REPRODUCIBLE,
-    )
+    unpack_source(entry, tarball, tree, progress)
+    _check_version(entry, tree)
+    with fresh_log(f"{entry.key}.build") as log:
+        _make(entry, tree, log, progress)
     for source, name in _KEPT.items():
         (tree / source).rename(into / name)
     shutil.rmtree(tree)
@@ -55,45 +55,63 @@ def build(entry: Entry, into: Path) -> None:
     progress.done("built")
 
 
-def _make(entry: Entry, tree: Path) -> list[str]:
+def _source(entry: Entry) -> str:
+    if entry.kind == "debian-source":
+        return f"{entry.package} of Debian {entry.suite}"
+    return f"{entry.url}, SHA-256 {entry.sha256}"
+
+
+def _make(entry: Entry, tree: Path, log: Path, progress: Progress) -> None:
+    """Configure the tree and build bzImage; raise SetupError."""
+    make, environment = _invocation(entry, tree)
+
+    def run(what: str, *goals: str, steps: int = 0) -> None:
+        argv = [*make, *goals]
+        run_long(argv, progress, what, steps=steps, cwd=tree, environment=environment, log=log)
+
+    run("tinyconfig", "tinyconfig")
+    with (tree / ".config").open("a") as config:
+        config.write(entry.fragment)
+    run("olddefconfig", "olddefconfig")
+    _check_configuration(entry, tree)
+    # What one recipe writes is not mixed with another's.
+    jobs = (f"-j{os.cpu_count() or 1}", "--output-sync=target")
+    run("building", *jobs, "bzImage", steps=entry.steps)
+
+
+def _invocation(entry: Entry, tree: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the command that runs make, and the environment that it needs.
+
+    A variable on make's command line overrides what any makefile of the tree sets;
+    arch/x86/boot/compressed links a vmlinux of its own and sets LDFLAGS_vmlinux for that. So it
+    comes by the environment: the top Makefile adds to it, and that other one replaces it.
+    """
     # With the compiler's name they reach the parts of the tree that ignore KCFLAGS, too.
     compiler = " ".join(("gcc", *entry.flags))
     unmapped = f"-ffile-prefix-map={tree}=/usr/src/linux"
-    return [
+    command = [
         "make",
         "ARCH=x86_64",
         f"CC={compiler}",
         f"HOSTCC={compiler}",
         f"KCFLAGS={unmapped}",
         f"KAFLAGS={unmapped}",
-        *([f"LDFLAGS_vmlinux={' '.join(entry.ldflags)}"] if entry.ldflags else []),
     ]
+    return command, {**_REPRODUCIBLE, "LDFLAGS_vmlinux": " ".join(entry.ldflags)}
 
 
-def _configure(entry: Entry, tree: Path, make: list[str], progress: Progress) -> None:
-    """Write tinyconfig with the entry's fragment on top; raise SetupError if some of it is lost."""
-    _check_version(entry, tree)
-    for goal in ("tinyconfig", "olddefconfig"):
-        run_long([*make, goal], progress, goal, cwd=tree, environment=_REPRODUCIBLE)
-        if goal == "tinyconfig":
-            with (tree / ".config").open("a") as config:
-                config.write(entry.fragment)
+def _check_configuration(entry: Entry, tree: Path) -> None:
+    """Raise SetupError if some of the entry's fragment is lost."""
     wanted, got = _symbols(entry.fragment), _symbols((tree / ".config").read_text())
     if lost := sorted(name for name in wanted if got.get(name, "n") != wanted[name]):
         raise SetupError(f"{entry.name}: this Linux does not take {', '.join(lost)}")
 
 
 def _check_version(entry: Entry, tree: Path) -> None:
-    """Compare the version that the source's Makefile states with the catalogue's, if it has one."""
-    if not entry.version:
-        return
-    stated: dict[str, str] = {}
-    for line in (tree / "Makefile").read_text().splitlines():
-        name, separator, value = line.partition("=")
-        if separator:
-            stated.setdefault(name.strip(), value.strip())
-    found = ".".join(stated.get(name, "") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-    if found != entry.release:
+    """Compare the version that the source's Makefile states with the entry's, if it has one."""
+    with (tree / "Makefile").open(encoding="latin-1") as makefile:
+        found = stated_version(makefile)
+    if entry.version and found != entry.release:
         raise SetupError(f"{entry.name}: the source is Linux {found}, not {entry.release}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ("cache_root", "lock", "publish")
+__all__ = ("cache_root", "fresh_log", "lock", "publish")
 
 
 def cache_root() -> Path:
@@ -21,6 +21,16 @@ def cache_root() -> Path:
     # The XDG specification: a relative path is invalid and to be ignored.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return root / "gdbfpu"
+
+
+@contextmanager
+def fresh_log(name: str) -> Iterator[Path]:
+    """Give an empty log file in the cache; it goes when all went well, and stays when not."""
+    path = cache_root() / "logs" / f"{name.replace('/', '-')}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    yield path
+    path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -25,7 +25,10 @@ _STUBS = ("kgdb", "qemu")
 
 @dataclass(frozen=True)
 class Entry:
-    """One kernel and how it is obtained; the fields are described in catalogue.toml."""
+    """One kernel and how it is obtained; the fields are described in catalogue.toml.
+
+    `given` tells that a person gave the source by hand.
+    """
 
     name: str
     about: str
@@ -43,6 +46,7 @@ class Entry:
     directory: str = ""
     file: str = ""
     sha256: str = ""
+    given: bool = False
 
     @property
     def fragment(self) -> str:
@@ -80,7 +84,7 @@ def load(path: Path = CATALOGUE) -> dict[str, Entry]:
 
 
 def _entry(name: str, table: dict[str, object], path: Path) -> Entry:
-    known = {field.name for field in fields(Entry)} - {"name", "configs"}
+    known = {field.name for field in fields(Entry)} - {"name", "configs", "given"}
     kind = str(table.get("kind", ""))
     if kind not in _NEEDED:
         raise SetupError(f"{path}: {name}: kind is {kind!r}, not one of {', '.join(_NEEDED)}")

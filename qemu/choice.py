@@ -16,7 +16,7 @@ from qemu.catalogue import Entry, load
 from qemu.errors import HarnessError
 from qemu.given import PREFERRED, given_pair
 from qemu.kernels import cached
-from qemu.sources import TARBALL_VARIABLE
+from qemu.tarball import given_source
 
 __all__ = ("FALLBACK", "availability", "kernel_name", "main")
 
@@ -47,14 +47,13 @@ def availability(entry: Entry) -> tuple[bool, str]:
     """
     if given_pair(entry.name):
         return True, "is given by VMLINUX and BZIMAGE"
+    entry = given_source(entry)
     if cached(entry).is_dir():
         return True, "is in the cache"
     if entry.kind != "tarball":
         return True, f"is Debian {entry.suite}'s"
-    if path := os.environ.get(TARBALL_VARIABLE):
-        return True, f"is built from {path}"
     if "://" not in entry.url:
-        return Path(entry.url).is_file(), f"comes from {entry.url}"
+        return Path(entry.url).is_file(), f"is built from {entry.url}"
     failure = _unreachable(entry.url)
     return (False, f"cannot be had ({failure})") if failure else (True, "can be downloaded")
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ("HarnessError", "MachineLost", "SetupError")
+__all__ = ("GivenError", "HarnessError", "MachineLost", "SetupError")
 
 
 class HarnessError(Exception):
@@ -12,6 +12,10 @@ class HarnessError(Exception):
 
 class SetupError(HarnessError):
     """Something that a machine needs could not be downloaded, verified or built."""
+
+
+class GivenError(SetupError):
+    """What a person gave by hand is not what it has to be: nothing else is taken in its place."""
 
 
 class MachineLost(HarnessError):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qemu.errors import SetupError
+from qemu.errors import GivenError, SetupError
 
 __all__ = ("PREFERRED", "given_pair", "release_of")
 
@@ -23,8 +23,8 @@ _LONGEST = 128
 def given_pair(name: str) -> tuple[Path, Path] | None:
     """Return vmlinux and bzImage if they are given for the kernel `name`, else None.
 
-    They stand for the one kernel that KERNEL names, PREFERRED without it. Raises SetupError
-    where one of them is missing.
+    They stand for the one kernel that KERNEL names, PREFERRED without it. Raises GivenError
+    where one of them is missing or no kernel.
     """
     if name != (os.environ.get("KERNEL") or PREFERRED):
         return None
@@ -33,10 +33,15 @@ def given_pair(name: str) -> tuple[Path, Path] | None:
         return None
     for variable, value in values.items():
         if not value:
-            raise SetupError(f"{variable} is not set: give both VMLINUX=PATH and BZIMAGE=PATH")
+            raise GivenError(f"{variable} is not set: give both VMLINUX=PATH and BZIMAGE=PATH")
         if not Path(value).is_file():
-            raise SetupError(f"{variable}: there is no file {value}")
-    return Path(values["VMLINUX"]).resolve(), Path(values["BZIMAGE"]).resolve()
+            raise GivenError(f"{variable}: there is no file {value}")
+    pair = Path(values["VMLINUX"]).resolve(), Path(values["BZIMAGE"]).resolve()
+    try:
+        release_of(pair[1])
+    except SetupError as error:
+        raise GivenError(f"BZIMAGE: {error}") from error
+    return pair
 
 
 def release_of(bzimage: Path) -> str:

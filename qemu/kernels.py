@@ -14,6 +14,7 @@ from qemu.catalogue import Entry, load
 from qemu.errors import HarnessError, SetupError
 from qemu.given import given_pair, release_of
 from qemu.prebuilt import extract
+from qemu.tarball import given_source
 
 __all__ = ("Kernel", "cached", "main", "obtain", "obtain_entry")
 
@@ -46,6 +47,7 @@ def obtain_entry(entry: Entry) -> Kernel:
 
     Raises SetupError.
     """
+    entry = given_source(entry)
     make = extract if entry.kind == "debian-image" else build
     final = publish(lambda into: make(entry, into), cached(entry))
     bzimage = final / "bzImage"
@@ -53,8 +55,8 @@ def obtain_entry(entry: Entry) -> Kernel:
 
 
 def cached(entry: Entry) -> Path:
-    """Return the directory that holds the entry's kernel once it is there."""
-    return cache_root() / "kernels" / entry.key
+    """Return the directory that holds the entry's kernel once it is there; raise SetupError."""
+    return cache_root() / "kernels" / given_source(entry).key
 
 
 def main(argv: list[str] | None = None) -> int:

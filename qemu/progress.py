@@ -5,40 +5,45 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from qemu.errors import SetupError
 
-__all__ = ("Progress", "die_with_parent", "run_long")
+__all__ = ("Progress", "die_with_parent", "failure_lines", "run_long")
 
 _PR_SET_PDEATHSIG = 1
 _TICK = 1.0  # seconds between two looks at a silent command
 _PLAIN_INTERVAL = 10.0  # seconds between two lines where lines cannot be rewritten
+_SHOWN = 15  # lines that tell a failure
+# How Kbuild announces a step (`quiet_cmd`), make a target that failed, and GNU tools an error.
+_STEP = re.compile(r"  [A-Z][A-Z0-9_]* +\S")
+_MAKE_FAILED = re.compile(r"make(?:\[\d+\])?: \*\*\* \[")
+_ERROR = re.compile(r"\berror: ")
 
 
 class Progress:
     """Tell how far a step is: one rewritten line on a terminal, else a line every ten seconds."""
 
     def __init__(self, label: str) -> None:
-        self._label = label
+        self.label = label
         self._terminal = sys.stdout.isatty()
         self._started = self._last = time.monotonic()
-        self.done("started")
 
     def __call__(self, text: str) -> None:
         now = time.monotonic()
         if now - self._last < (0.2 if self._terminal else _PLAIN_INTERVAL):
             return
         self._last = now
-        line = f"{self._label}: {text} ({now - self._started:.0f} s)"
+        line = f"{self.label}: {text} ({now - self._started:.0f} s)"
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
             print(f"\r{line[:width]}\x1b[K", end="", flush=True)
@@ -48,7 +53,7 @@ class Progress:
     def done(self, text: str) -> None:
         """Write a line that stays."""
         start = "\r\x1b[K" if self._terminal else ""
-        print(f"{start}{self._label}: {text}", flush=True)
+        print(f"{start}{self.label}: {text}", flush=True)
 
 
 def die_with_parent() -> None:
@@ -64,13 +69,15 @@ def run_long(
     steps: int = 0,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> None:
-    """Run a command, counting the lines it writes as its `steps` (0: how many is unknown).
+    """Run a command to its end; raise SetupError, in one line, when it fails.
 
-    Raises SetupError with the command's last lines when it fails.
+    With `steps`, about as many as the command does, the steps are counted that Kbuild announces.
+    What the command writes is added to the file `log`; the error names it, and the lines that tell
+    the failure are shown before.
     """
-    last: deque[str] = deque(maxlen=15)
-    count, total = 0, f"/{steps}" if steps else ""
+    said: list[str] = []
     process = subprocess.Popen(
         argv,
         cwd=cwd,
@@ -80,18 +87,54 @@ def run_long(
         env={**os.environ, **(environment or {})},
         preexec_fn=die_with_parent,
     )
-    with process:
+    with process, (log or Path(os.devnull)).open("a") as kept:
         try:
-            for line in _lines(process):
-                if line:
-                    count += 1
-                    last.append(line)
-                progress(f"{what} {count}{total} {line.strip()}".rstrip() if steps else what)
+            for text in _told(_lines(process), said, kept, steps):
+                progress(f"{what} {text}".rstrip())
         except BaseException:
             process.terminate()
             raise
     if process.returncode:
-        raise SetupError(f"{what} failed ({' '.join(argv[:2])}):\n" + "\n".join(last))
+        raise _failure(what, said, progress, log)
+
+
+def _told(lines: Iterator[str], said: list[str], kept: TextIO, steps: int) -> Iterator[str]:
+    """Keep the lines; yield after each how far the command is."""
+    done, step = 0, ""
+    for line in lines:
+        if line:
+            said.append(line)
+            kept.write(f"{line}\n")
+        if steps and _STEP.match(line):
+            done, step = done + 1, f": {' '.join(line.split())}"
+        yield f"{done} of {max(steps, done)}{step}" if steps else ""
+
+
+def _failure(what: str, said: list[str], progress: Progress, log: Path | None) -> SetupError:
+    """Show which lines tell the failure of a logged command; return the error."""
+    told = failure_lines(said)
+    if log is None:
+        return SetupError(
+            f"{progress.label}: {what} failed: {told[0] if told else 'not a word why'}"
+        )
+    progress.done("\n".join((f"{what} failed:", *told)))
+    return SetupError(f"{progress.label}: {what} failed, the whole log is {log}")
+
+
+def failure_lines(said: Sequence[str]) -> list[str]:
+    """Return the few lines that tell why a command failed, of all that it `said`.
+
+    Where make names a target that failed, they are what its recipe said, from the first error on,
+    and the line of make's; else they are the last lines.
+    """
+    named = [i for i, line in enumerate(said) if _MAKE_FAILED.match(line)]
+    if not named:
+        return list(said[-_SHOWN:])
+    end = named[0]
+    start = max((i for i in range(end) if _STEP.match(said[i])), default=0)
+    errors = (i for i in range(start, end) if _ERROR.search(said[i]))
+    first = next(errors, max(start, end - _SHOWN))
+    return [*said[first : min(end, first + _SHOWN)], said[end]]
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:

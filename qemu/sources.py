@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -13,14 +11,13 @@ from pathlib import Path
 from qemu.cache import cache_root, publish
 from qemu.catalogue import Entry
 from qemu.debian import download, unpack
-from qemu.errors import SetupError
+from qemu.errors import GivenError, SetupError
 from qemu.progress import Progress, run_long
+from qemu.tarball import digest_of
 
-__all__ = ("TARBALL_VARIABLE", "fetch", "unpack_source")
+__all__ = ("fetch", "unpack_source")
 
-TARBALL_VARIABLE = "KERNEL_TARBALL"
-"""The environment variable that names a local copy of a tarball entry's file."""
-
+_WANTED = ("Makefile", "Kconfig", "arch/x86/Makefile")
 _BLOCK = 1 << 20
 _STALL = 60  # seconds without a byte after which a download is given up
 
@@ -32,18 +29,23 @@ def fetch(entry: Entry, progress: Progress) -> Path:
     """
     if entry.kind == "debian-source":
         return _fetch_package(entry)
-    local = os.environ.get(TARBALL_VARIABLE) or entry.url
-    if "://" in local:
-        return _fetch_url(entry, local, progress)
-    _verify(entry, Path(local))
-    return Path(local)
+    if "://" in entry.url:
+        return _fetch_url(entry, entry.url, progress)
+    _verify(entry, Path(entry.url))
+    return Path(entry.url)
 
 
-def unpack_source(tarball: Path, tree: Path, progress: Progress) -> None:
+def unpack_source(entry: Entry, tarball: Path, tree: Path, progress: Progress) -> None:
     """Unpack `tarball`, less its one top directory, into `tree`; raise SetupError."""
     tree.mkdir()
     argv = ["tar", "-xf", str(tarball), "-C", str(tree), "--strip-components=1", "--no-same-owner"]
-    run_long(argv, progress, f"unpacking {tarball.name}")
+    fault = GivenError if entry.given else SetupError
+    try:
+        run_long(argv, progress, f"unpacking {tarball}", environment={"LC_ALL": "C"})
+    except SetupError as error:
+        raise fault(str(error)) from error
+    if missing := [name for name in _WANTED if not (tree / name).exists()]:
+        raise fault(f"{entry.name}: {tarball} has no {missing[0]}: it is no whole kernel source")
 
 
 def _fetch_package(entry: Entry) -> Path:
@@ -89,8 +91,7 @@ def _receive(url: str, path: Path, progress: Progress) -> None:
 
 def _verify(entry: Entry, path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest_of(path)
     except OSError as error:
         raise SetupError(f"{entry.name}: cannot read {path}: {error.strerror}") from error
     if found != entry.sha256:

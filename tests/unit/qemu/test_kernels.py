@@ -3,127 +3,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.server
 import os
-import socket
+import re
 import subprocess
 import sys
-import tarfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kernel_tree import FAILING, MAKEFILE, entry_for, tarball, url
 
-from qemu import catalogue, choice, kernels
+from qemu import catalogue, kernels
 from qemu.catalogue import Entry
 from qemu.errors import SetupError
 from qemu.given import release_of
+from qemu.progress import failure_lines
 
 _ROOT = Path(__file__).parents[3]
 
-# What the builder asks of a kernel tree: a version, two configuration goals and bzImage.
-# Its configuration drops CONFIG_UNKNOWN, as olddefconfig drops a symbol that it does not have.
-_MAKEFILE = """\
-VERSION = 9
-PATCHLEVEL = 8
-SUBLEVEL = 7
-
-tinyconfig:
-\t@echo '# CONFIG_TTY is not set' > .config
-olddefconfig:
-\t@grep -v UNKNOWN .config > new; mv new .config
-bzImage:
-\t@mkdir -p arch/x86/boot; echo map > System.map
-\t@(head -c 514 /dev/zero; printf HdrS; head -c 8 /dev/zero; printf '\\020\\000'; \
-\t\techo '9.8.7 (gdbfpu@gdbfpu) #1') > arch/x86/boot/bzImage
-\t@echo '$(CC)|$(LDFLAGS_vmlinux)|$(KCFLAGS)|$(KBUILD_BUILD_TIMESTAMP)' > vmlinux
-\t@echo '|$(KBUILD_BUILD_HOST)' >> vmlinux
-\t@if test -e FAIL; then echo 'x.c:1: error: no'; exit 1; fi
-"""
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("KERNEL", "KERNEL_TARBALL", "VMLINUX", "BZIMAGE"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path / "cache" / "gdbfpu"
-
-
-def _tarball(directory: Path, *extra: str) -> Path:
-    tree = directory / "linux-9.8.7"
-    tree.mkdir(parents=True)
-    (tree / "Makefile").write_text(_MAKEFILE)
-    for name in extra:
-        (tree / name).touch()
-    path = directory / "linux-9.8.7.tar.xz"
-    with tarfile.open(path, "w:xz") as archive:
-        archive.add(tree, tree.name)
-    return path
-
-
-@pytest.fixture
-def entry(tmp_path) -> Entry:
-    tarball = _tarball(tmp_path / "upstream")
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "c.config").write_text("# a comment\nCONFIG_TTY=y\nCONFIG_A=0x1\n")
-    return Entry(
-        name="tiny",
-        about="a tree of one file",
-        kind="tarball",
-        stubs=("kgdb",),
-        version="9.8.7",
-        config=("c.config",),
-        configs=tmp_path / "configs",
-        flags=("-fno-pie", "-fcommon"),
-        ldflags=("-z", "max-page-size=4096"),
-        directory=str(tarball.parent),
-        file=tarball.name,
-        sha256=hashlib.sha256(tarball.read_bytes()).hexdigest(),
-    )
-
-
-class _Cut(http.server.SimpleHTTPRequestHandler):
-    """Serves files; /cut/ in a path promises 100 bytes more than there are."""
-
-    requests: list[str]
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        self.server.requests.append(self.path)
-        whole = Path(self.directory, Path(self.path).name)
-        if not whole.is_file():
-            self.send_error(404)
-            return
-        data = whole.read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data) + 100 * ("/cut/" in self.path)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server(entry) -> Iterator[http.server.ThreadingHTTPServer]:
-    def handler(*args: object) -> _Cut:
-        return _Cut(*args, directory=entry.directory)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.requests = []
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join(10)
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
@@ -135,10 +35,6 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def _fragment(entry: Entry, text: str) -> None:
     (entry.configs / entry.config[0]).write_text(text)
-
-
-def _url(server: http.server.ThreadingHTTPServer, path: str) -> str:
-    return f"http://127.0.0.1:{server.server_port}/{path}"
 
 
 def test_local_tarball_is_built_and_only_the_result_kept(entry, cache):
@@ -154,11 +50,25 @@ def test_local_tarball_is_built_and_only_the_result_kept(entry, cache):
 
 
 def test_build_is_told_flags_and_a_fixed_time_and_place(entry):
-    compiler, link, flags, when, host = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
+    compiler, _, flags, when, host, _ = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
     assert compiler == "gcc -fno-pie -fcommon"
-    assert link == "-z max-page-size=4096"
     assert flags.endswith("=/usr/src/linux")
     assert (when, host) == ("Thu Jan  1 00:00:00 UTC 1970\n", "gdbfpu\n")
+
+
+@pytest.mark.parametrize("flags", ["", " -- LDFLAGS_vmlinux=--from-outside"])
+def test_link_flags_reach_vmlinux_and_not_the_decompressor(entry, monkeypatch, flags):
+    """On make's command line they would override what either makefile sets."""
+    monkeypatch.setenv("MAKEFLAGS", flags)
+    _, link, *_, decompressor = kernels.obtain_entry(entry).vmlinux.read_text().split("|")
+    assert link == "-z max-page-size=4096 --own"
+    assert decompressor == "decompressor: -T\n"
+
+
+def test_link_flags_of_the_person_are_not_the_kernel_s(entry, monkeypatch):
+    monkeypatch.setenv("LDFLAGS_vmlinux", "--from-outside")
+    _, link, *_ = kernels.obtain_entry(replace(entry, ldflags=())).vmlinux.read_text().split("|")
+    assert link == "--own"
 
 
 def test_fragments_add_up(entry):
@@ -202,24 +112,65 @@ def test_symbol_that_comes_back_is_named(entry):
         kernels.obtain_entry(entry)
 
 
-def test_failed_build_shows_what_make_said(entry, tmp_path):
-    tarball = _tarball(tmp_path / "broken", "FAIL")
-    digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
-    broken = replace(entry, directory=str(tarball.parent), sha256=digest)
-    with pytest.raises(SetupError, match=r"building failed (?s:.*)x\.c:1: error: no"):
+def test_failed_build_shows_the_error_and_names_the_log(entry, tmp_path, cache, capfd):
+    broken = entry_for(tarball(tmp_path / "broken", MAKEFILE + FAILING), entry.configs)
+    with pytest.raises(SetupError) as error:
         kernels.obtain_entry(broken)
+    (log,) = (cache / "logs").iterdir()
+    assert str(error.value) == f"tiny: building failed, the whole log is {log}"
+    shown = capfd.readouterr().out.partition("building failed:\n")[2].splitlines()
+    assert shown[:2] == ["bad.c:1: error: no", "bad.c:2: warning: yes"]
+    assert re.fullmatch(r"make(\[1\])?: \*\*\* \[Makefile:\d+: bad\.o\] Error 1", shown[2])
+    assert not shown[3:]
+    whole = log.read_text().splitlines()
+    assert {"good.c:200: warning: noise", "bad.c:1: error: no"} <= set(whole)
+    assert list((cache / "kernels").iterdir()) == []
+
+
+def test_log_of_a_build_that_went_well_is_not_kept(entry, cache):
+    kernels.obtain_entry(entry)
+    assert list((cache / "logs").iterdir()) == []
+
+
+_RECIPE = [f"x.c:{i}: warning: noise" for i in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ([], []),
+        (["tar: no"], ["tar: no"]),
+        (_RECIPE, _RECIPE[-15:]),
+        (["  CC      a.o", "make[2]: *** [b:1: a.o] Error 1"], ["  CC      a.o"]),
+        (["  CC      a.o", *_RECIPE, "make: *** [b:1: a.o] Error 2", "more"], _RECIPE[-15:]),
+        (["a.c:9: error: no", "  CC      a.o", "w", "make: *** [b:1: a] Error 2"], ["  CC", "w"]),
+        (["  CC      a.o", "a.c:9: error: x", *_RECIPE, "make: *** [b:1: a.o] Error 1"],
+         ["a.c:9: error: x", *_RECIPE[:14]]),
+    ],
+)  # fmt: skip
+def test_lines_that_tell_a_failure(said, told):
+    shown = failure_lines(said)
+    made = [line for line in said if line.startswith("make")][:1]
+    assert shown[len(told) :] == made
+    assert all(line.startswith(start) for line, start in zip(shown, told, strict=False))
+
+
+def test_progress_counts_the_steps_that_make_announces(entry, capfd, monkeypatch):
+    monkeypatch.setattr("qemu.progress._PLAIN_INTERVAL", 0.0)
+    kernels.obtain_entry(replace(entry, steps=4))
+    lines = capfd.readouterr().out.splitlines()
+    steps = [line.partition(" (")[0] for line in lines if "building" in line]
+    wanted = ["0 of 4", "1 of 4: CC init/main.o", "2 of 4: LD vmlinux"]
+    assert steps == [f"tiny: building {step}" for step in wanted]
 
 
 def test_killed_builder_takes_make_with_it(entry, tmp_path):
     started = tmp_path / "started"
-    tree = Path(entry.directory, "linux-9.8.7")
     slow = f"\t@echo $$PPID > {started}.new; mv {started}.new {started}; sleep 60\n"
-    (tree / "Makefile").write_text(_MAKEFILE.replace("bzImage:\n", "bzImage:\n" + slow))
-    with tarfile.open(Path(entry.directory, entry.file), "w:xz") as archive:
-        archive.add(tree, tree.name)
-    digest = hashlib.sha256(Path(entry.directory, entry.file).read_bytes()).hexdigest()
+    makefile = MAKEFILE.replace("bzImage: vmlinux\n", "bzImage: vmlinux\n" + slow)
+    endless = entry_for(tarball(tmp_path / "slow", makefile), entry.configs)
     code = "import sys\nfrom qemu.kernels import *\nfrom qemu.catalogue import *\n"
-    code += "from pathlib import *\n" + f"obtain_entry({replace(entry, sha256=digest)!r})"
+    code += "from pathlib import *\n" + f"obtain_entry({endless!r})"
     code = code.replace("PosixPath", "Path")
     with subprocess.Popen([sys.executable, "-c", code], cwd=_ROOT) as builder:
         _wait_for(started.exists)
@@ -238,13 +189,6 @@ def test_wrong_checksum_is_refused(entry):
         kernels.obtain_entry(replace(entry, sha256="0" * 64))
 
 
-def test_environment_names_a_local_copy(entry, monkeypatch, tmp_path):
-    copy = tmp_path / "copy.tar.xz"
-    Path(entry.directory, entry.file).rename(copy)
-    monkeypatch.setenv("KERNEL_TARBALL", str(copy))
-    assert kernels.obtain_entry(entry).version == "9.8.7"
-
-
 def test_missing_local_tarball_is_named(entry):
     Path(entry.directory, entry.file).unlink()
     with pytest.raises(SetupError, match=r"cannot read .*linux-9\.8\.7\.tar\.xz: No such file"):
@@ -252,7 +196,7 @@ def test_missing_local_tarball_is_named(entry):
 
 
 def test_http_source_is_downloaded_once_and_not_kept(entry, server, cache):
-    kernel = kernels.obtain_entry(replace(entry, directory=_url(server, "pub")))
+    kernel = kernels.obtain_entry(replace(entry, directory=url(server, "pub")))
     assert kernel.version == "9.8.7"
     assert server.requests == ["/pub/linux-9.8.7.tar.xz"]
     assert list((cache / "sources").iterdir()) == []
@@ -265,7 +209,7 @@ def test_file_url_is_a_source(entry):
 
 def test_download_survives_a_failed_build(entry, server):
     _fragment(entry, "CONFIG_UNKNOWN=y\n")
-    remote = replace(entry, directory=_url(server, "pub"))
+    remote = replace(entry, directory=url(server, "pub"))
     for _ in range(2):
         with pytest.raises(SetupError, match="not take CONFIG_UNKNOWN"):
             kernels.obtain_entry(remote)
@@ -274,12 +218,12 @@ def test_download_survives_a_failed_build(entry, server):
 
 def test_download_that_is_cut_off_is_refused(entry, server, cache):
     with pytest.raises(SetupError, match=r"xz was cut off after \d+ of \d+ bytes"):
-        kernels.obtain_entry(replace(entry, directory=_url(server, "cut")))
+        kernels.obtain_entry(replace(entry, directory=url(server, "cut")))
     assert list((cache / "sources").iterdir()) == []
 
 
 def test_missing_file_on_the_server_is_one_clear_line(entry, server):
-    absent = replace(entry, directory=_url(server, "pub"), file="linux-1.tar.xz")
+    absent = replace(entry, directory=url(server, "pub"), file="linux-1.tar.xz")
     with pytest.raises(SetupError, match=r"linux-1\.tar\.xz: HTTP Error 404") as error:
         kernels.obtain_entry(absent)
     assert "\n" not in str(error.value)
@@ -337,131 +281,9 @@ def test_command_lists_and_refuses():
     assert refused.stderr.count("\n") == 1
 
 
-@pytest.fixture
-def pair(entry, monkeypatch, tmp_path) -> Path:
-    """A built kernel whose two files the environment gives."""
-    kernel = kernels.obtain_entry(entry)
-    monkeypatch.setenv("VMLINUX", str(kernel.vmlinux))
-    monkeypatch.setenv("BZIMAGE", str(kernel.bzimage))
-    return kernel.vmlinux.parent
-
-
-def test_given_pair_is_the_preferred_kernel(pair, capsys):
-    assert choice.kernel_name() == "kgdb-4.4"
-    said = "kernel: kgdb-4.4, as kgdb-4.4 is given by VMLINUX and BZIMAGE\n"
-    assert capsys.readouterr().err == said
-    kernel = kernels.obtain("kgdb-4.4")
-    assert (kernel.vmlinux, kernel.bzimage) == (pair / "vmlinux", pair / "bzImage")
-    assert kernel.version == "9.8.7"
-
-
-def test_given_pair_stands_for_the_named_kernel_and_no_other(pair, monkeypatch):
-    monkeypatch.setenv("KERNEL", "of-my-own")
-    assert kernels.obtain("of-my-own").vmlinux == pair / "vmlinux"
-    with pytest.raises(SetupError, match="no kernel 'another'"):
-        kernels.obtain("another")
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "message"),
-    [
-        ("VMLINUX", "", "VMLINUX is not set: give both VMLINUX=PATH and BZIMAGE=PATH"),
-        ("BZIMAGE", "", "BZIMAGE is not set: give both VMLINUX=PATH and BZIMAGE=PATH"),
-        ("VMLINUX", "/nowhere/vmlinux", "VMLINUX: there is no file /nowhere/vmlinux"),
-        ("BZIMAGE", "/nowhere/bzImage", "BZIMAGE: there is no file /nowhere/bzImage"),
-    ],
-)
-def test_half_a_pair_is_one_clear_line(pair, monkeypatch, capsys, variable, value, message):
-    monkeypatch.setenv(variable, value)
-    assert choice.main() == 1
-    assert capsys.readouterr().err == f"kernel: {message}\n"
-    with pytest.raises(SetupError) as error:
-        kernels.obtain("kgdb-4.4")
-    assert str(error.value) == message
-
-
-def test_pair_whose_image_is_no_kernel_is_refused(pair, monkeypatch, tmp_path):
-    other = tmp_path / "other"
-    other.write_bytes(bytes(4096))
-    monkeypatch.setenv("BZIMAGE", str(other))
-    with pytest.raises(SetupError, match="other is not a bzImage"):
-        kernels.obtain("kgdb-4.4")
-
-
 @pytest.mark.parametrize("head", [b"", b"bz\n", bytes(1024), bytes(514) + b"HdrS" + bytes(600)])
 def test_image_that_states_no_release_is_refused(tmp_path, head):
     image = tmp_path / "bzImage"
     image.write_bytes(head)
     with pytest.raises(SetupError, match="states no release"):
         release_of(image)
-
-
-@pytest.fixture
-def preferred(entry, monkeypatch) -> Callable[[Entry], None]:
-    """A function that puts an entry in the place of the catalogue's kgdb-4.4."""
-
-    def put(entry: Entry) -> None:
-        whole = {**catalogue.load(), "kgdb-4.4": replace(entry, name="kgdb-4.4")}
-        monkeypatch.setattr(choice, "load", lambda: whole)
-
-    return put
-
-
-def _choice(capsys) -> tuple[str, str]:
-    name = choice.kernel_name()
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith(f"kernel: {name}, as kgdb-4.4 ")
-    return name, said.removeprefix(f"kernel: {name}, as kgdb-4.4 ").rstrip()
-
-
-def test_named_kernel_is_used_without_a_word(monkeypatch, capsys):
-    monkeypatch.setenv("KERNEL", "kgdb-5.10")
-    assert choice.kernel_name() == "kgdb-5.10"
-    assert capsys.readouterr().err == ""
-
-
-def test_network_that_answers_offers_the_preferred_kernel(entry, server, preferred, capsys):
-    preferred(replace(entry, directory=_url(server, "pub")))
-    assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
-
-
-def test_network_that_does_not_answer_leaves_the_fallback(entry, server, preferred, capsys):
-    preferred(replace(entry, directory=_url(server, "pub"), file="absent.tar.xz"))
-    name, reason = _choice(capsys)
-    assert name == "kgdb-5.10"
-    assert reason.startswith("cannot be had (http://127.0.0.1:")
-    assert reason.endswith("absent.tar.xz: HTTP Error 404: Not Found)")
-
-
-def test_silent_network_is_waited_for_a_few_seconds_only(entry, preferred, capsys, monkeypatch):
-    monkeypatch.setattr(choice, "_ANSWER", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        preferred(replace(entry, directory=f"http://127.0.0.1:{silent.getsockname()[1]}/"))
-        started = time.monotonic()
-        name, reason = _choice(capsys)
-        assert time.monotonic() - started < 3
-    assert name == "kgdb-5.10"
-    assert "cannot be had" in reason
-
-
-def test_tarball_at_hand_is_built_without_the_network(entry, preferred, capsys, monkeypatch):
-    preferred(replace(entry, directory="http://127.0.0.1:1/"))
-    monkeypatch.setenv("KERNEL_TARBALL", "/a/linux.tar.xz")
-    assert _choice(capsys) == ("kgdb-4.4", "is built from /a/linux.tar.xz")
-
-
-def test_cached_kernel_needs_neither(entry, preferred, capsys):
-    local = replace(entry, name="kgdb-4.4")
-    kernels.obtain_entry(local)
-    preferred(local)
-    assert _choice(capsys) == ("kgdb-4.4", "is in the cache")
-
-
-def test_proxy_of_the_environment_is_used(entry, server, preferred, capsys, monkeypatch):
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.delenv("no_proxy", raising=False)
-    remote = replace(entry, directory="http://kernel.invalid/pub")
-    preferred(remote)
-    assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
-    assert kernels.obtain_entry(remote).version == "9.8.7"
-    assert server.requests == ["http://kernel.invalid/pub/linux-9.8.7.tar.xz"] * 2

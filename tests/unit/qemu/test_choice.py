@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which kernel is used, and which instead where it cannot be had."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kernel_tree import url
+
+from qemu import catalogue, choice, kernels
+from qemu.catalogue import Entry
+from qemu.errors import GivenError, SetupError
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture
+def pair(entry, monkeypatch, tmp_path) -> Path:
+    """A built kernel whose two files the environment gives."""
+    kernel = kernels.obtain_entry(entry)
+    monkeypatch.setenv("VMLINUX", str(kernel.vmlinux))
+    monkeypatch.setenv("BZIMAGE", str(kernel.bzimage))
+    return kernel.vmlinux.parent
+
+
+def test_given_pair_is_the_preferred_kernel(pair, capsys):
+    assert choice.kernel_name() == "kgdb-4.4"
+    said = "kernel: kgdb-4.4, as kgdb-4.4 is given by VMLINUX and BZIMAGE\n"
+    assert capsys.readouterr().err == said
+    kernel = kernels.obtain("kgdb-4.4")
+    assert (kernel.vmlinux, kernel.bzimage) == (pair / "vmlinux", pair / "bzImage")
+    assert kernel.version == "9.8.7"
+
+
+def test_given_pair_stands_for_the_named_kernel_and_no_other(pair, monkeypatch):
+    monkeypatch.setenv("KERNEL", "of-my-own")
+    assert kernels.obtain("of-my-own").vmlinux == pair / "vmlinux"
+    with pytest.raises(SetupError, match="no kernel 'another'"):
+        kernels.obtain("another")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("VMLINUX", "", "VMLINUX is not set: give both VMLINUX=PATH and BZIMAGE=PATH"),
+        ("BZIMAGE", "", "BZIMAGE is not set: give both VMLINUX=PATH and BZIMAGE=PATH"),
+        ("VMLINUX", "/nowhere/vmlinux", "VMLINUX: there is no file /nowhere/vmlinux"),
+        ("BZIMAGE", "/nowhere/bzImage", "BZIMAGE: there is no file /nowhere/bzImage"),
+    ],
+)
+def test_half_a_pair_is_one_clear_line(pair, monkeypatch, capsys, variable, value, message):
+    monkeypatch.setenv(variable, value)
+    assert choice.main() == 1
+    assert capsys.readouterr().err == f"kernel: {message}\n"
+    with pytest.raises(SetupError) as error:
+        kernels.obtain("kgdb-4.4")
+    assert str(error.value) == message
+
+
+def test_pair_whose_image_is_no_kernel_is_refused(pair, monkeypatch, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(bytes(4096))
+    monkeypatch.setenv("BZIMAGE", str(other))
+    with pytest.raises(GivenError, match="other is not a bzImage"):
+        kernels.obtain("kgdb-4.4")
+
+
+@pytest.fixture
+def preferred(entry, monkeypatch) -> Callable[[Entry], None]:
+    """A function that puts an entry in the place of the catalogue's kgdb-4.4."""
+
+    def put(entry: Entry) -> None:
+        whole = {**catalogue.load(), "kgdb-4.4": replace(entry, name="kgdb-4.4")}
+        monkeypatch.setattr(choice, "load", lambda: whole)
+
+    return put
+
+
+def _choice(capsys) -> tuple[str, str]:
+    name = choice.kernel_name()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith(f"kernel: {name}, as kgdb-4.4 ")
+    return name, said.removeprefix(f"kernel: {name}, as kgdb-4.4 ").rstrip()
+
+
+def test_named_kernel_is_used_without_a_word(monkeypatch, capsys):
+    monkeypatch.setenv("KERNEL", "kgdb-5.10")
+    assert choice.kernel_name() == "kgdb-5.10"
+    assert capsys.readouterr().err == ""
+
+
+def test_network_that_answers_offers_the_preferred_kernel(entry, server, preferred, capsys):
+    preferred(replace(entry, directory=url(server, "pub")))
+    assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
+
+
+def test_network_that_does_not_answer_leaves_the_fallback(entry, server, preferred, capsys):
+    preferred(replace(entry, directory=url(server, "pub"), file="absent.tar.xz"))
+    name, reason = _choice(capsys)
+    assert name == "kgdb-5.10"
+    assert reason.startswith("cannot be had (http://127.0.0.1:")
+    assert reason.endswith("absent.tar.xz: HTTP Error 404: Not Found)")
+
+
+def test_silent_network_is_waited_for_a_few_seconds_only(entry, preferred, capsys, monkeypatch):
+    monkeypatch.setattr(choice, "_ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        preferred(replace(entry, directory=f"http://127.0.0.1:{silent.getsockname()[1]}/"))
+        started = time.monotonic()
+        name, reason = _choice(capsys)
+        assert time.monotonic() - started < 3
+    assert name == "kgdb-5.10"
+    assert "cannot be had" in reason
+
+
+def test_tarball_at_hand_is_built_without_the_network(entry, preferred, capsys, monkeypatch):
+    preferred(replace(entry, directory="http://127.0.0.1:1/"))
+    path = Path(entry.directory, entry.file)
+    monkeypatch.setenv("KERNEL_TARBALL", str(path))
+    assert _choice(capsys) == ("kgdb-4.4", f"is built from {path}")
+
+
+def test_cached_kernel_needs_neither(entry, preferred, capsys):
+    local = replace(entry, name="kgdb-4.4")
+    kernels.obtain_entry(local)
+    preferred(local)
+    assert _choice(capsys) == ("kgdb-4.4", "is in the cache")
+
+
+def test_proxy_of_the_environment_is_used(entry, server, preferred, capsys, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    remote = replace(entry, directory="http://kernel.invalid/pub")
+    preferred(remote)
+    assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
+    assert kernels.obtain_entry(remote).version == "9.8.7"
+    assert server.requests == ["http://kernel.invalid/pub/linux-9.8.7.tar.xz"] * 2
