@@ -5,12 +5,12 @@ CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)/gdbfpu
 # Python without its suffix, which ruff does not find by itself.
 SCRIPTS := scripts/setup scripts/install scripts/draw-leak
 PY := $(CACHE)/venv/bin/python
-# Empty: qemu/choice.py chooses, and says in one line what and why.
+# Empty: qemu/choice.py chooses.
 export KERNEL ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
-# The test's kernel is chosen and made first, so that pytest's own output is of tests only.
-KERNEL_FIRST = KERNEL=$$($(PY) -m qemu.choice) && export KERNEL && $(PY) -m qemu.kernels $$KERNEL
+# Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
+WITH_KERNEL = $(PY) -m qemu.ready
 
 .PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-kernels bench lint \
 	install uninstall clean
@@ -27,14 +27,15 @@ help:
 	@echo 'make clean      remove what tools left in the checkout'
 	@echo
 	@echo 'KERNEL=NAME chooses a kernel of qemu/catalogue.toml; without it: kgdb-4.4 if it can be had.'
-	@echo 'KERNEL_TARBALL=PATH, or VMLINUX=PATH and BZIMAGE=PATH, give kgdb-4.4 by hand.'
+	@echo 'KERNEL_TARBALL=PATH gives the source of kgdb-4.4 by hand, any 4.4.y; VMLINUX=PATH and'
+	@echo 'BZIMAGE=PATH give a finished kernel.'
 	@echo 'Downloads and kernels are kept in $(CACHE).'
 
 setup:
 	@scripts/setup
 
 kernel: setup
-	@$(KERNEL_FIRST)
+	@$(WITH_KERNEL)
 
 demo: setup
 	@$(PY) -m qemu.demo
@@ -43,7 +44,7 @@ interact: setup
 	@$(PY) -m qemu.interact
 
 test: setup
-	@$(KERNEL_FIRST) && $(PY) -m pytest
+	@$(WITH_KERNEL) $(PY) -m pytest
 
 test-unit: setup
 	$(PY) -m pytest tests/unit tests/golden
@@ -52,13 +53,13 @@ test-gdb: setup
 	$(PY) -m pytest tests/gdb
 
 test-vm: setup
-	@$(KERNEL_FIRST) && $(PY) -m pytest tests/vm
+	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
 
 test-kernels: setup
 	@$(PY) -m tests.vm.matrix
 
 bench: setup
-	@$(KERNEL_FIRST) && $(PY) -m tests.bench
+	@$(WITH_KERNEL) $(PY) -m tests.bench
 
 lint: setup
 	$(PY) -m ruff check . $(SCRIPTS)

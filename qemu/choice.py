@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel to use, and why: `python -m qemu.choice` prints its name."""
+"""Which kernel to use, and why, and which instead where that one is no use."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import Future
 from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 
 from qemu.catalogue import Entry, load
-from qemu.errors import HarnessError
-from qemu.given import PREFERRED, given_pair
+from qemu.errors import GivenError, SetupError
+from qemu.given import PREFERRED, forget_pair, given_pair
 from qemu.kernels import cached
 from qemu.tarball import given_source
 
-__all__ = ("FALLBACK", "availability", "kernel_name", "main")
+__all__ = ("FALLBACK", "availability", "first_that", "kernel_name")
 
 FALLBACK = "kgdb-5.10"
 """The kernel that is used where PREFERRED cannot be had."""
 
 _ANSWER = 4.0  # seconds in which the network has to answer, name look-up included
+
+_T = TypeVar("_T")
 
 
 def kernel_name() -> str:
@@ -38,6 +42,33 @@ def kernel_name() -> str:
     chosen = PREFERRED if available else FALLBACK
     print(f"kernel: {chosen}, as {PREFERRED} {reason}", file=sys.stderr, flush=True)
     return chosen
+
+
+def first_that(attempt: Callable[[str], _T]) -> _T:
+    """Return what `attempt` makes of the kernel to use, by its name in the catalogue.
+
+    Where it raises SetupError, that is said in one line and the next kernel with KGDB is tried,
+    unless the person asked for this one or gave something that is no use: then it is raised.
+    """
+    names = _in_order()
+    for name, following in zip(names, names[1:], strict=False):
+        try:
+            return attempt(name)
+        except GivenError:
+            raise
+        except SetupError as error:
+            print(f"kernel: {following} instead: {error}", file=sys.stderr, flush=True)
+            forget_pair(name)
+    return attempt(names[-1])
+
+
+def _in_order() -> list[str]:
+    """Return the names of the kernels to try, the one to use first."""
+    first = kernel_name()
+    if os.environ.get("KERNEL"):
+        return [first]
+    names = [entry.name for entry in load().values() if "kgdb" in entry.stubs]
+    return names[names.index(first) :]
 
 
 def availability(entry: Entry) -> tuple[bool, str]:
@@ -79,17 +110,3 @@ def _ask(url: str) -> str:
     except (OSError, HTTPException) as error:
         return f"{url}: {getattr(error, 'reason', error)}"
     return ""
-
-
-def main() -> int:
-    """Print the name of the kernel to use; return the exit status."""
-    try:
-        print(kernel_name())
-    except HarnessError as error:
-        print(f"kernel: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -62,6 +62,14 @@ class Console:
             raise MachineLost(f"no {pattern!r} on the console within {timeout:g} s", self._tail())
         return self._spawn.before or ""
 
+    def wait_for_life(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the guest to say anything; it stays to be waited for.
+
+        Raises as `wait` does.
+        """
+        if self._expect([r"(?=\S)"], timeout) is pexpect.TIMEOUT:
+            raise MachineLost(f"nothing on the console within {timeout:g} s")
+
     def run(self, command: str, timeout: float) -> str:
         """Run a command in the guest's shell and return what it wrote; raises as `wait` does."""
         mark = f"{next(self._marks)}"

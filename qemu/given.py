@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qemu.errors import GivenError, SetupError
 
-__all__ = ("PREFERRED", "given_pair", "release_of")
+__all__ = ("PREFERRED", "forget_pair", "given_pair", "release_of")
 
 PREFERRED = "kgdb-4.4"
 """The kernel that is used where KERNEL names none, if it can be had."""
@@ -42,6 +42,13 @@ def given_pair(name: str) -> tuple[Path, Path] | None:
     except SetupError as error:
         raise GivenError(f"BZIMAGE: {error}") from error
     return pair
+
+
+def forget_pair(name: str) -> None:
+    """Take the pair that is given for the kernel `name` out of the environment, if one is."""
+    if given_pair(name):
+        for variable in _VARIABLES:
+            del os.environ[variable]
 
 
 def release_of(bzimage: Path) -> str:

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from qemu.choice import kernel_name
-from qemu.console import PROMPT
+from qemu.booting import boot_kernel
+from qemu.choice import first_that, kernel_name
 from qemu.guest.image import demo_image
-from qemu.kernels import Kernel, obtain
+from qemu.kernels import Kernel
 from qemu.vm import Machine
 
 __all__ = ("demo_machine", "gdb_command", "kernel_name")
 
 _SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
-_BOOT = 120.0  # seconds; it takes a few
 _DESKTOP = 120.0  # seconds; Xorg is up and x11perf draws in about ten
 
 
@@ -41,12 +40,9 @@ def gdb_command(
 @contextmanager
 def demo_machine() -> Iterator[tuple[Machine, Kernel]]:
     """Boot the kernel with the demonstration running in it, stopped in KGDB."""
-    kernel = obtain(kernel_name())
-    initrd = demo_image()
-    with Machine(kernel.bzimage, initrd, memory="1G") as machine:
+    machine, kernel = first_that(lambda name: boot_kernel(name, demo_image(), "1G"))
+    with machine:
         started = time.monotonic()
-        _say(f"booting {kernel.name} (Linux {kernel.version}) on 2 CPUs ...")
-        machine.boot(PROMPT, _BOOT)
         _say("starting Xorg and x11perf, Debian's own, among ordinary tasks ...")
         machine.run("start-demo", _DESKTOP)
         machine.break_in()

@@ -21,6 +21,7 @@ __all__ = ("QEMU", "Machine")
 QEMU = "qemu-system-x86_64"
 
 _KVM_BOOT = 10.0  # seconds for a boot with KVM: it takes two where KVM works
+_FIRST_LINE = 60.0  # seconds for the kernel's first line on the console: it takes one or two
 _DYING = 2.0  # seconds for QEMU to end after it closed the console
 _SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
 # KGDB says that it could not remove a breakpoint at the level of mere information, so every level
@@ -204,12 +205,14 @@ class Machine:
         deadline = time.monotonic() + timeout
         self._kept = Kept(self.command_line)
         # QEMU waits for `cont`, so that not a line of the console is lost.
-        self._console = Console(self._kept.connect("console.sock", deadline))
+        self._console = console = Console(self._kept.connect("console.sock", deadline))
         try:
             self._monitor = Monitor(self._kept.connect("qmp.sock", deadline))
             self._monitor.execute("cont")
         except HarnessError as error:
             raise MachineLost(self._kept.ended(_DYING) or str(error)) from error
+        life = min(_FIRST_LINE, max(0.0, deadline - time.monotonic()))
+        self._explained(lambda: console.wait_for_life(life))
         self.wait_console(until, max(0.0, deadline - time.monotonic()))
 
     def _explained(self, call: Callable[[], _T]) -> _T:

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +15,11 @@ from pathlib import Path
 import pytest
 from kernel_tree import url
 
-from qemu import catalogue, choice, kernels
+from qemu import catalogue, choice, kernels, ready
 from qemu.catalogue import Entry
 from qemu.errors import GivenError, SetupError
+
+_ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -55,7 +60,7 @@ def test_given_pair_stands_for_the_named_kernel_and_no_other(pair, monkeypatch):
 )
 def test_half_a_pair_is_one_clear_line(pair, monkeypatch, capsys, variable, value, message):
     monkeypatch.setenv(variable, value)
-    assert choice.main() == 1
+    assert ready.main([]) == 1
     assert capsys.readouterr().err == f"kernel: {message}\n"
     with pytest.raises(SetupError) as error:
         kernels.obtain("kgdb-4.4")
@@ -140,3 +145,109 @@ def test_proxy_of_the_environment_is_used(entry, server, preferred, capsys, monk
     assert _choice(capsys) == ("kgdb-4.4", "can be downloaded")
     assert kernels.obtain_entry(remote).version == "9.8.7"
     assert server.requests == ["http://kernel.invalid/pub/linux-9.8.7.tar.xz"] * 2
+
+
+class _Attempts:
+    """Raises for each kernel the next of the errors, and takes the one after."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.names: list[str] = []
+
+    def __call__(self, name: str) -> str:
+        self.names.append(name)
+        if self.errors:
+            raise self.errors.pop(0)
+        return name
+
+
+def _first_that(attempts: _Attempts, capsys) -> tuple[str, list[str]]:
+    """What came of the attempts, and what was said after the line on the kernel to use."""
+    found = choice.first_that(attempts)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("kernel: kgdb-4.4, as kgdb-4.4 ")
+    return found, said[1:]
+
+
+def test_kernel_that_works_is_the_only_one_tried(entry, preferred, capsys):
+    preferred(entry)
+    attempts = _Attempts()
+    assert _first_that(attempts, capsys) == ("kgdb-4.4", [])
+    assert attempts.names == ["kgdb-4.4"]
+
+
+def test_next_kernel_with_kgdb_is_tried_and_one_line_says_why(entry, preferred, capsys):
+    preferred(entry)
+    attempts = _Attempts(SetupError("no, the log is L"), SetupError("not this"))
+    found, said = _first_that(attempts, capsys)
+    assert found == "kgdb-6.1"
+    assert attempts.names == ["kgdb-4.4", "kgdb-5.10", "kgdb-6.1"]
+    assert said == [
+        "kernel: kgdb-5.10 instead: no, the log is L",
+        "kernel: kgdb-6.1 instead: not this",
+    ]
+
+
+def test_where_none_works_the_last_error_is_raised(entry, preferred):
+    preferred(entry)
+    with pytest.raises(SetupError, match=r"^c$"):
+        choice.first_that(_Attempts(*map(SetupError, "abc")))
+
+
+def test_named_kernel_has_no_other_in_its_place(monkeypatch, capsys):
+    monkeypatch.setenv("KERNEL", "kgdb-4.4")
+    with pytest.raises(SetupError, match="no"):
+        choice.first_that(_Attempts(SetupError("no")))
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_person_gave_has_no_other_in_its_place(entry, preferred):
+    preferred(entry)
+    with pytest.raises(GivenError, match="no tarball"):
+        choice.first_that(_Attempts(GivenError("no tarball")))
+
+
+def test_pair_that_does_not_boot_is_not_taken_for_the_next_kernel(pair, capsys, monkeypatch):
+    tried = []
+
+    def attempt(name: str) -> Path:
+        tried.append(name)
+        if len(tried) == 1:
+            assert kernels.obtain(name).vmlinux == pair / "vmlinux"
+            raise SetupError("it hangs")
+        return Path(os.environ.get("VMLINUX", "none given"))
+
+    assert choice.first_that(attempt) == Path("none given")
+    assert tried == ["kgdb-4.4", "kgdb-5.10"]
+    assert capsys.readouterr().err.endswith("kernel: kgdb-5.10 instead: it hangs\n")
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from qemu import ready
+from qemu.kernels import Kernel
+ready._tried = lambda name: Kernel(name, Path("/v"), Path("/b"), "9.8")
+sys.exit(ready.main(sys.argv[1:]))
+"""
+
+
+def test_command_is_run_with_the_chosen_kernel_named(monkeypatch):
+    monkeypatch.setenv("KERNEL", "kgdb-6.1")
+
+    def run(*argv: str) -> tuple[int, str]:
+        command = [sys.executable, "-c", _RUN, *argv]
+        process = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+        return process.returncode, process.stdout + process.stderr
+
+    assert run("sh", "-c", "echo $KERNEL; exit 3") == (3, "kgdb-6.1\n")
+    assert run() == (0, "/v\n")
+
+
+def test_kernel_that_is_no_use_is_one_line_and_a_status(monkeypatch, capsys):
+    monkeypatch.setenv("KERNEL", "kgdb-0.1")
+    monkeypatch.setattr(ready, "test_image", lambda: Path("initrd"))
+    assert ready.main(["true"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("kernel: no kernel 'kgdb-0.1'; the catalogue has ")
+    assert said.count("\n") == 1

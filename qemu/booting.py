@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boot a kernel of the catalogue, and tell in one line where it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qemu.cache import fresh_log
+from qemu.console import PROMPT
+from qemu.errors import MachineLost, SetupError
+from qemu.kernels import Kernel, obtain
+from qemu.vm import Machine
+
+__all__ = ("boot_kernel",)
+
+_BOOT = 120.0  # seconds; it takes a few
+
+
+def boot_kernel(name: str, initrd: Path, memory: str = "512M") -> tuple[Machine, Kernel]:
+    """Obtain the kernel `name` and boot it to its shell; the caller closes the machine.
+
+    Raises SetupError, which names what the kernel said, kept in a file.
+    """
+    kernel = obtain(name)
+    print(f"booting {name} (Linux {kernel.version}) on 2 CPUs ...", flush=True)
+    machine = Machine(kernel.bzimage, initrd, memory=memory)
+    try:
+        with fresh_log(f"{name}_{kernel.version}.console") as log:
+            _boot(machine, name, log)
+    except BaseException:
+        machine.close()
+        raise
+    return machine, kernel
+
+
+def _boot(machine: Machine, name: str, log: Path) -> None:
+    try:
+        machine.boot(PROMPT, _BOOT)
+    except MachineLost as lost:
+        log.write_text(machine.console_log)
+        how = lost.how.replace("\n", " ")
+        raise SetupError(f"{name} does not boot: {how}, its console is in {log}") from lost
