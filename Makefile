@@ -5,8 +5,9 @@ CACHE := $(or $(filter /%,$(XDG_CACHE_HOME)),$(HOME)/.cache)/gdbfpu
 # Python without its suffix, which ruff does not find by itself.
 SCRIPTS := scripts/setup scripts/install scripts/draw-leak
 PY := $(CACHE)/venv/bin/python
-# Empty: qemu/choice.py chooses.
+# Empty: qemu/choice.py and qemu/cpus.py choose.
 export KERNEL ?=
+export CPU ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
@@ -28,7 +29,7 @@ help:
 	@echo
 	@echo 'KERNEL=NAME chooses a kernel of qemu/catalogue.toml; without it: kgdb-4.4 if it can be had.'
 	@echo 'KERNEL_TARBALL=PATH gives the source of kgdb-4.4 by hand, any 4.4.y; VMLINUX=PATH and'
-	@echo 'BZIMAGE=PATH give a finished kernel.'
+	@echo 'BZIMAGE=PATH give a finished kernel. CPU=MODEL chooses what QEMU emulates (its -cpu).'
 	@echo 'Downloads and kernels are kept in $(CACHE).'
 
 setup:

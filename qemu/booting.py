@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qemu.cache import fresh_log
 from qemu.console import PROMPT
+from qemu.cpus import asked_model, model_for
 from qemu.errors import MachineLost, SetupError
 from qemu.kernels import Kernel, obtain
 from qemu.vm import Machine
@@ -21,9 +22,11 @@ def boot_kernel(name: str, initrd: Path, memory: str = "512M") -> tuple[Machine,
 
     Raises SetupError, which names what the kernel said, kept in a file.
     """
+    asked_model()  # what QEMU does not know is said before a kernel is built
     kernel = obtain(name)
-    print(f"booting {name} (Linux {kernel.version}) on 2 CPUs ...", flush=True)
-    machine = Machine(kernel.bzimage, initrd, memory=memory)
+    cpu = model_for(kernel)
+    print(f"booting {name} (Linux {kernel.version}) on 2 CPUs, {cpu} ...", flush=True)
+    machine = Machine(kernel.bzimage, initrd, cpu=cpu, memory=memory)
     try:
         with fresh_log(f"{name}_{kernel.version}.console") as log:
             _boot(machine, name, log)

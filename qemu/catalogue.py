@@ -36,6 +36,7 @@ class Entry:
     stubs: tuple[str, ...]
     configs: Path
     cpus: tuple[str, ...] = ("max",)
+    lazy: str = ""
     version: str = ""
     config: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
@@ -97,4 +98,6 @@ def _entry(name: str, table: dict[str, object], path: Path) -> Entry:
     entry = Entry(name=name, configs=path.with_name("configs"), **values)  # type: ignore[arg-type]
     if unknown := set(entry.stubs) - set(_STUBS):
         raise SetupError(f"{path}: {name}: no stub is called {', '.join(sorted(unknown))}")
+    if entry.lazy and entry.lazy not in entry.cpus:
+        raise SetupError(f"{path}: {name}: {entry.lazy}, which is lazy, is not among its cpus")
     return entry

@@ -10,6 +10,7 @@ import pytest
 
 from qemu.catalogue import load
 from qemu.console import PROMPT
+from qemu.cpus import model_for, models
 from qemu.guest.image import test_image
 from qemu.kernels import Kernel, obtain
 from qemu.session import kernel_name
@@ -20,10 +21,9 @@ NAME = kernel_name()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give `cpu` each of the CPU models that make a difference to the kernel."""
+    """Give `cpu` each of the CPU models that make a difference to the kernel, or CPU's alone."""
     if "cpu" in metafunc.fixturenames:
-        entry = load().get(NAME)
-        metafunc.parametrize("cpu", entry.cpus if entry else ["max"])
+        metafunc.parametrize("cpu", models(load().get(NAME)))
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +40,14 @@ def initrd() -> Path:
 
 @pytest.fixture
 def machine(kernel: Kernel) -> Iterator[Callable[..., Machine]]:
-    """A function that boots `initrd` to its shell; what it booted ends with the test."""
+    """A function that boots `initrd` to its shell; what it booted ends with the test.
+
+    Without a CPU model among its options it takes the one that `make demo` would.
+    """
     machines: list[Machine] = []
 
     def boot(initrd: Path, *, until: str = PROMPT, **options: object) -> Machine:
-        machines.append(Machine(kernel.bzimage, initrd, **options))
+        machines.append(Machine(kernel.bzimage, initrd, **{"cpu": model_for(kernel), **options}))
         machines[-1].boot(until, BOOT_TIMEOUT)
         return machines[-1]
 

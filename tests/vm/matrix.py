@@ -12,7 +12,8 @@ from pathlib import Path
 
 from qemu.catalogue import Entry, load
 from qemu.choice import availability
-from qemu.errors import HarnessError
+from qemu.cpus import asked_model, models
+from qemu.errors import GivenError, HarnessError
 from qemu.kernels import obtain
 from tests.vm.trial import Outcome, trial
 
@@ -25,15 +26,17 @@ FAILED = "FAILED"
 
 def rows_of(entry: Entry) -> list[list[str]]:
     """Try one kernel over its stubs and CPUs; return its rows, the last cell whether it failed."""
-    can, reason = availability(entry)
     try:
+        can, reason = availability(entry)
         if not can:
             raise HarnessError(f"{entry.name} {reason}")
         kernel = obtain(entry.name)
+    except GivenError:
+        raise
     except HarnessError as error:
         print(f"{entry.name}: not tried: {error}", flush=True)
         return [[entry.name, "not had", *[""] * (len(COLUMNS) - 3), "not tried"]]
-    return [row_of(Outcome(kernel, cpu, stub)) for cpu in entry.cpus for stub in entry.stubs]
+    return [row_of(Outcome(kernel, cpu, stub)) for cpu in models(entry) for stub in entry.stubs]
 
 
 def row_of(outcome: Outcome) -> list[str]:
@@ -72,11 +75,15 @@ def main() -> int:
     names = parser.parse_args().names
     rows = []
     try:
+        asked_model()
         for entry in load().values():
             if not names or entry.name in names:
                 rows += rows_of(entry)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+    except GivenError as error:
+        print(f"matrix: {error}", file=sys.stderr)
+        return 1
     print(f"\n{table(rows)}")
     return int(not rows or any(row[-1] == FAILED for row in rows))
 

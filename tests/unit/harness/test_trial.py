@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,16 @@ def test_a_table_has_a_row_for_a_kernel_that_was_not_had():
     head, rule, row = matrix.table(rows).splitlines()
     assert head.count("|") == rule.count("|") == row.count("|") == len(matrix.COLUMNS) + 1
     assert row.startswith("| kgdb-4.4 | not had | ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("CPU", "no-such-model"), ("KERNEL_TARBALL", "/nowhere/linux.tar.xz")]
+)
+def test_what_a_person_gave_in_vain_ends_the_matrix_in_one_line(
+    monkeypatch, capsys, variable, value
+):
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(sys, "argv", ["matrix", "kgdb-4.4"])
+    assert matrix.main() == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"matrix: {variable}") and err.count("\n") == 1

@@ -258,6 +258,11 @@ def test_catalogue_of_the_project_loads_and_finds_its_configurations():
             "a: no stub is called jtag",
         ),
         ("[a\n", "catalogue.toml: "),
+        (
+            "[a]\nkind = 'debian-image'\nabout = ''\nsuite = ''\npackage = ''\nstubs = []\n"
+            "cpus = ['max']\nlazy = 'min'\n",
+            "a: min, which is lazy, is not among its cpus",
+        ),
     ],
 )
 def test_wrong_catalogue_is_refused(tmp_path, text, message):
