@@ -41,11 +41,11 @@ class EventWriter:
     def write(self, event: Mapping[str, Any]) -> None:
         """Append one line, or nothing of it: raise OSError when the disk takes no more."""
         line = (json.dumps(event, ensure_ascii=True) + "\n").encode("ascii")
-        rest = line
+        rest, whole = line, self._whole + len(line)
         try:
             while rest:
                 rest = rest[self._stream.write(rest) or 0 :]
-            self._whole += len(line)
+            self._whole = whole
         finally:
             if rest:
                 self._stream.truncate(self._whole)
