@@ -223,7 +223,7 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
     Empty where not every return is seen. The RET that stands in for theirs is one behind a
     function, in none of them.
     """
-    from gdbfpu.probes.resume import exits, find_ret
+    from gdbfpu.probes.returns import exits, find_ret
 
     thunk = target.symbol_address("__x86_return_thunk")
     codes = {entry: target.function_code(entry) for entry in entries}

@@ -8,7 +8,7 @@ effect is a function of the registers, and the debugger writes that effect inste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Callable, Optional
@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional
 from capstone import CS_ARCH_X86, CS_MODE_64, Cs
 from capstone import x86_const as x86
 
-__all__ = ("Resume", "choose", "exits", "find_ret")
+__all__ = ("Resume", "choose", "disassembled", "effect_of")
 
 _ELSEWHERE = (
     x86.X86_GRP_JUMP,
@@ -98,92 +98,23 @@ def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | No
     once per call, before any of `arguments` (register names) is overwritten, and costs as few
     transfers as can be had. None when no instruction qualifies.
     """
-    instructions = list(_disassembled(code, address))
+    instructions = list(disassembled(code, address))
     end = min((t for t in _jump_targets(instructions) if t >= address), default=_U64)
     # From a jump's target on, an instruction may be passed more than once a call.
     places = [r for r in _candidates(instructions, arguments) if r.address < end]
     return min(places, key=lambda r: r.writes + r.loads, default=None)
 
 
-def exits(
-    code_of: Callable[[int], bytes], address: int, thunk: int | None, spare: int, depth: int = 2
-) -> tuple[Resume, ...]:
-    """Return the places where the function that begins at `address` returns.
-
-    `code_of` gives a whole function's code as memory holds it now, `thunk` is the address of
-    __x86_return_thunk, to which kernels jump in place of a RET (None where there is none). The
-    caller's registers and the return value are in place there. A RET is left by way of the one
-    at `spare`, which does the same: KGDB does not let a debugger write the stack pointer
-    (dbg_set_reg() in arch/x86/kernel/kgdb.c). A function that leaves by a jump to another one
-    returns where that does, if it does not call it, too; `depth` such jumps are followed. Empty
-    unless every way out is one of these: a call that leaves by another would not be seen.
-    """
-    code, end = code_of(address), address
-    instructions = list(_disassembled(code, address))
-    called = {_target(i) for i in instructions if i.group(x86.X86_GRP_CALL)}
-    found: list[Resume] = []
-    for instruction in instructions:
-        end = instruction.address + instruction.size
-        if _is_ret(instruction):
-            found.append(Resume(instruction.address, spare, "ret"))
-        elif instruction.group(x86.X86_GRP_RET) or instruction.group(x86.X86_GRP_IRET):
-            return ()
-        elif _jumps(instruction) and not _stays(instruction, address, len(code)):
-            more = _tail(instruction, thunk)
-            target = _target(instruction)
-            if not more and depth and target is not None and target not in called:
-                more = exits(code_of, target, thunk, spare, depth - 1)
-            if not more:
-                return ()
-            found += more
-    # Short of the end there is more, unseen.
-    return tuple(dict.fromkeys(found)) if end == address + len(code) else ()
-
-
-def _tail(instruction: Any, thunk: int | None) -> tuple[Resume, ...]:
-    """Return the place of a jump to `thunk`, which is a return; nothing for another one."""
-    effect = _effect_of(instruction)
-    return (effect,) if effect is not None and effect.next_pc == thunk else ()
-
-
-def _target(instruction: Any) -> int | None:
-    """Return where a direct jump or call leads, None for one through a register or memory."""
-    operand = instruction.operands[0]
-    return operand.imm & _U64 if operand.type == x86.X86_OP_IMM else None
-
-
-def find_ret(code: bytes, address: int, taken: Iterable[range] = ()) -> int | None:
-    """Return the address of a RET in the `code` at `address`, in none of `taken`, or None."""
-    places = (i.address for i in _disassembled(code, address) if _is_ret(i))
-    return next((at for at in places if not any(at in places for places in taken)), None)
-
-
-def _is_ret(instruction: Any) -> bool:
-    return bool(instruction.id == x86.X86_INS_RET and not instruction.operands)
-
-
-def _disassembled(code: bytes, address: int) -> Iterator[Any]:
+def disassembled(code: bytes, address: int) -> Iterator[Any]:
+    """Yield capstone's instructions of the `code` at `address`, up to one it cannot decode."""
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
     disassembler.detail = True
     yield from disassembler.disasm(code, address)
 
 
-def _jumps(instruction: Any) -> bool:
-    """Return whether control may go elsewhere for good (LOOP is no jump to capstone)."""
-    relative = instruction.group(x86.X86_GRP_BRANCH_RELATIVE)
-    called = instruction.group(x86.X86_GRP_CALL)
-    return bool(instruction.group(x86.X86_GRP_JUMP) or (relative and not called))
-
-
-def _stays(instruction: Any, start: int, size: int) -> bool:
-    """Return whether a jump leads into the function that it stands in; not known of a table's."""
-    target = _target(instruction)
-    return target is not None and start <= target < start + size
-
-
 def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator[Resume]:
     for instruction in instructions:
-        resume = _effect_of(instruction)
+        resume = effect_of(instruction)
         if resume is not None:
             yield resume
         if _leaves(instruction) or _written(instruction) & set(arguments):
@@ -209,7 +140,8 @@ def _jump_targets(instructions: list[Any]) -> set[int]:
     }
 
 
-def _effect_of(instruction: Any) -> Resume | None:
+def effect_of(instruction: Any) -> Resume | None:
+    """Return how to resume on capstone's `instruction`, None where that cannot be computed."""
     if _LOCK in takewhile(_PREFIXES.__contains__, instruction.bytes):
         return None  # raises #UD with all that is below
     after = instruction.address + instruction.size

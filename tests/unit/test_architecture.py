@@ -25,7 +25,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             btf cache dwarf elf sources types
         """,
         "probes": """
-            catalogue resume
+            catalogue resume returns
         """,
         "xsave": """
             area components.amx components.apx components.avx components.avx512 components.cet
@@ -94,10 +94,10 @@ WHERE = {
 FENCES = {
     "gdb": "dbg/",
     "elftools": "layouts/dwarf.py",
-    "capstone": "probes/resume.py",
+    "capstone": "probes/",
     "drgn": "kdump/target.py",
 }
-"""Packages that one place may import, by its path within the package."""
+"""Packages that one place may import, a module or a folder of the package."""
 
 LAZY = {"drgn", "elftools", "pygments", "tabulate"}
 """Packages that are imported when they are first needed, within a function."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from gdbfpu.probes.resume import exits, find_ret
+from gdbfpu.probes.returns import exits, find_ret
 
 AT = 0xFFFFFFFF81009600
 THUNK = 0xFFFFFFFF81C00000
