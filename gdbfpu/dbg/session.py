@@ -17,10 +17,9 @@ from typing import Any
 import gdb
 
 import gdbfpu
-from gdbfpu.audit.record import returned_lines
-from gdbfpu.audit.watch import Returned
 from gdbfpu.commands.model import read_model
-from gdbfpu.dbg.breakpoints import Point, plant
+from gdbfpu.dbg.breakpoints import plant
+from gdbfpu.dbg.point import Point
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, hook_detach, run_to_tick
@@ -31,7 +30,6 @@ from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.event_file import EventWriter
-from gdbfpu.trace.hit import hit_line
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
 
@@ -129,14 +127,15 @@ class Session:
             raise UsageError("there is nothing to trace: this is a memory dump")
         model, target = self.model, self.target
         model.kernel.current()
+        tracer = Tracer(model, options, self.totals, None)
         with contextlib.ExitStack() as undo:
             points = []
-            for point in plant(target, chosen, self, options.audit):
+            for point in plant(target, chosen, tracer, self):
                 points.append(point)
                 undo.callback(point.delete)
-            writer = EventWriter(out, self._header(model)) if out else None
+            tracer.writer = EventWriter(out, self._header(model)) if out else None
             undo.pop_all()
-        self.tracer = Tracer(model, options, self.totals, writer)
+        self.tracer = tracer
         self.breakpoints = points
         gdb.events.stop.connect(self._stopped)
         self._settings.change(target.stub, options.backtrace)
@@ -211,34 +210,6 @@ class Session:
         if self.tracer is not None:
             self.tracer.totals = self.totals
 
-    def hits(self) -> int:
-        """Return how many hits this trace has recorded."""
-        return self.tracer.seq if self.tracer is not None else 0
-
-    def hit(self, probe: Probe) -> bool:
-        """Record a hit of `probe`; return whether the kernel shall stay stopped."""
-        tracer = self.tracer
-        if tracer is not None and not tracer.full:
-            hit = tracer.hit(probe)
-            if hit is not None and not tracer.options.quiet:
-                gdb.write(hit_line(hit) + "\n")
-                gdb.flush()
-        return self.enough()
-
-    def entered(self, probe: Probe) -> bool:
-        """Note what the audit needs of a call of `probe` that was recorded; return False."""
-        self._say(self.tracer.entered(probe) if self.tracer is not None else None)
-        return False
-
-    def returned(self, probe: Probe) -> bool:
-        """Audit the call of `probe` that returns here; return whether the kernel shall stay."""
-        self._say(self.tracer.returned(probe) if self.tracer is not None else None)
-        return self.enough()
-
-    def _say(self, said: Returned | None) -> None:
-        for line in returned_lines(said) if said is not None else ():
-            gdb.write(f"{line}\n")
-
     def enough(self) -> bool:
         """Return whether the kernel shall stay stopped: no CPU may be left at a probe then."""
         if self._model is None or self.tracer is None:
@@ -249,10 +220,6 @@ class Session:
     def failed(self, reason: str) -> None:
         """Count a hit that could not be recorded or resumed for `reason`."""
         self.totals.fail(reason)
-
-    def gs_base(self) -> int:
-        """Return the stopped CPU's gs_base; raise GdbFpuError when it cannot be known."""
-        return self.model.kernel.gs_base()
 
     def _stopped(self, _event: Any) -> None:
         if self._draining:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Callable
 
 import gdb
 
-from gdbfpu.dbg.breakpoints import Host, Point
+from gdbfpu.dbg.interruptible import Step
+from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.kgdb import waiting_cpus
@@ -33,12 +33,12 @@ class _Tick(Point):
             choose,  # it needs capstone, which takes longer than all else
         )
 
-        self._kernel = kernel
         self.settled = False
         resume = choose(target.function_code(entry), entry, ())
-        super().__init__(target, "the tick", resume.address if resume else entry, resume, host)
+        place = resume.address if resume else entry
+        super().__init__(target, kernel, "the tick", place, resume, host)
 
-    def _steps(self) -> tuple[Callable[[], bool], ...]:
+    def _steps(self) -> tuple[Step, ...]:
         return (self._settle,)
 
     def _settle(self) -> bool:

@@ -102,10 +102,6 @@ class Kernel:
         remember(self._last, pid, (cpu, address))
         return cpu, task
 
-    def gs_base(self) -> int:
-        """Return the stopped CPU's gs_base in kernel mode: where its per-CPU area is."""
-        return self.cpu_offsets[self.current()[0]]
-
     def _cpu_of(self, gs_base: int | None) -> int:
         """Return the CPU whose per-CPU area `gs_base` is.
 

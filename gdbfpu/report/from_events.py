@@ -19,7 +19,7 @@ from gdbfpu.errors import CorruptState, UsageError
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.report.report import Report, by_use
 from gdbfpu.trace.event_file import SCHEMA
-from gdbfpu.trace.totals import MAX_ROWS, TaskTotals, Totals
+from gdbfpu.trace.totals import MAX_ROWS, AuditFacts, Facts, TaskTotals, Totals
 from gdbfpu.xsave.features import names
 
 __all__ = ("MAX_FUNCTIONS", "MAX_LINE", "report_of_file")
@@ -43,6 +43,7 @@ _MAX_BANNER = 512
 _U64 = 1 << 64
 _S32 = 1 << 31
 _STEP = 256  # lines between two looks at the clock
+_DECODER = json.JSONDecoder()
 _HEX = re.compile("0x[0-9a-f]{1,16}")
 
 
@@ -147,7 +148,7 @@ def _read(stream: BinaryIO, reading: _Reading, progress: Callable[[int], None]) 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line.decode())
+        value = _DECODER.decode(line.decode())
     except (ValueError, RecursionError) as error:  # bytes, grammar, an int of 5,000 digits
         raise CorruptState(_NO_JSON) from error
     if type(value) is not dict:
@@ -157,40 +158,36 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _count(hit: dict[str, Any], reading: _Reading) -> None:
     """Add `hit` to the totals, or nothing of it: raise CorruptState, KeyError or TypeError."""
-    totals = reading.totals
     task = _task(hit["task"], hit["pid"], hit["tgid"], hit["comm"])
-    time_ns = _number("time_ns", hit["time_ns"], _U64)
-    cpu = _number("cpu", hit["cpu"], _S32)
-    thread = hit["thread"] if hit["thread"] is None else _number("thread", hit["thread"], _S32)
-    mask = _mask(hit["xfeatures"])
-    live, uses = _flag("live", hit["live"]), hit.get("uses_fpu")
-    if uses is not None:
-        _flag("uses_fpu", uses)
-    callers = hit["backtrace"]
+    facts = _facts(hit)
+    callers, totals = hit["backtrace"], reading.totals
     path = (hit["function"], *callers)
     if path not in totals.paths or type(callers) is not list:
-        path = totals.path(_path(hit["function"], callers, reading.functions))
-    row = totals.of(task)
-    totals.paths[path] += 1
-    row.hits[path[0]] += 1
-    row.live_hits += live
-    row.memory_hits += not live
-    row.components |= mask
-    if uses is not None:
-        row.uses_fpu = row.uses_fpu or uses
-    row.comm, row.thread, row.cpu = task.comm, thread, cpu
-    row.first_ns = row.first_ns or time_ns
-    row.last_ns = time_ns
+        path = _path(hit["function"], callers, reading.functions)
+    row = totals.add(task, path, facts)
     if len(reading.latest) >= MAX_ROWS:  # an audit's line comes soon after its hit's
         reading.latest.clear()
     reading.latest[row.pid] = row
 
 
+def _facts(hit: dict[str, Any]) -> Facts:
+    """Return what `hit` adds to a row: raise CorruptState or KeyError."""
+    thread, uses = hit["thread"], hit.get("uses_fpu")
+    return Facts(
+        _number("time_ns", hit["time_ns"], _U64),
+        _number("cpu", hit["cpu"], _S32),
+        thread if thread is None else _number("thread", thread, _S32),
+        _mask(hit["xfeatures"]),
+        _flag("live", hit["live"]),
+        uses if uses is None else _flag("uses_fpu", uses),
+    )
+
+
 def _audited(event: dict[str, Any], reading: _Reading) -> None:
     """Add what the audit of a call says to the totals of its task, or nothing of it."""
     pid = _number("pid", event["pid"], _S32)
-    findings = [_rule(finding["rule"]) for finding in _list("findings", event["findings"])]
-    undecided = [_rule(text) for text in _list("undecided", event["undecided"])]
+    rules = tuple(_rule(finding["rule"]) for finding in _list("findings", event["findings"]))
+    undecided = tuple(_rule(text) for text in _list("undecided", event["undecided"]))
     cleaned = event["cleaned"]
     if type(cleaned) is not dict or not cleaned.keys() <= _COMPONENTS:
         raise CorruptState("`cleaned` is no count of bytes by component")
@@ -198,11 +195,7 @@ def _audited(event: dict[str, Any], reading: _Reading) -> None:
         _number("cleaned", count, _S32)
     if pid not in reading.latest:
         raise CorruptState("an audit of a task that was not hit")
-    row, totals = reading.latest[pid], reading.totals
-    row.findings.update(findings)
-    row.cleaned.update(cleaned)
-    totals.audited += 1
-    totals.undecided.update(undecided)
+    reading.totals.add_audit(reading.latest[pid], AuditFacts(rules, undecided, cleaned))
 
 
 @lru_cache(maxsize=4096)

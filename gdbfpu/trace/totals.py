@@ -7,13 +7,14 @@ Nothing is lost at the bound: what is beyond it is counted together.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gdbfpu.audit.engine import Audit
-from gdbfpu.audit.watch import Returned
 from gdbfpu.kernel.tasks import Task
 
-__all__ = ("MAX_ERRORS", "MAX_PATHS", "MAX_ROWS", "TaskTotals", "Totals")
+__all__ = ("MAX_ERRORS", "MAX_PATHS", "MAX_ROWS", "AuditFacts", "Facts", "TaskTotals", "Totals")
 
 MAX_ERRORS = 100
 """The most different reasons counted why hits were not recorded; they may tell an address."""
@@ -25,6 +26,33 @@ MAX_ROWS = 10_000
 """The most tasks with totals of their own; those hit longest ago are then counted together."""
 
 _FOLDED = 4  # one of so many tasks is folded at once, since it takes a look at all
+
+
+class Facts(NamedTuple):
+    """What one hit adds to the totals of its task; the fields are as in TaskTotals.
+
+    `mask` is the state's XSTATE_BV (u64). `live` tells whether the CPU had the state, not memory.
+    `uses_fpu` is None where the hit does not show whether the task uses the FPU.
+    """
+
+    time_ns: int
+    cpu: int
+    thread: int | None
+    mask: int
+    live: bool
+    uses_fpu: bool | None
+
+
+class AuditFacts(NamedTuple):
+    """What the audit of one call adds to the totals.
+
+    `rules` has the rule of each finding, `undecided` the rule of each that could not be told,
+    `cleaned` the bytes by component that the call made clean.
+    """
+
+    rules: tuple[str, ...]
+    undecided: tuple[str, ...]
+    cleaned: Mapping[str, int]
 
 
 @dataclass
@@ -90,6 +118,7 @@ class Totals:
         self.filtered = 0
         self.audited = 0
         self.undecided: Counter[str] = Counter()
+        self._added: Facts | AuditFacts | None = None  # what was added last
 
     @property
     def hits(self) -> int:
@@ -107,6 +136,46 @@ class Totals:
                 self._fold()
             self.tasks[key] = TaskTotals(task.pid, task.tgid, task.comm, task.address)
         return self.tasks[key]
+
+    def add(self, task: Task, path: tuple[str, ...], facts: Facts) -> TaskTotals:
+        """Add a hit of `task` to its row, and to the paths by `path`; return the row.
+
+        `path` is the function and its callers, as `path()` takes it. This is the one place where
+        a hit is added, be it live or from an event file. A ^C adds all of it or nothing, and the
+        same `facts` add nothing when they come again.
+        """
+        row = self.tasks.get((task.address, task.pid)) or self.of(task)
+        if facts is self._added:
+            return row
+        if path not in self.paths:
+            path = self.path(path)
+        row.hits.setdefault(path[0], 0)
+        time_ns, cpu, thread, mask, live, uses_fpu = facts
+        # From here on nothing is called: Python takes a ^C only where something is.
+        self._added = facts
+        self.paths[path] += 1
+        row.hits[path[0]] += 1
+        row.live_hits += live
+        row.memory_hits += not live
+        row.components |= mask
+        if uses_fpu is not None:
+            row.uses_fpu = row.uses_fpu or uses_fpu
+        row.comm, row.thread, row.cpu = task.comm, thread, cpu
+        row.first_ns = row.first_ns or time_ns
+        row.last_ns = time_ns
+        return row
+
+    def add_audit(self, row: TaskTotals, facts: AuditFacts) -> None:
+        """Add what the audit of a call of `row`'s task says; a ^C and `facts` are as in `add`."""
+        if facts is self._added:
+            return
+        found = row.findings + Counter(facts.rules)
+        cleaned = row.cleaned + Counter(facts.cleaned)
+        undecided = self.undecided + Counter(facts.undecided)
+        # From here on nothing is called: Python takes a ^C only where something is.
+        self._added = facts
+        row.findings, row.cleaned, self.undecided = found, cleaned, undecided
+        self.audited += 1
 
     def _fold(self) -> None:
         """Count the tasks that were hit longest ago together."""
@@ -142,14 +211,6 @@ class Totals:
             path = (path[0], "(other paths)")
         self.paths.setdefault(path, 0)
         return path
-
-    def keep(self, said: Returned) -> None:
-        """Add what the audit of a call says."""
-        row = self.of(said.task)
-        row.findings.update(finding.rule for finding in said.findings)
-        row.cleaned.update(said.cleaned)
-        self.audited += 1
-        self.undecided.update(one.rule for one in said.undecided)
 
     def take(self, audit: Audit) -> None:
         """Add what an audit of memory found; made again, it adds nothing."""

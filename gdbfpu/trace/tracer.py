@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a hit to its record, in one direction: stopped CPU, task, state, event line, totals."""
+"""From a hit to its record, in one direction: stopped CPU, task, state, event line, totals.
+
+`hit` reads and changes nothing; `write` and `add` record what it returns, and `entered` takes it,
+too. Apart like this, each can be made again after a ^C (see gdbfpu.dbg.interruptible).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import partial
-from typing import Any
 
-from gdbfpu.audit.record import returned_json
-from gdbfpu.audit.watch import Returned, Watch, job_of
+from gdbfpu.audit.watch import Watch, job_of
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.callpath import read_call_path
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
+from gdbfpu.trace.entries import Audited, Caught, Entry, audited
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.hit import Hit
-from gdbfpu.trace.totals import Totals
+from gdbfpu.trace.totals import Facts, Totals
 from gdbfpu.xsave import features
 
 __all__ = ("Options", "Tracer")
@@ -66,8 +67,6 @@ class Tracer:
         self.seq = 0
         self._call_path = read_call_path(model.kernel)
         self._watch = Watch(model) if options.audit else None
-        self._last: tuple[Task, Task] | None = None
-        self._told = 0  # the last hit that was a fault, once it is recorded as one
         self._threads: dict[int, int] = {}
 
     @property
@@ -75,82 +74,69 @@ class Tracer:
         """Return whether the limit of hits is reached."""
         return 0 < self.options.limit <= self.seq
 
-    def hit(self, probe: Probe) -> Hit | None:
-        """Record that the stopped CPU is at `probe`; None when the filters want no such task.
+    def hit(self, probe: Probe, cpu: int, caller: Task) -> Caught | None:
+        """Return what `write` and `add` are to record of a hit of `probe`, None if filtered out.
 
+        `cpu` is the CPU that stopped, `caller` the task that it runs. Made again, it returns the
+        hit anew, by the same number, until that is added.
         Raises MemoryFault or CorruptState when the kernel's memory cannot be read or believed.
         """
-        kernel = self.model.kernel
-        cpu, caller = kernel.current()
         task = self._subject(probe, caller)
         if not self.options.wants(task):
             self.totals.filtered += 1
             return None
-        record, mask = self._record(probe, task, caller, cpu)
-        row = self.totals.of(task)
-        row.hits.setdefault(record.function, 0)
-        path = self.totals.path((record.function, *record.backtrace))
-        # A ^C up to here leaves nothing of this hit: it is recorded anew.
-        self._write(record.to_json)
-        # From here on nothing is called: Python takes a ^C only where something is.
-        self.seq = record.seq
-        self.totals.paths[path] += 1
-        row.hits[record.function] += 1
-        row.live_hits += record.live
-        row.memory_hits += not record.live
-        row.components |= mask
-        row.uses_fpu = record.uses_fpu
-        row.comm, row.thread, row.cpu = record.comm, record.thread, record.cpu
-        row.first_ns = row.first_ns or record.time_ns
-        row.last_ns = record.time_ns
-        self._last = task, caller
-        return record
+        record, facts = self._record(probe, task, caller, cpu)
+        return Caught(record, probe, task, caller, facts)
 
-    def entered(self, probe: Probe) -> Returned | None:
-        """Have the call of `probe` watched that the last hit recorded; return what is said at once.
+    def entered(self, caught: Caught) -> Audited | None:
+        """Have the call watched that begins with `caught`; return what is to be said at once.
 
         Raises MemoryFault or CorruptState. Made again, it changes nothing.
         """
-        if self._watch is None or self._last is None:
+        if self._watch is None:
             return None
-        task, caller = self._last
+        probe, seq = caught.probe, caught.record.seq
         if job_of(probe) == "fault":
-            found = self._watch.fault(probe, self.seq, task)
-            told, self._told = self._told, self.seq
-            return self._keep(found) if told != self.seq else None
-        self._watch.enter(probe, self.seq, task, caller)
+            return audited(self._watch.fault(probe, seq, caught.task), caught.caller)
+        self._watch.enter(probe, seq, caught.task, caught.caller)
         return None
 
-    def returned(self, probe: Probe) -> Returned | None:
-        """Record what the audit says of the call of `probe` that returns; None if it has no hit."""
-        caller = self.model.kernel.current()[1]
-        found = self._watch.leave(probe.function, caller) if self._watch is not None else None
-        if found is None or self._watch is None:
-            return None
-        self._watch.forget(probe.function, caller)
-        return self._keep(found)
+    def returned(self, probe: Probe, caller: Task) -> Audited | None:
+        """Return what the audit says of the call of `probe` that returns; None if it has no hit.
 
-    def _keep(self, found: Returned) -> Returned:
-        self._write(partial(returned_json, found))
-        self.totals.keep(found)
-        return found
+        The call is over once that is added.
+        """
+        said = self._watch.leave(probe.function, caller) if self._watch is not None else None
+        return audited(said, caller) if said is not None else None
 
-    def close(self) -> None:
-        """End the event file, if there is one."""
-        if self.writer is not None:
-            self.writer.close()
-
-    def _write(self, line: Callable[[], Mapping[str, Any]]) -> None:
-        """Write what `line` returns; the trace goes on without the file once the disk is full."""
+    def write(self, entry: Entry) -> None:
+        """Append the line of `entry` to the event file; without one, once the disk is full."""
         if self.writer is None:
             return
         try:
-            self.writer.write(line())
+            self.writer.write(entry.to_json())
         except OSError as error:
             where = f"{self.writer.path} ends before hit {self.seq + 1}"
             self.totals.fail(f"{where}: {error.strerror}")
             self.close()
             self.writer = None
+
+    def add(self, entry: Entry) -> None:
+        """Add `entry` to the totals, once however often; a ^C adds all of it or nothing."""
+        entry.add_to(self.totals)
+        if isinstance(entry, Caught):
+            self.seq = entry.record.seq
+        elif self._watch is not None:
+            self._watch.forget(entry.said.function, entry.caller)
+
+    def lines(self, entry: Entry) -> tuple[str, ...]:
+        """Return what a person sees of `entry`: of a hit nothing, when asked to be quiet."""
+        return () if isinstance(entry, Caught) and self.options.quiet else entry.lines()
+
+    def close(self) -> None:
+        """End the event file, if there is one."""
+        if self.writer is not None:
+            self.writer.close()
 
     def _subject(self, probe: Probe, caller: Task) -> Task:
         if probe.subject == "current":
@@ -159,15 +145,12 @@ class Tracer:
         address = self.model.task_of(argument) if probe.subject == "fpu" else argument
         return caller if address == caller.address else self.model.kernel.task(address)
 
-    def _record(self, probe: Probe, task: Task, caller: Task, cpu: int) -> tuple[Hit, int]:
-        model, state = self.model, self.options.state
-        fpu = model.fpu_of(task.address)
-        none = state == "none" or task.kthread
-        image = model.image(fpu) if state == "full" and not none else b""
-        header = None if none else model.header(fpu, image)
-        mask = header[0] if header else 0
-        mine = task is caller and not task.kthread
-        live = mine and model.live(task.address, task.thread_flags)
+    def _record(self, probe: Probe, task: Task, caller: Task, cpu: int) -> tuple[Hit, Facts]:
+        """Return the record of a hit, and what it adds to the totals."""
+        fpu = self.model.fpu_of(task.address)
+        header, image = self._state(task, fpu)
+        mask, compaction = header or (0, 0)
+        live = self._live(task, caller)
         hit = Hit(
             seq=self.seq + 1,
             time_ns=time.time_ns(),
@@ -179,8 +162,8 @@ class Tracer:
             cpu=cpu,
             task=f"{task.address:#x}",
             fpu=f"{fpu:#x}",
-            xfeatures=f"{header[0]:#x}" if header else None,
-            xcomp_bv=f"{header[1]:#x}" if header else None,
+            xfeatures=f"{mask:#x}" if header else None,
+            xcomp_bv=f"{compaction:#x}" if header else None,
             components=features.names(mask),
             live=live,
             backtrace=self._backtrace(),
@@ -189,7 +172,20 @@ class Tracer:
             uses_fpu=self._uses_fpu(task, live),
             raw=image.hex() if image else None,
         )
-        return hit, mask
+        return hit, Facts(hit.time_ns, cpu, hit.thread, mask, live, hit.uses_fpu)
+
+    def _state(self, task: Task, fpu: int) -> tuple[tuple[int, int] | None, bytes]:
+        """Return the header and the bytes of the state at `fpu`, as much as is asked for."""
+        if self.options.state == "none" or task.kthread:
+            return None, b""
+        image = self.model.image(fpu) if self.options.state == "full" else b""
+        return self.model.header(fpu, image), image
+
+    def _live(self, task: Task, caller: Task) -> bool:
+        """Return whether the CPU has the state of `task`; only of the one that runs it can."""
+        if task is not caller or task.kthread:
+            return False
+        return self.model.live(task.address, task.thread_flags)
 
     def _backtrace(self) -> tuple[str, ...]:
         depth = self.options.backtrace

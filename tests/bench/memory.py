@@ -41,7 +41,8 @@ def main() -> None:
     early = 0
     for i in range(HITS):
         world.run(tasks[1 + i % (TASKS - 1)], i % 2)
-        tracer.hit(probe)
+        caught = tracer.hit(probe, *kernel.current())
+        tracer.add(caught)
         if i + 1 == EARLY:
             early = resident()
     assert tracer.totals.hits == HITS

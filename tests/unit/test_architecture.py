@@ -52,7 +52,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "trace": """
-            event_file hit totals tracer
+            entries event_file hit totals tracer
         """,
     },
     {
@@ -69,8 +69,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands declared functions load printers progress session
-            settings settling signal_frame target terminal trace_command
+            audit_command breakpoints commands declared functions interruptible load point
+            printers progress session settings settling signal_frame target terminal
+            trace_command
         """,
         "kdump": """
             commands target
@@ -103,7 +104,7 @@ LAZY = {"drgn", "elftools", "pygments", "tabulate"}
 """Packages that are imported when they are first needed, within a function."""
 
 BOUNDARIES = {
-    "dbg/breakpoints.py": {"_guarded"},
+    "dbg/interruptible.py": {"_guarded"},
     "dbg/declared.py": {"invoke"},
     "kdump/target.py": {"_opened"},
 }

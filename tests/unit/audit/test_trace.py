@@ -19,6 +19,7 @@ from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report.report import Report, collect
 from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.trace.entries import audited
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import TaskTotals, Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -38,9 +39,30 @@ class Traced:
         self.tracer = Tracer(model, Options(**{"audit": True, **options}), self.totals, writer)
         self.path = path
 
+    def current(self):
+        return self.tracer.model.kernel.current()
+
+    def recorded(self, entry):
+        """Record `entry` as a breakpoint does: each step may be made twice, for a ^C."""
+        if entry is not None:
+            self.tracer.write(entry)
+            for _ in range(2):
+                self.tracer.add(entry)
+        return entry
+
     def hit(self, probe, task=None):
         self.m.target.registers["rdi"] = self.m.fpu(task or self.m.alice)
-        return self.tracer.hit(probe)
+        return self.recorded(self.tracer.hit(probe, *self.current()))
+
+    def entered(self, caught):
+        for _ in range(2):
+            entry = self.tracer.entered(caught)
+        return self.recorded(entry)
+
+    def returned(self, probe):
+        for _ in range(2):
+            entry = self.tracer.returned(probe, self.current()[1])
+        return self.recorded(entry)
 
     def lines(self):
         lines = [json.loads(line) for line in self.path.read_text().splitlines()]
@@ -62,11 +84,12 @@ def stale(m, task, count):
 def test_a_call_from_its_entry_to_its_return(traced):
     m = traced.m
     stale(m, m.bob, 40)
-    assert traced.hit(CLEAN, m.bob).pid == 11
-    assert traced.tracer.entered(CLEAN) is None
+    caught = traced.hit(CLEAN, m.bob)
+    assert caught.record.pid == 11
+    assert traced.entered(caught) is None
     assert traced.lines() == []
     stale(m, m.bob, 10)
-    said = traced.tracer.returned(CLEAN)
+    said = traced.returned(CLEAN).said
     assert (said.of, said.task.pid) == (1, 11)
     (line,) = traced.lines()
     assert (line["of"], line["function"], line["pid"]) == (1, CLEAN.function, 11)
@@ -78,51 +101,39 @@ def test_a_call_from_its_entry_to_its_return(traced):
 
 
 def test_a_return_is_recorded_once(traced):
-    traced.hit(CLEAN, traced.m.bob)
-    traced.tracer.entered(CLEAN)
-    assert traced.tracer.returned(CLEAN) is not None
-    assert traced.tracer.returned(CLEAN) is None
+    traced.entered(traced.hit(CLEAN, traced.m.bob))
+    assert traced.returned(CLEAN) is not None
+    assert traced.returned(CLEAN) is None
     assert len(traced.lines()) == traced.totals.audited == 1
 
 
-def test_an_entry_noted_twice_is_one(traced):
-    traced.hit(CLEAN, traced.m.bob)
-    for _ in range(2):
-        assert traced.tracer.entered(CLEAN) is None
-    traced.tracer.returned(CLEAN)
-    assert traced.tracer.returned(CLEAN) is None
-    assert traced.totals.audited == 1
-
-
-def test_a_fault_noted_twice_is_one(tmp_path):
+def test_a_fault_is_said_when_it_is_hit(tmp_path):
     traced = Traced(M510(), tmp_path / "out")
     probe = PROBES["ex_handler_fprestore"]
     for number in (1, 2):
-        assert traced.tracer.hit(probe).seq == number
-        said = traced.tracer.entered(probe)
+        caught = traced.hit(probe)
+        assert caught.record.seq == traced.totals.hits == number
+        said = traced.entered(caught).said
         assert (said.of, [one.rule for one in said.findings]) == (number, ["RESTOREGP"])
-        assert traced.tracer.entered(probe) is None
         assert [line["of"] for line in traced.lines()] == list(range(1, number + 1))
         assert traced.totals.audited == number
     traced.tracer.close()
 
 
 def test_a_return_of_a_call_without_a_hit_says_nothing(traced):
-    assert traced.tracer.returned(CLEAN) is None
-    assert traced.tracer.entered(CLEAN) is None  # no hit was recorded
-    assert traced.tracer.returned(CLEAN) is None
+    assert traced.returned(CLEAN) is None
     assert traced.totals.audited == 0
 
 
 def test_without_audit_nothing_is_watched(tmp_path):
     traced = Traced(M510(), tmp_path / "out", audit=False)
-    probe = PROBES["ex_handler_fprestore"]
-    traced.tracer.hit(probe)
+    fault = traced.hit(PROBES["ex_handler_fprestore"])
+    call = traced.hit(CLEAN)
     traced.m.target.reads.clear()
-    assert traced.tracer.entered(probe) is None
-    assert traced.tracer.entered(CLEAN) is None
+    assert traced.entered(fault) is None
+    assert traced.entered(call) is None
     assert traced.m.target.reads == []
-    assert traced.tracer.returned(CLEAN) is None
+    assert traced.returned(CLEAN) is None
     assert traced.totals.audited == 0
     traced.tracer.close()
 
@@ -137,11 +148,10 @@ def test_the_file_may_be_full(traced):
         def close(self):
             pass
 
-    traced.hit(CLEAN, traced.m.bob)
-    traced.tracer.entered(CLEAN)
+    traced.entered(traced.hit(CLEAN, traced.m.bob))
     traced.tracer.close()
     traced.tracer.writer = Full()
-    assert traced.tracer.returned(CLEAN) is not None
+    assert traced.returned(CLEAN) is not None
     assert traced.totals.audited == 1
     assert sum(traced.totals.errors.values()) == 1
 
@@ -150,10 +160,10 @@ def test_who_calls_and_of_whom(traced):
     """alice reads bob's state through ptrace."""
     m = traced.m
     stale(m, m.bob, 1)
-    hit = traced.hit(CLEAN, m.bob)
-    assert (hit.pid, hit.caller_pid) == (11, 10)
-    traced.tracer.entered(CLEAN)
-    said = traced.tracer.returned(CLEAN)
+    caught = traced.hit(CLEAN, m.bob)
+    assert (caught.record.pid, caught.record.caller_pid) == (11, 10)
+    traced.entered(caught)
+    said = traced.returned(CLEAN).said
     assert [f.subject for f in said.findings] == ["bob (pid 11)"]
     assert (m.alice, 10) not in traced.totals.tasks
 
@@ -180,7 +190,7 @@ def test_what_audits_of_calls_say_adds_up():
             {"AVX": 5},
             {"SSE": 9},
         )
-        totals.keep(said)
+        audited(said, b).add_to(totals)
     row = totals.of(a)
     assert row.findings == {"STALE": 4, "FORK": 2}
     assert row.cleaned == {"AVX": 10}
@@ -286,10 +296,9 @@ def test_a_task_that_cannot_be_read_is_counted_as_undecided(tmp_path):
     traced = Traced(M66(), tmp_path / "out")
     probe = replace(PROBES["fpu_clone"], subject="current")
     m = traced.m
-    traced.tracer.hit(probe)
-    traced.tracer.entered(probe)
+    traced.entered(traced.hit(probe))
     m.in_fpu(m.alice, 16, 0xFFFFFFFF00000000)
-    traced.tracer.returned(probe)
+    traced.returned(probe)
     assert traced.totals.undecided == {"READ": 1}
     (line,) = traced.lines()
     assert line["undecided"][0].startswith("READ: not read: cannot read ")

@@ -7,11 +7,15 @@ import pytest
 
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.trace import totals as totals_module
-from gdbfpu.trace.totals import TaskTotals, Totals
+from gdbfpu.trace.totals import AuditFacts, Facts, TaskTotals, Totals
 
 
 def task(address, pid, comm="task"):
     return Task(address, pid, pid + 1000, comm, False)
+
+
+def facts(time_ns=1, cpu=0, thread=None, mask=0, live=False, uses_fpu=None):
+    return Facts(time_ns, cpu, thread, mask, live, uses_fpu)
 
 
 def test_one_row_a_task():
@@ -36,6 +40,49 @@ def test_rows_share_nothing():
 def test_count_is_of_hits_on_all_functions():
     assert TaskTotals(1, 1, "", 1, live_hits=3, memory_hits=4).count == 7
     assert TaskTotals(1, 1, "", 1).count == 0
+
+
+def test_a_hit_is_added_to_its_row():
+    totals = Totals()
+    row = totals.add(task(0x10, 1), ("f", "a"), facts(100, 0, 7, 1, True, False))
+    assert row is totals.of(task(0x10, 1))
+    totals.add(task(0x10, 1, "renamed"), ("g",), facts(300, 1, None, 4, False, True))
+    totals.add(task(0x20, 2), ("f", "a"), facts(200, 1))
+    assert (row.comm, row.thread, row.cpu) == ("renamed", None, 1)
+    assert row.hits == {"f": 1, "g": 1}
+    assert (row.live_hits, row.memory_hits, row.components) == (1, 1, 5)
+    assert (row.first_ns, row.last_ns) == (100, 300)
+    assert totals.paths == {("f", "a"): 2, ("g",): 1}
+
+
+@pytest.mark.parametrize(
+    ("shown", "uses_fpu"),
+    [
+        ([None], None),
+        ([None, False], False),
+        ([False, None], False),
+        ([False, True, None, False], True),
+    ],
+)
+def test_use_that_was_seen_stays(shown, uses_fpu):
+    totals = Totals()
+    for each in shown:
+        row = totals.add(task(1, 1), ("f",), facts(uses_fpu=each))
+    assert row.uses_fpu is uses_fpu
+
+
+def test_the_same_facts_add_nothing_again():
+    """A ^C may come when they are added already, and then they come again."""
+    totals = Totals()
+    for one in (facts(100, live=True), facts(100, live=True)):
+        for _ in range(3):
+            row = totals.add(task(1, 1), ("f",), one)
+    assert (row.hits, row.live_hits, totals.hits) == ({"f": 2}, 2, 2)
+    for one in (AuditFacts(("STALE",), ("READ",), {"AVX": 4}), AuditFacts(("STALE",), (), {})):
+        for _ in range(3):
+            totals.add_audit(row, one)
+    assert (row.findings, row.cleaned) == ({"STALE": 2}, {"AVX": 4})
+    assert (totals.undecided, totals.audited) == ({"READ": 1}, 2)
 
 
 def test_paths_are_counted():
@@ -67,9 +114,7 @@ def test_paths_beyond_the_cap_are_counted_together(monkeypatch):
 def test_size_does_not_depend_on_the_number_of_hits(hits):
     totals = Totals()
     for i in range(hits):
-        row = totals.of(task(0x10 * (i % 3), i % 3))
-        row.hits["f"] += 1
-        totals.paths[totals.path(("f", "a"))] += 1
+        totals.add(task(0x10 * (i % 3), i % 3), ("f", "a"), facts())
     assert (len(totals.tasks), len(totals.paths)) == (3, 1)
     assert totals.hits == hits
 
@@ -85,11 +130,7 @@ def test_reasons_beyond_the_cap_are_counted_together():
 
 
 def hit(totals, pid, at):
-    row = totals.of(task(0x1000 + pid, pid))
-    row.hits["f"] += 1
-    row.memory_hits += 1
-    row.components |= 1 << pid % 3
-    row.first_ns, row.last_ns = row.first_ns or at, at
+    totals.add(task(0x1000 + pid, pid), ("f",), facts(at, mask=1 << pid % 3))
 
 
 def test_tasks_beyond_the_cap_are_counted_together(monkeypatch):

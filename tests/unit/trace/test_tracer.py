@@ -44,6 +44,16 @@ KEYS = {
 """The keys of a hit's line, as the documentation of the event file has them."""
 
 
+def recorded(tracer, probe):
+    """What `tracer` records of a hit of `probe` on the CPU that stopped."""
+    caught = tracer.hit(probe, *tracer.model.kernel.current())
+    if caught is None:
+        return None
+    tracer.write(caught)
+    tracer.add(caught)
+    return caught.record
+
+
 class Setup:
     """A Tracer over a World, its file's lines at hand."""
 
@@ -56,9 +66,10 @@ class Setup:
         self.tracer = Tracer(self.model, Options(**options), self.totals, writer)
 
     def hit(self, probe=SIGFRAME, task=None, cpu=0):
+        """Record a hit as a breakpoint does; return its record, None if it was filtered out."""
         if task is not None:
             self.world.run(task, cpu)
-        return self.tracer.hit(probe)
+        return recorded(self.tracer, probe)
 
     def lines(self):
         return [json.loads(line) for line in self.path.read_text().splitlines()]
@@ -447,7 +458,7 @@ def test_memory_is_constant_after_the_first_hits_of_each_task():
     def blocks_after(hits):
         for i in range(hits):
             world.run(tasks[1 + i % 199], i % 2)
-            tracer.hit(SIGFRAME)
+            recorded(tracer, SIGFRAME)
         gc.collect()
         return sys.getallocatedblocks()
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A breakpoint that the kernel leaves without a step, and what is done at a hit.
+
+Whatever goes wrong at a hit is counted by reason, and the kernel runs on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import gdb
+
+from gdbfpu.dbg.interruptible import Step, interruptible
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.kernel.tasks import Kernel, Task
+from gdbfpu.trace.entries import Caught, Entry
+
+if TYPE_CHECKING:
+    from gdbfpu.probes.resume import Resume
+
+__all__ = ("Host", "Passage", "Point")
+
+
+class Host(Protocol):
+    """What a probe asks of the session that planted it."""
+
+    def enough(self) -> bool:
+        """Return whether the kernel shall stay stopped: the limit is reached, say."""
+
+    def failed(self, reason: str) -> None:
+        """Take the reason why a hit could not be recorded or resumed."""
+
+
+@dataclass
+class Passage:
+    """One pass of the kernel through a point: what its steps hand on to each other.
+
+    `number` counts from 1, `current` is the CPU that stopped and its task, `caught` the hit,
+    `entry` what is to be recorded now, `effect` the registers with which the kernel goes on.
+    """
+
+    number: int
+    current: tuple[int, Task] | None = None
+    caught: Caught | None = None
+    entry: Entry | None = None
+    effect: dict[str, int] = field(default_factory=dict)
+
+
+class Point(gdb.Breakpoint):  # type: ignore[misc]
+    """A breakpoint on `name` at `address`, left by the effect of `resume` (None: by a step).
+
+    Its stop() is a list of steps, each of which can be made again (gdbfpu.dbg.interruptible).
+    """
+
+    def __init__(
+        self,
+        target: GdbTarget,
+        kernel: Kernel,
+        name: str,
+        address: int,
+        resume: Resume | None,
+        host: Host,
+    ) -> None:
+        self.resume = resume
+        self.address = address
+        self.name = name
+        self.passes = 0
+        self._target = target
+        self._kernel = kernel
+        self._host = host
+        self._here = Passage(0)
+        super().__init__(f"*{address:#x}", internal=True)
+        steps = (self._begin, self._count, *self._steps(), self._compute, self._write)
+        self.stop = interruptible(steps, host.failed)
+
+    def _steps(self) -> tuple[Step, ...]:
+        """Return what is to be done at a hit before the kernel goes on."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Return a line about the point: where it stands and how the kernel resumes."""
+        way = "at its entry, where GDB has to step: hits can be lost on several CPUs"
+        if self.resume is not None:
+            way = f"on `{self.resume.text}`, resumed without a step"
+        return f"{self.name} at {self.address:#x}, {way}"
+
+    def _begin(self) -> bool:
+        self._here = Passage(self.passes + 1)
+        return False
+
+    def _count(self) -> bool:
+        self.passes = self._here.number
+        return False
+
+    def _current(self) -> tuple[int, Task]:
+        """Return the CPU that stopped and its task; the kernel is asked once a pass."""
+        if self._here.current is None:
+            self._here.current = self._kernel.current()
+        return self._here.current
+
+    def _compute(self) -> bool:
+        if self.resume is not None:
+            self._here.effect = self.resume.effect(self._register, self._load)
+        return False
+
+    def _register(self, name: str) -> int:
+        if name == "gs_base":  # which KGDB does not show
+            return self._kernel.cpu_offsets[self._current()[0]]
+        value = self._target.register(name)
+        if value is None:
+            raise gdb.error(f"register {name} cannot be read")
+        return value
+
+    def _load(self, address: int, size: int) -> int:
+        return int.from_bytes(self._target.read_memory(address, size), "little")
+
+    def _write(self) -> bool:
+        """Write what changes: at each write GDB forgets all registers and fetches them again."""
+        for name, value in self._here.effect.items():
+            if self._target.register(name) != value:
+                self._target.write_register(name, value)
+        return False

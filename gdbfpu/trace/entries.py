@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a trace records: a hit, or what the audit of a call says.
+
+Each has a line in the event file, something to add to the totals, and a text for a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+from gdbfpu.audit.record import returned_json, returned_lines
+from gdbfpu.audit.watch import Returned
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.probes.catalogue import Probe
+from gdbfpu.trace.hit import Hit, hit_line
+from gdbfpu.trace.totals import AuditFacts, Facts, Totals
+
+__all__ = ("Audited", "Caught", "Entry", "audited")
+
+
+@dataclass(frozen=True)
+class Caught:
+    """A hit of `probe`, as long as the kernel stands there: its record, and what that leaves out.
+
+    `task` is whose state it is, `caller` the task that runs.
+    """
+
+    record: Hit
+    probe: Probe
+    task: Task
+    caller: Task
+    facts: Facts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of its line in the event file."""
+        return self.record.to_json()
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what a person sees of it."""
+        return (hit_line(self.record),)
+
+    def add_to(self, totals: Totals) -> None:
+        """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
+        totals.add(self.task, (self.record.function, *self.record.backtrace), self.facts)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What the audit says of a call that `caller` made."""
+
+    said: Returned
+    caller: Task
+    facts: AuditFacts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of its line in the event file."""
+        return returned_json(self.said)
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what a person sees of it."""
+        return returned_lines(self.said)
+
+    def add_to(self, totals: Totals) -> None:
+        """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
+        totals.add_audit(totals.of(self.said.task), self.facts)
+
+
+def audited(said: Returned, caller: Task) -> Audited:
+    """Return what is to be recorded of what an audit has `said` of a call that `caller` made."""
+    rules = tuple(finding.rule for finding in said.findings)
+    undecided = tuple(one.rule for one in said.undecided)
+    return Audited(said, caller, AuditFacts(rules, undecided, said.cleaned))
+
+
+Entry = Union[Caught, Audited]
+"""What the event file has a line for."""
