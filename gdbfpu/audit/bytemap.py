@@ -10,8 +10,8 @@ from textwrap import fill
 from typing import Any
 
 from gdbfpu.audit.finding import name_of
-from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.paths import ExportPath, export_paths, inherit_paths
+from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import UsageError
 from gdbfpu.text.table import table
@@ -54,27 +54,27 @@ class ByteMap:
     paths: tuple[tuple[ExportPath, int], ...]
 
 
-def read_map(ground: Ground, view: TaskView) -> ByteMap:
+def read_map(snapshot: Snapshot, view: TaskView) -> ByteMap:
     """Return the map of `view`'s area; raise UsageError where it has none."""
     if not view.image:
         raise UsageError(f"{name_of(view.task)} has no FPU state in memory to map")
-    stale = stale_components(ground, view)
+    stale = stale_components(snapshot, view)
     places = {place for component in stale for place in component.places}
     kinds = [("padding", "")] * len(view.image)
-    for start, end, component, kind in _regions(ground, view):
+    for start, end, component, kind in _regions(snapshot, view):
         for at in range(start, min(end, len(kinds))):
             kinds[at] = ("stale" if at in places else kind, component)
     legacy = sum(place < LEGACY_SIZE for place in places)
-    ways = (*export_paths(ground), *inherit_paths(ground))
+    ways = (*export_paths(snapshot), *inherit_paths(snapshot))
     copies = ((way, (legacy if way.legacy else len(places)) * way.raw) for way in ways)
     return ByteMap(view, tuple(_pieces(kinds, view.image)), tuple(copies))
 
 
-def _regions(ground: Ground, view: TaskView) -> Iterator[tuple[int, int, str, str]]:
+def _regions(snapshot: Snapshot, view: TaskView) -> Iterator[tuple[int, int, str, str]]:
     """Yield start, end, component and kind; later ones lie over earlier ones."""
     header = view.header
     used = 3 if header is None else in_use(header)
-    for span in ground.spans(view.image):
+    for span in snapshot.spans(view.image):
         kind = "in use" if used >> span.number & 1 else "initial"
         yield span.offset, span.end, component_name(span.number), kind
     for start, end, name, kind in _FIXED:

@@ -10,8 +10,8 @@ from typing import Callable
 
 from gdbfpu.audit.finding import SEVERITIES, Finding, Result, Undecided, name_of
 from gdbfpu.audit.frame import FrameView
-from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.rules import BLIND_SPOTS, rules_of
+from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.tasks import Task
 
@@ -44,54 +44,56 @@ class Audit:
         return "notes" if self.findings else "clean"
 
 
-def audit(ground: Ground, task: Task | None, progress: Callable[[int], None]) -> Audit:
+def audit(snapshot: Snapshot, task: Task | None, progress: Callable[[int], None]) -> Audit:
     """Follow every rule of memory; of tasks only those on `task`, if one is given.
 
     `progress` is called with the number of tasks looked at. What cannot be read is undecided.
     """
     results: list[Result] = [Undecided(rule, "every CPU", why) for rule, why in BLIND_SPOTS]
-    results += _kernel(ground, task)
+    results += _kernel(snapshot, task)
     count = 0
     try:
-        for one in [task] if task is not None else ground.tasks():
-            results += follow("task", one, ground, ground.view)
+        for one in [task] if task is not None else snapshot.tasks():
+            results += follow("task", one, snapshot, snapshot.view)
             count += 1
             progress(count)
     except GdbFpuError as error:
         results.append(Undecided("WALK", "the tasks", f"the walk ended early: {error}"))
-    return _made(ground, count, results)
+    return _made(snapshot, count, results)
 
 
-def audit_frame(ground: Ground, view: FrameView) -> Audit:
+def audit_frame(snapshot: Snapshot, view: FrameView) -> Audit:
     """Follow the rules on frames for `view`."""
-    return _made(ground, 1, follow("frame", view.task, ground, lambda _: view))
+    return _made(snapshot, 1, follow("frame", view.task, snapshot, lambda _: view))
 
 
-def _made(ground: Ground, tasks: int, results: list[Result]) -> Audit:
+def _made(snapshot: Snapshot, tasks: int, results: list[Result]) -> Audit:
     return Audit(
-        kernel=ground.model.kernel.banner(),
+        kernel=snapshot.model.kernel.banner(),
         tasks=tasks,
         findings=sort(result for result in results if isinstance(result, Finding)),
         undecided=tuple(result for result in results if isinstance(result, Undecided)),
     )
 
 
-def _kernel(ground: Ground, task: Task | None) -> list[Result]:
+def _kernel(snapshot: Snapshot, task: Task | None) -> list[Result]:
     """Follow the rules on the kernel and its CPUs; with `task`, those on the CPU that runs it."""
-    results = _follow("kernel", "the kernel", ground) if task is None else []
-    cpus = ground.model.kernel.online_cpus() if task is None else ground.cpus_of(task)[:1]
+    results = _follow("kernel", "the kernel", snapshot) if task is None else []
+    cpus = snapshot.model.kernel.online_cpus() if task is None else snapshot.cpus_of(task)[:1]
     for number in cpus:
-        results += _follow("cpu", f"CPU {number}", ground, partial(ground.cpu, number))
+        results += _follow("cpu", f"CPU {number}", snapshot, partial(snapshot.cpu, number))
     return results
 
 
-def follow(scope: str, task: Task, ground: Ground, view: Callable[[Task], object]) -> list[Result]:
+def follow(
+    scope: str, task: Task, snapshot: Snapshot, view: Callable[[Task], object]
+) -> list[Result]:
     """Return what the rules of `scope` say of `task`, whom `view` shows as they want to see it."""
-    return _follow(scope, name_of(task), ground, partial(view, task))
+    return _follow(scope, name_of(task), snapshot, partial(view, task))
 
 
 def _follow(
-    scope: str, subject: str, ground: Ground, view: Callable[[], object] | None = None
+    scope: str, subject: str, snapshot: Snapshot, view: Callable[[], object] | None = None
 ) -> list[Result]:
     """Return what the rules of `scope` say; undecided, where memory cannot be read or believed."""
     results: list[Result] = []
@@ -101,7 +103,7 @@ def _follow(
         return [Undecided("READ", subject, f"not read: {error}")]
     for rule in rules_of(scope):
         try:
-            results += rule.check(ground, *arguments)
+            results += rule.check(snapshot, *arguments)
         except GdbFpuError as error:
             results.append(Undecided(rule.name, subject, f"not read: {error}"))
     return results

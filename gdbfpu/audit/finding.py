@@ -62,14 +62,14 @@ class Undecided:
 Result = Union[Finding, Undecided]
 """What a rule yields."""
 Check = Callable[..., Iterator[Result]]
-"""A rule's function: the Ground, and what its scope says, in; Results out."""
+"""A rule's function: the Snapshot, and what its scope says, in; Results out."""
 
 
 @dataclass(frozen=True)
 class Rule:
     """A rule: its `name`, what must hold (`invariant`, one sentence), and the function that looks.
 
-    `scope` is what the function is called for, after the Ground: `task` (a TaskView), `cpu` (a
+    `scope` is what the function is called for, after the Snapshot: `task` (a TaskView), `cpu` (a
     CpuView), `kernel` (nothing more), `frame` (a FrameView); or, when a function is left or
     entered, `sanitize`, `fork`, `exec`, `sigreturn`, `fault` (a TaskView).
     """

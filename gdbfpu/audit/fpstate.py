@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
-from gdbfpu.audit.ground import CpuView, Ground, TaskView
+from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
 from gdbfpu.target import read_u64
 from gdbfpu.xsave.area import HEADER_OFFSET, in_use
 from gdbfpu.xsave.features import describe
@@ -26,12 +26,12 @@ def _finding(
     return Finding(rule, "error", view.task, read, at, why, component)
 
 
-def perm(ground: Ground, view: TaskView) -> Iterator[Result]:
+def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for features that the task's group has no permission for.
 
     The leader's fpu.perm counts (arch_prctl(ARCH_REQ_XCOMP_PERM)); a thread's own is a copy.
     """
-    allowed = _group_perm(ground, view)
+    allowed = _group_perm(snapshot, view)
     if allowed is None:
         return
     own = view.fields.get("perm", 0) & ~_GUEST_PERM_LOCKED
@@ -54,16 +54,16 @@ def perm(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def _group_perm(ground: Ground, view: TaskView) -> int | None:
-    member = ground.model.kernel.layouts.find("task_struct", "group_leader")
+def _group_perm(snapshot: Snapshot, view: TaskView) -> int | None:
+    member = snapshot.model.kernel.layouts.find("task_struct", "group_leader")
     if member is None or "perm" not in view.fields:
         return None
-    leader = read_u64(ground.model.kernel.target, view.task.address + member.offset)
-    value = ground.integer(ground.model.fpu_of(leader), "fpu", "perm.__state_perm")
+    leader = read_u64(snapshot.model.kernel.target, view.task.address + member.offset)
+    value = snapshot.integer(snapshot.model.fpu_of(leader), "fpu", "perm.__state_perm")
     return None if value is None else value & ~_GUEST_PERM_LOCKED
 
 
-def amxbuf(ground: Ground, view: TaskView) -> Iterator[Result]:
+def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding where a dynamic feature's buffer is not what it should be.
 
     The area has room for all that its header has, and is `fpu.__fpstate` unless it was
@@ -71,8 +71,8 @@ def amxbuf(ground: Ground, view: TaskView) -> Iterator[Result]:
     """
     if "fpstate.size" not in view.fields:
         return
-    own = ground.model.kernel.layouts.find("fpu", "__fpstate")
-    start = view.at - ground.model.regs_offset
+    own = snapshot.model.kernel.layouts.find("fpu", "__fpstate")
+    start = view.at - snapshot.model.regs_offset
     elsewhere = own is not None and start != view.fpu + own.offset
     marked = view.fields.get("fpstate.is_valloc", 0) or view.fields.get("fpstate.is_guest", 0)
     if own is not None and elsewhere != bool(marked):
@@ -84,7 +84,7 @@ def amxbuf(ground: Ground, view: TaskView) -> Iterator[Result]:
             f"its fpstate is {place}, and is_valloc or is_guest is {'set' if marked else 'clear'}",
             "the kernel frees what it did not allocate, or never frees it",
         )
-    missing = _beyond(ground, view)
+    missing = _beyond(snapshot, view)
     if missing:
         yield _finding(
             view,
@@ -95,18 +95,18 @@ def amxbuf(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def _beyond(ground: Ground, view: TaskView) -> int:
+def _beyond(snapshot: Snapshot, view: TaskView) -> int:
     header, room = view.header, view.fields.get("fpstate.xfeatures")
-    return 0 if header is None or room is None else in_use(header) & ~room & ground.mask
+    return 0 if header is None or room is None else in_use(header) & ~room & snapshot.mask
 
 
-def xfd1(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     """Yield a finding where a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
 
     Fixed by 10e4b5166df9 (6.9). The register itself is not in memory.
     """
-    kernel, view = ground.model.kernel, cpu.view
-    if not ground.mask & _DYNAMIC or not ground.has("xfd_state"):
+    kernel, view = snapshot.model.kernel, cpu.view
+    if not snapshot.mask & _DYNAMIC or not snapshot.has("xfd_state"):
         return
     yield Undecided("XFD1", f"CPU {cpu.number}", "IA32_XFD itself is not in memory")
     if view is None or not view.loaded or "fpstate.xfd" not in view.fields:
@@ -123,7 +123,7 @@ def xfd1(ground: Ground, cpu: CpuView) -> Iterator[Result]:
         )
 
 
-def xfd3(ground: Ground, view: TaskView) -> Iterator[Result]:
+def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for a component in use that IA32_XFD disables: loading it is #NM.
 
     Of a KVM guest's state, too, where that is in place: there it is fixed by b45f72177594 (6.19).
@@ -132,11 +132,11 @@ def xfd3(ground: Ground, view: TaskView) -> Iterator[Result]:
     armed = in_use(header) & xfd if header is not None else 0
     if armed:
         yield _xfd3(view, view.at, f"xfeatures has {describe(armed)}, which fpstate.xfd disables")
-    if ground.model.holds_guest(view.fpu):
-        kernel, pointer = ground.model.kernel, ground.model.state
+    if snapshot.model.holds_guest(view.fpu):
+        kernel, pointer = snapshot.model.kernel, snapshot.model.state
         start = read_u64(kernel.target, view.fpu + pointer.offset)
-        at = start + ground.model.regs_offset
-        xfd = ground.integer(start, "fpstate", "xfd") or 0
+        at = start + snapshot.model.regs_offset
+        xfd = snapshot.integer(start, "fpstate", "xfd") or 0
         armed = read_u64(kernel.target, at + HEADER_OFFSET) & xfd
         if armed:
             read = f"its guest's xfeatures has {describe(armed)}, which the guest's xfd disables"
@@ -147,17 +147,17 @@ def _xfd3(view: TaskView, at: int, read: str) -> Finding:
     return _finding(view, "XFD3", at + HEADER_OFFSET, read, "XRSTORS raises #NM in the kernel")
 
 
-def guest(ground: Ground, view: TaskView) -> Iterator[Result]:
+def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for a KVM guest's state in a task that has not set its own aside.
 
     fpu_swap_kvm_fpstate() sets is_guest and in_use and keeps the task's in `__task_fpstate`.
     """
-    pointer = ground.model.state
+    pointer = snapshot.model.state
     if not pointer.pointer or "__task_fpstate" not in view.fields:
         return
-    start = read_u64(ground.model.kernel.target, view.fpu + pointer.offset)
-    is_guest = bool(ground.integer(start, "fpstate", "is_guest"))
-    in_use_now = bool(ground.integer(start, "fpstate", "in_use"))
+    start = read_u64(snapshot.model.kernel.target, view.fpu + pointer.offset)
+    is_guest = bool(snapshot.integer(start, "fpstate", "is_guest"))
+    in_use_now = bool(snapshot.integer(start, "fpstate", "in_use"))
     aside = bool(view.fields["__task_fpstate"])
     if aside != is_guest or (is_guest and not in_use_now):
         yield _finding(
@@ -174,15 +174,15 @@ def guest(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def ssp(ground: Ground, view: TaskView) -> Iterator[Result]:
+def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for shadow stack state of a task that has no shadow stack.
 
     Its stack pointer is a user address. ssp_get() had trouble with the opposite, a task with
     neither (CVE-2025-21632, fixed by a9d9c33132d4, 6.13).
     """
     header = view.header
-    span = next((s for s in ground.spans(view.image) if s.number == _CET_U), None)
-    features = ground.integer(view.task.address, "task_struct", "thread.features")
+    span = next((s for s in snapshot.spans(view.image) if s.number == _CET_U), None)
+    features = snapshot.integer(view.task.address, "task_struct", "thread.features")
     if header is None or span is None or features is None or not in_use(header) >> _CET_U & 1:
         return
     place = span.offset + _PL3_SSP
@@ -209,7 +209,7 @@ def ssp(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
+def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for PKRU in its initial state, 0, where kernels load init_pkru instead.
 
     Those of 5.2 to 5.12 that know of protection keys did so while the header's bit was clear:
@@ -217,11 +217,11 @@ def pkru0(ground: Ground, view: TaskView) -> Iterator[Result]:
     `thread.pkru` has it.
     """
     header = view.header
-    if header is None or ground.model.live_flag:
+    if header is None or snapshot.model.live_flag:
         return
-    if ground.pkru_moved or not ground.has("init_pkru_value"):
+    if snapshot.pkru_moved or not snapshot.has("init_pkru_value"):
         return
-    saved = ground.mask >> _PKRU & 1
+    saved = snapshot.mask >> _PKRU & 1
     if saved and in_use(header) and not in_use(header) >> _PKRU & 1:
         yield Finding(
             "PKRU0",

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
-from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.legacy import leaves_pointers
+from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.xsave.area import Span, in_use, parse_header, residue, significant, standard_spans
 from gdbfpu.xsave.features import SUPERVISOR, component_name, describe
@@ -76,7 +76,7 @@ def _finding(
     )
 
 
-def frame(ground: Ground, view: FrameView) -> Iterator[Result]:
+def frame(snapshot: Snapshot, view: FrameView) -> Iterator[Result]:
     """Yield a finding for what the frame says of itself that is not so.
 
     sigreturn believes it: CVE-2024-26603 (d877550eaf2d, 6.8).
@@ -84,9 +84,9 @@ def frame(ground: Ground, view: FrameView) -> Iterator[Result]:
     if not view.image:
         yield Undecided("FRAME", name_of(view.task), f"not read: {view.unread}")
         return
-    told, size, mask = view.frame, _size(ground, view), _mask(ground, view)
+    told, size, mask = view.frame, _size(snapshot, view), _mask(snapshot, view)
     if not told.extended:
-        if ground.model.format != "fxsave" and not told.ia32:  # FRAME32 tells of those
+        if snapshot.model.format != "fxsave" and not told.ia32:  # FRAME32 tells of those
             yield _finding(
                 view,
                 "FRAME",
@@ -114,21 +114,21 @@ def frame(ground: Ground, view: FrameView) -> Iterator[Result]:
             f"sw_reserved.xfeatures is {told.xfeatures:#x}, the task's are {mask:#x}",
             why,
         )
-    yield from _header(ground, view)
+    yield from _header(snapshot, view)
 
 
-def _size(ground: Ground, view: FrameView) -> int:
-    return view.size or ground.model.xstate.user_size
+def _size(snapshot: Snapshot, view: FrameView) -> int:
+    return view.size or snapshot.model.xstate.user_size
 
 
-def _mask(ground: Ground, view: FrameView) -> int:
-    return view.mask or ground.model.xstate.user_mask
+def _mask(snapshot: Snapshot, view: FrameView) -> int:
+    return view.mask or snapshot.model.xstate.user_mask
 
 
 _LOST = "sigreturn takes the frame for one without extended state: AVX and all above is lost"
 
 
-def _header(ground: Ground, view: FrameView) -> Iterator[Result]:
+def _header(snapshot: Snapshot, view: FrameView) -> Iterator[Result]:
     header, at = parse_header(view.xsave.ljust(576, b"\0")), view.frame.base + 512
     if header.xcomp_bv or any(header.reserved):
         yield _finding(
@@ -139,7 +139,7 @@ def _header(ground: Ground, view: FrameView) -> Iterator[Result]:
             f"{'not ' if any(header.reserved) else ''}zero",
             "sigreturn loads it: XRSTOR faults (#GP), CVE-2017-15537",
         )
-    foreign = header.xfeatures & ~_mask(ground, view)
+    foreign = header.xfeatures & ~_mask(snapshot, view)
     if foreign:
         rule = "SUPV" if foreign & SUPERVISOR else "FRAME"
         yield _finding(
@@ -151,12 +151,12 @@ def _header(ground: Ground, view: FrameView) -> Iterator[Result]:
         )
 
 
-def frame32(ground: Ground, view: FrameView) -> Iterator[Result]:
+def frame32(snapshot: Snapshot, view: FrameView) -> Iterator[Result]:
     """Yield a finding for a 32-bit task's frame that hides its extended state.
 
     fx_sw_reserved_ia32 was not set up in 3.7 to 4.3 on 32-bit kernels: ab6b52947545.
     """
-    if not view.image or not view.frame.ia32 or ground.model.format == "fxsave":
+    if not view.image or not view.frame.ia32 or snapshot.model.format == "fxsave":
         return
     if not view.frame.extended:
         yield _finding(
@@ -168,12 +168,12 @@ def frame32(ground: Ground, view: FrameView) -> Iterator[Result]:
         )
 
 
-def framestale(ground: Ground, view: FrameView) -> Iterator[Result]:
+def framestale(snapshot: Snapshot, view: FrameView) -> Iterator[Result]:
     """Yield a finding for stale bytes that reached the user stack."""
     if not view.image or not view.frame.extended:
         return
     header = parse_header(view.xsave.ljust(576, b"\0"))
-    for span in _spans(ground, view):
+    for span in _spans(snapshot, view):
         places = residue(view.xsave, span)
         if places and not in_use(header) >> span.number & 1:
             name = component_name(span.number)
@@ -188,14 +188,14 @@ def framestale(ground: Ground, view: FrameView) -> Iterator[Result]:
             )
 
 
-def _spans(ground: Ground, view: FrameView) -> tuple[Span, ...]:
+def _spans(snapshot: Snapshot, view: FrameView) -> tuple[Span, ...]:
     """Return where components lie in the frame: always in the standard format."""
-    tables: Tables = ground.model.xstate.tables
-    spans = standard_spans(_mask(ground, view) | 3, tables.offsets, tables.sizes)
+    tables: Tables = snapshot.model.xstate.tables
+    spans = standard_spans(_mask(snapshot, view) | 3, tables.offsets, tables.sizes)
     return tuple(span for span in spans if span.end <= len(view.xsave))
 
 
-def framepast(_ground: Ground, view: FrameView) -> Iterator[Result]:
+def framepast(_ground: Snapshot, view: FrameView) -> Iterator[Result]:
     """Yield a finding for bytes behind the frame that the kernel changed."""
     if view.past is None:
         return
@@ -214,7 +214,7 @@ def framepast(_ground: Ground, view: FrameView) -> Iterator[Result]:
         )
 
 
-def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
+def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Result]:
     """Yield a finding for state in the frame that was not the task's own when it was written.
 
     Where a CPU held the registers, only what the stub shows of them can be compared.
@@ -222,7 +222,7 @@ def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
     if not view.image:
         return
     if view.before:
-        yield from _against_memory(ground, view)
+        yield from _against_memory(snapshot, view)
     elif view.registers:
         yield from _against_registers(view)
     else:
@@ -233,25 +233,25 @@ def framediff(ground: Ground, view: FrameView) -> Iterator[Result]:
         )
 
 
-def _against_memory(ground: Ground, view: FrameView) -> Iterator[Result]:
+def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Result]:
     """Compare each component in use, wherever a compacted image has it; PKRU where it counts."""
     used = in_use(parse_header(view.before.ljust(576, b"\0")))
-    places = {span.number: span for span in ground.spans(view.before)}
-    for span in _spans(ground, view):
+    places = {span.number: span for span in snapshot.spans(view.before)}
+    for span in _spans(snapshot, view):
         there = places.get(span.number)
-        moved = span.number == _PKRU and ground.pkru_moved
+        moved = span.number == _PKRU and snapshot.pkru_moved
         if there is None or not used >> span.number & 1 or moved:
             continue
-        if _loaded(ground, view.xsave, span) != _loaded(ground, view.before, there):
+        if _loaded(snapshot, view.xsave, span) != _loaded(snapshot, view.before, there):
             name = component_name(span.number)
             read = f"{name} is not what the task's memory had at entry"
             yield _finding(view, "FRAMEDIFF", view.frame.base + span.offset, read, _NOT_ITS, name)
 
 
-def _loaded(ground: Ground, image: bytes, span: Span) -> bytes | None:
+def _loaded(snapshot: Snapshot, image: bytes, span: Span) -> bytes | None:
     """Return what a save of just loaded registers writes of a component."""
     data = significant(image, span)
-    if data is None or span.number or not leaves_pointers(ground):
+    if data is None or span.number or not leaves_pointers(snapshot):
         return data
     return data[:5] + data[23:]  # without FOP, FIP and FDP
 

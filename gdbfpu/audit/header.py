@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result
-from gdbfpu.audit.ground import Ground, TaskView
+from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.xsave.area import COMPACTED, HEADER_OFFSET, in_use
 from gdbfpu.xsave.features import SUPERVISOR, describe
 
@@ -26,7 +26,7 @@ def _finding(view: TaskView, rule: str, at: int, read: str, why: str, data: byte
     return Finding(rule, "error", view.task, read, view.at + at, why, evidence=data)
 
 
-def xcomp(ground: Ground, view: TaskView) -> Iterator[Result]:
+def xcomp(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for each word of a header that XRSTOR refuses: CVE-2017-15537.
 
     Fixed by 814fb7bb7db5 (4.14): before, ptrace and sigreturn could set the words.
@@ -34,7 +34,7 @@ def xcomp(ground: Ground, view: TaskView) -> Iterator[Result]:
     header = view.header
     if header is None:
         return
-    if not _compacted(ground) and header.xcomp_bv:
+    if not _compacted(snapshot) and header.xcomp_bv:
         yield _finding(
             view,
             "XCOMP",
@@ -54,7 +54,7 @@ def xcomp(ground: Ground, view: TaskView) -> Iterator[Result]:
             _FAULT,
             header.reserved,
         )
-    known = ground.mask if _compacted(ground) else ground.mask | SUPERVISOR  # see SUPV
+    known = snapshot.mask if _compacted(snapshot) else snapshot.mask | SUPERVISOR  # see SUPV
     foreign = header.xfeatures & ~known
     if foreign:
         yield _finding(
@@ -67,16 +67,16 @@ def xcomp(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def xcomp2(ground: Ground, view: TaskView) -> Iterator[Result]:
+def xcomp2(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding where the kernel saves compacted and the header says something else.
 
     XRSTORS needs XCOMP_BV[63] and room for all that XSTATE_BV has; 4.8 and 4.9 had areas
     without (fixed by dffba9a31c77, 4.10).
     """
     header = view.header
-    if header is None or not _compacted(ground):
+    if header is None or not _compacted(snapshot):
         return
-    expected = COMPACTED | view.fields.get("fpstate.xfeatures", ground.mask)
+    expected = COMPACTED | view.fields.get("fpstate.xfeatures", snapshot.mask)
     missing = in_use(header) & ~header.xcomp_bv
     if header.xcomp_bv != expected:
         read = f"xcomp_bv is {header.xcomp_bv:#x}, not {expected:#x}"
@@ -87,13 +87,13 @@ def xcomp2(ground: Ground, view: TaskView) -> Iterator[Result]:
     yield _finding(view, "XCOMP2", _XCOMP_OFFSET, read, _FAULT, view.image[520:528])
 
 
-def supv(ground: Ground, view: TaskView) -> Iterator[Result]:
+def supv(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for supervisor components in an image of the standard format.
 
     XSAVE writes none of them there: such an image is, or is to be, one that user space sees.
     """
     header = view.header
-    if header is None or _compacted(ground):
+    if header is None or _compacted(snapshot):
         return
     seen = header.xfeatures & SUPERVISOR
     if seen:
@@ -103,15 +103,15 @@ def supv(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def size(ground: Ground, view: TaskView) -> Iterator[Result]:
+def size(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for a component in use that ends behind the area, or for its header."""
     header = view.header
     if header is None:
-        if view.image and ground.model.format != "fxsave":
+        if view.image and snapshot.model.format != "fxsave":
             read = f"the area has {len(view.image)} bytes, and no room for its header"
             yield _finding(view, "SIZE", 0, read, _BEHIND, b"")
         return
-    for span in ground.model.spans(view.image):
+    for span in snapshot.model.spans(view.image):
         if in_use(header) >> span.number & 1 and span.end > len(view.image):
             yield _finding(
                 view,
@@ -124,13 +124,13 @@ def size(ground: Ground, view: TaskView) -> Iterator[Result]:
             )
 
 
-def sanoff(ground: Ground, view: TaskView) -> Iterator[Result]:
+def sanoff(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for a compacted area where the kernel sanitizes by standard offsets.
 
     3.17 to 4.1 on CPUs with XSAVES; 4.2 turned XSAVES off.
     """
     header = view.header
-    if header is not None and header.compacted and ground.has("__sanitize_i387_state"):
+    if header is not None and header.compacted and snapshot.has("__sanitize_i387_state"):
         yield _finding(
             view,
             "SANOFF",
@@ -142,5 +142,5 @@ def sanoff(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def _compacted(ground: Ground) -> bool:
-    return ground.model.format == "compacted"
+def _compacted(snapshot: Snapshot) -> bool:
+    return snapshot.model.format == "compacted"

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.legacy import leaves_pointers
+from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.errors import UsageError
 from gdbfpu.layouts.types import Member
 from gdbfpu.target import Target
@@ -41,7 +41,7 @@ class Write:
     data: bytes
 
 
-def writes_for(ground: Ground, rule: str, view: TaskView) -> tuple[Write, ...]:
+def writes_for(snapshot: Snapshot, rule: str, view: TaskView) -> tuple[Write, ...]:
     """Return what to write so that `rule` finds something about `view`'s task.
 
     Raises UsageError where there is no such rule, or where this kernel or task cannot have
@@ -54,7 +54,7 @@ def writes_for(ground: Ground, rule: str, view: TaskView) -> tuple[Write, ...]:
         raise UsageError(f"nothing can be planted for {rule!r}; there are: {', '.join(WRITES)}")
     if not view.image:
         raise UsageError("the task has no FPU state in memory to plant anything in")
-    return tuple(make(ground, view))
+    return tuple(make(snapshot, view))
 
 
 def frame_writes(rule: str, address: int, image: bytes) -> tuple[Write, ...]:
@@ -97,43 +97,43 @@ def _xfeatures(view: TaskView) -> int:
     return view.header.xfeatures
 
 
-def _span(ground: Ground, view: TaskView, number: int) -> Span:
-    for span in ground.spans(view.image):
+def _span(snapshot: Snapshot, view: TaskView, number: int) -> Span:
+    for span in snapshot.spans(view.image):
         if span.number == number:
             return span
     raise _refuse(f"the kernel does not save component {number}")
 
 
-def _stale(ground: Ground, view: TaskView) -> list[Write]:
-    span = _span(ground, view, 2)
+def _stale(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    span = _span(snapshot, view, 2)
     data = (_PATTERN * span.size)[: span.size]
     return [_header(view, _xfeatures(view) & ~(1 << 2)), Write(view.at + span.offset, data)]
 
 
-def _xcomp(ground: Ground, view: TaskView) -> list[Write]:
+def _xcomp(snapshot: Snapshot, view: TaskView) -> list[Write]:
     _xfeatures(view)
-    if ground.model.format == "compacted":
+    if snapshot.model.format == "compacted":
         return [Write(view.at + HEADER_OFFSET + 16, b"\1")]
     return [Write(view.at + HEADER_OFFSET + 8, (COMPACTED | 7).to_bytes(8, "little"))]
 
 
-def _xcomp2(ground: Ground, view: TaskView) -> list[Write]:
-    if ground.model.format != "compacted":
+def _xcomp2(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    if snapshot.model.format != "compacted":
         raise _refuse("the kernel saves in the standard format")
     return [Write(view.at + HEADER_OFFSET + 15, b"\0")]
 
 
-def _supv(ground: Ground, view: TaskView) -> list[Write]:
-    if ground.model.format == "compacted":
+def _supv(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    if snapshot.model.format == "compacted":
         raise _refuse("in a compacted area supervisor components are at home")
     return [_header(view, _xfeatures(view) | 1 << 11)]
 
 
-def _size(ground: Ground, view: TaskView) -> list[Write]:
-    member = ground.model.size_member
+def _size(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    member = snapshot.model.size_member
     if member is None or not _uses_more(view):
         raise _refuse("no member says how large the area is, or nothing above SSE is in use")
-    start = view.at - ground.model.regs_offset
+    start = view.at - snapshot.model.regs_offset
     return [Write(start + member.offset, (576).to_bytes(member.size, "little"))]
 
 
@@ -142,40 +142,40 @@ def _uses_more(view: TaskView) -> bool:
     return view.header is not None and in_use(view.header) > 3
 
 
-def _sanoff(ground: Ground, view: TaskView) -> list[Write]:
-    if not ground.has("__sanitize_i387_state"):
+def _sanoff(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    if not snapshot.has("__sanitize_i387_state"):
         raise _refuse("the kernel does not sanitize by standard offsets")
     return [Write(view.at + HEADER_OFFSET + 15, b"\x80")]
 
 
-def _mxcsr(_ground: Ground, view: TaskView) -> list[Write]:
+def _mxcsr(_ground: Snapshot, view: TaskView) -> list[Write]:
     value = int.from_bytes(view.image[24:28], "little") | 1 << 31
     return [Write(view.at + 24, value.to_bytes(4, "little"))]
 
 
-def _amdfip(ground: Ground, view: TaskView) -> list[Write]:
-    if not leaves_pointers(ground):
+def _amdfip(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    if not leaves_pointers(snapshot):
         raise _refuse("these CPUs save the x87 pointers always")
     return [Write(view.at + 8, _KERNEL_ADDRESS)]
 
 
-def _initbuf(ground: Ground, _view: TaskView) -> list[Write]:
-    if not ground.model.xstate.init_address:
+def _initbuf(snapshot: Snapshot, _view: TaskView) -> list[Write]:
+    if not snapshot.model.xstate.init_address:
         raise _refuse("the kernel has no init_fpstate")
-    return [Write(ground.model.xstate.init_address, bytes(2))]
+    return [Write(snapshot.model.xstate.init_address, bytes(2))]
 
 
-def _member(ground: Ground, struct: str, name: str) -> Member:
-    member = ground.model.kernel.layouts.find(struct, name)
+def _member(snapshot: Snapshot, struct: str, name: str) -> Member:
+    member = snapshot.model.kernel.layouts.find(struct, name)
     if member is None:
         raise _refuse(f"struct {struct} has no {name}")
     return member
 
 
-def _flags(ground: Ground, view: TaskView) -> list[Write]:
+def _flags(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if view.cpu is not None:
         raise _refuse("the task runs: name one that sleeps")
-    return [Write(view.fpu + _member(ground, "fpu", "fpregs_active").offset, b"\1")]
+    return [Write(view.fpu + _member(snapshot, "fpu", "fpregs_active").offset, b"\1")]
 
 
 def _loaded(view: TaskView) -> int:
@@ -184,15 +184,15 @@ def _loaded(view: TaskView) -> int:
     return view.cpu
 
 
-def _owner(ground: Ground, view: TaskView) -> list[Write]:
-    kernel, cpu = ground.model.kernel, _loaded(view)
-    if not ground.has("fpu_fpregs_owner_ctx"):
+def _owner(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    kernel, cpu = snapshot.model.kernel, _loaded(view)
+    if not snapshot.has("fpu_fpregs_owner_ctx"):
         raise _refuse("the kernel has no fpu_fpregs_owner_ctx")
     return [Write(kernel.per_cpu("fpu_fpregs_owner_ctx", cpu), _KERNEL_ADDRESS)]
 
 
-def _twice(ground: Ground, view: TaskView) -> list[Write]:
-    kernel = ground.model.kernel
+def _twice(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    kernel = snapshot.model.kernel
     others = [cpu for cpu in kernel.online_cpus() if cpu != view.cpu]
     if view.cpu is None or not others:
         raise _refuse("no CPU runs the task, or there is no second CPU")
@@ -200,52 +200,52 @@ def _twice(ground: Ground, view: TaskView) -> list[Write]:
     return [Write(place, view.task.address.to_bytes(8, "little"))]
 
 
-def _kernfpu(ground: Ground, view: TaskView) -> list[Write]:
+def _kernfpu(snapshot: Snapshot, view: TaskView) -> list[Write]:
     cpu = _loaded(view)
-    if ground.model.live_flag:
+    if snapshot.model.live_flag:
         raise _refuse("the kernel has no TIF_NEED_FPU_LOAD")
     for name, value in (("in_kernel_fpu", b"\1"), ("kernel_fpu_allowed", b"\0")):
-        if ground.has(name):
-            return [Write(ground.model.kernel.per_cpu(name, cpu), value)]
+        if snapshot.has(name):
+            return [Write(snapshot.model.kernel.per_cpu(name, cpu), value)]
     raise _refuse("the kernel has no in_kernel_fpu")
 
 
-def _fpstate(ground: Ground, view: TaskView, name: str, value: int) -> list[Write]:
-    member = _member(ground, "fpstate", name)
-    place = view.at - ground.model.regs_offset + member.offset
-    data = ground.model.kernel.target.read_memory(place, member.size)
+def _fpstate(snapshot: Snapshot, view: TaskView, name: str, value: int) -> list[Write]:
+    member = _member(snapshot, "fpstate", name)
+    place = view.at - snapshot.model.regs_offset + member.offset
+    data = snapshot.model.kernel.target.read_memory(place, member.size)
     bits = value << (member.bit_offset or 0)
     return [Write(place, (int.from_bytes(data, "little") | bits).to_bytes(member.size, "little"))]
 
 
-def _perm(ground: Ground, view: TaskView) -> list[Write]:
-    return _fpstate(ground, view, "user_xfeatures", 1 << 18)
+def _perm(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    return _fpstate(snapshot, view, "user_xfeatures", 1 << 18)
 
 
-def _amxbuf(ground: Ground, view: TaskView) -> list[Write]:
-    return _fpstate(ground, view, "is_valloc", 1)
+def _amxbuf(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    return _fpstate(snapshot, view, "is_valloc", 1)
 
 
-def _xfd3(ground: Ground, view: TaskView) -> list[Write]:
+def _xfd3(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not _uses_more(view):
         raise _refuse("the task has nothing above SSE in use")
-    return _fpstate(ground, view, "xfd", 1 << 2)
+    return _fpstate(snapshot, view, "xfd", 1 << 2)
 
 
-def _guest(ground: Ground, view: TaskView) -> list[Write]:
-    start = view.at - ground.model.regs_offset
-    member = _member(ground, "fpu", "__task_fpstate")
+def _guest(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    start = view.at - snapshot.model.regs_offset
+    member = _member(snapshot, "fpu", "__task_fpstate")
     return [Write(view.fpu + member.offset, start.to_bytes(8, "little"))]
 
 
-def _pkru0(ground: Ground, view: TaskView) -> list[Write]:
-    if ground.pkru_moved or not ground.has("init_pkru_value"):
+def _pkru0(snapshot: Snapshot, view: TaskView) -> list[Write]:
+    if snapshot.pkru_moved or not snapshot.has("init_pkru_value"):
         raise _refuse("PKRU is in thread.pkru, or the kernel knows nothing of protection keys")
-    span = _span(ground, view, 9)
+    span = _span(snapshot, view, 9)
     return [_header(view, _xfeatures(view) & ~(1 << 9)), Write(view.at + span.offset, bytes(4))]
 
 
-WRITES: dict[str, Callable[[Ground, TaskView], list[Write]]] = {
+WRITES: dict[str, Callable[[Snapshot, TaskView], list[Write]]] = {
     "STALE": _stale,
     "XCOMP": _xcomp,
     "XCOMP2": _xcomp2,

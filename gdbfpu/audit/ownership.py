@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Finding, Result, name_of
-from gdbfpu.audit.ground import CpuView, Ground, TaskView
+from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
 # PF_USER_WORKER (6.4 on) and PF_IO_WORKER (5.5 on), which the kernel does not switch, and
 # PF_EXITING, whose registers fpu__drop() gives up without a flag; macros.
-_APART = 0x4000 | 0x10 | 0x4
+_NOT_SWITCHED = 0x4000 | 0x10 | 0x4
 _INTEL = 0  # X86_VENDOR_INTEL, arch/x86/include/asm/processor.h; a macro
 
 
-def flags(ground: Ground, view: TaskView) -> Iterator[Result]:
+def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for flags of a struct fpu that contradict one another.
 
     Registers are loaded (`fpregs_active` 4.2 to 4.13, `has_fpu` before) only of a task that
@@ -46,18 +46,18 @@ def flags(ground: Ground, view: TaskView) -> Iterator[Result]:
         )
 
 
-def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     """Yield a finding where loaded registers have another owner, or another CPU: CVE-2019-19602.
 
     Registers that count as the running task's are those of fpu_fpregs_owner_ctx, and its
     last_cpu is this one (fpregs_state_valid()).
     """
     view = cpu.view
-    if view is None or len(ground.cpus_of(view.task)) > 1:  # the latter is what TWICE tells
+    if view is None or len(snapshot.cpus_of(view.task)) > 1:  # the latter is what TWICE tells
         return
-    if not view.loaded or cpu.owner is None or _apart(ground, view):
+    if not view.loaded or cpu.owner is None or _not_switched(snapshot, view):
         return
-    expected = _as_owner(ground, view)
+    expected = _as_owner(snapshot, view)
     why = "the task works with registers that are not its own"
     if cpu.owner != expected:
         yield _about(
@@ -68,7 +68,7 @@ def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
             why,
         )
     last = view.fields.get("last_cpu")
-    if last is not None and not ground.model.live_flag and last != cpu.number:
+    if last is not None and not snapshot.model.live_flag and last != cpu.number:
         yield _about(
             view,
             "OWNER",
@@ -77,32 +77,32 @@ def owner(ground: Ground, cpu: CpuView) -> Iterator[Result]:
         )
 
 
-def twice(ground: Ground) -> Iterator[Result]:
+def twice(snapshot: Snapshot) -> Iterator[Result]:
     """Yield a finding for a task whose registers two CPUs claim to have."""
-    for task in {view.task for cpu in ground.cpus() for view in [cpu.view] if view is not None}:
-        cpus = ground.cpus_of(task)
+    for task in {view.task for cpu in snapshot.cpus() for view in [cpu.view] if view is not None}:
+        cpus = snapshot.cpus_of(task)
         if len(cpus) > 1:
             numbers = " and ".join(map(str, cpus))
             yield _about(
-                ground.view(task),
+                snapshot.view(task),
                 "TWICE",
                 f"CPUs {numbers} run it at once",
                 "each will save its registers over the other's",
             )
 
 
-def lazyfp(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     """Yield a finding where an Intel CPU keeps another task's registers behind CR0.TS.
 
     CVE-2018-3665: they can be read speculatively. Source: Intel SA-00145.
     """
     view = cpu.view
-    if ground.model.switching != "lazy" or view is None or view.loaded or not cpu.owner:
+    if snapshot.model.switching != "lazy" or view is None or view.loaded or not cpu.owner:
         return
-    if cpu.owner == _as_owner(ground, view) or _vendor(ground) != _INTEL:
+    if cpu.owner == _as_owner(snapshot, view) or _vendor(snapshot) != _INTEL:
         return
-    victim = cpu.owner if ground.has("fpu_owner_task") else ground.model.task_of(cpu.owner)
-    names = (name_of(task) for task in ground.tasks() if task.address == victim)
+    victim = cpu.owner if snapshot.has("fpu_owner_task") else snapshot.model.task_of(cpu.owner)
+    names = (name_of(task) for task in snapshot.tasks() if task.address == victim)
     whose = next(names, "a task that has ended")
     yield _about(
         view,
@@ -114,17 +114,17 @@ def lazyfp(ground: Ground, cpu: CpuView) -> Iterator[Result]:
     )
 
 
-def kernfpu(ground: Ground, cpu: CpuView) -> Iterator[Result]:
+def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     """Yield a finding where kernel code has the FPU and the task's registers are not saved.
 
     kernel_fpu_begin() sets TIF_NEED_FPU_LOAD right behind in_kernel_fpu (5.2 on); a CPU in user
     mode has no kernel code that uses the FPU.
     """
     view = cpu.view
-    if view is None or not cpu.kernel_use or _apart(ground, view):
+    if view is None or not cpu.kernel_use or _not_switched(snapshot, view):
         return
-    kernel = ground.model.kernel
-    if not ground.model.live_flag and ground.model.live(view.task.address):
+    kernel = snapshot.model.kernel
+    if not snapshot.model.live_flag and snapshot.model.live(view.task.address):
         yield _about(
             view,
             "KERNFPU",
@@ -147,17 +147,17 @@ def _about(view: TaskView, rule: str, read: str, why: str, severity: str = "erro
     return Finding(rule, severity, view.task, read, view.fpu, why)
 
 
-def _as_owner(ground: Ground, view: TaskView) -> int:
+def _as_owner(snapshot: Snapshot, view: TaskView) -> int:
     """Return how a CPU's owner pointer names the task: by its struct fpu, up to 4.1 by itself."""
-    return view.task.address if ground.has("fpu_owner_task") else view.fpu
+    return view.task.address if snapshot.has("fpu_owner_task") else view.fpu
 
 
-def _apart(ground: Ground, view: TaskView) -> bool:
-    """Return whether the task is none of those the rules are for: a worker, or one that ends."""
-    flags = ground.integer(view.task.address, "task_struct", "flags") or 0
-    return bool(flags & _APART)
+def _not_switched(snapshot: Snapshot, view: TaskView) -> bool:
+    """Return whether the kernel does not switch the task's registers: a worker, or it exits."""
+    flags = snapshot.integer(view.task.address, "task_struct", "flags") or 0
+    return bool(flags & _NOT_SWITCHED)
 
 
-def _vendor(ground: Ground) -> int | None:
-    base = ground.model.kernel.target.symbol_address("boot_cpu_data")
-    return None if base is None else ground.integer(base, "cpuinfo_x86", "x86_vendor")
+def _vendor(snapshot: Snapshot) -> int | None:
+    base = snapshot.model.kernel.target.symbol_address("boot_cpu_data")
+    return None if base is None else snapshot.integer(base, "cpuinfo_x86", "x86_vendor")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gdbfpu.audit.finding import Finding, Result, name_of
-from gdbfpu.audit.ground import Ground, TaskView
 from gdbfpu.audit.paths import export_paths
+from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.xsave.area import Span, in_use, residue
 from gdbfpu.xsave.features import component_name
 from gdbfpu.xsave.legacy import CONTROL_SIZE
@@ -17,7 +17,7 @@ __all__ = ("Stale", "stale", "stale_components")
 
 _PKRU = 9
 _LANE = 16  # bytes that are compared at once
-_TELLING = 4  # bytes of a lane, and different ones, that must not be zero to tell an owner
+_MIN_DISTINCTIVE = 4  # bytes from the first to the last that is not zero: fewer tell no owner
 
 
 @dataclass(frozen=True)
@@ -33,31 +33,31 @@ class Stale:
         return component_name(self.span.number)
 
 
-def stale_components(ground: Ground, view: TaskView) -> tuple[Stale, ...]:
+def stale_components(snapshot: Snapshot, view: TaskView) -> tuple[Stale, ...]:
     """Return the stale components of `view`'s image; PKRU is none where its place is not used."""
     header = view.header
     if header is None:
         return ()
-    moved = ground.pkru_moved
+    moved = snapshot.pkru_moved
     found = (
         Stale(span, residue(view.image, span))
-        for span in ground.spans(view.image)
+        for span in snapshot.spans(view.image)
         if not in_use(header) >> span.number & 1 and not (moved and span.number == _PKRU)
     )
     return tuple(component for component in found if component.places)
 
 
-def stale(ground: Ground, view: TaskView) -> Iterator[Result]:
+def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     """Yield a finding for each stale component: an error where a path copies it as it is.
 
     Source: Intel SDM volume 1, 13.6 (XINUSE) and 13.9 (XSAVEOPT writes no component that is in
     its initial configuration).
     """
-    found = stale_components(ground, view)
-    raw = [path for path in export_paths(ground) if path.raw] if found else []
+    found = stale_components(snapshot, view)
+    raw = [path for path in export_paths(snapshot) if path.raw] if found else []
     for component in found:
         first = component.places[0]
-        owner = _owner(ground, view, component)
+        owner = _owner(snapshot, view, component)
         yield Finding(
             rule="STALE",
             severity="error" if raw else "note",
@@ -77,12 +77,12 @@ def _why(paths: list[str]) -> str:
     return "no path of this kernel copies it as it is: it is cleaned on its way to user space"
 
 
-def _owner(ground: Ground, view: TaskView, component: Stale) -> str:
+def _owner(snapshot: Snapshot, view: TaskView, component: Stale) -> str:
     """Return whose registers the stale bytes equal, as the end of a sentence."""
-    lanes = _telling_lanes(view.image, component.span)
+    lanes = _distinctive_lanes(view.image, component.span)
     counts = {}
-    for other in ground.others(view) if lanes else ():
-        count = len(lanes & _lanes(ground, other, component.span.number))
+    for other in snapshot.others(view) if lanes else ():
+        count = len(lanes & _lanes(snapshot, other, component.span.number))
         if count:
             counts[f"{name_of(other.task)}"] = count
     if not counts:
@@ -91,25 +91,26 @@ def _owner(ground: Ground, view: TaskView, component: Stale) -> str:
     return f"; {count * _LANE} bytes equal {component.name} of {name}"
 
 
-def _telling_lanes(image: bytes, span: Span) -> set[bytes]:
-    """Return the lanes of the component that hardly stand in two places by chance.
+def _distinctive_lanes(image: bytes, span: Span) -> set[bytes]:
+    """Return the lanes of the component that are in two places hardly by chance.
 
     Those of x87 are its registers: MXCSR and its mask, the same in most tasks, lie before them.
     """
-    return _telling(image[max(span.offset, CONTROL_SIZE) : span.end])
+    return _distinctive(image[max(span.offset, CONTROL_SIZE) : span.end])
 
 
-def _telling(data: bytes) -> set[bytes]:
+def _distinctive(data: bytes) -> set[bytes]:
     lanes = {data[at : at + _LANE] for at in range(0, len(data) - _LANE + 1, _LANE)}
-    return {lane for lane in lanes if len(lane.strip(b"\0")) >= _TELLING and len(set(lane)) > 2}
+    long_enough = (lane for lane in lanes if len(lane.strip(b"\0")) >= _MIN_DISTINCTIVE)
+    return {lane for lane in long_enough if len(set(lane)) > 2}
 
 
-def _lanes(ground: Ground, other: TaskView, number: int) -> set[bytes]:
+def _lanes(snapshot: Snapshot, other: TaskView, number: int) -> set[bytes]:
     """Return the lanes of component `number` that `other` has, in memory or in its CPU."""
-    span = next((s for s in ground.spans(other.image) if s.number == number), None)
-    lanes = _telling_lanes(other.image, span) if span else set()
+    span = next((s for s in snapshot.spans(other.image) if s.number == number), None)
+    lanes = _distinctive_lanes(other.image, span) if span else set()
     if other.loaded and other.cpu is not None and number < 2:
-        registers = ground.model.kernel.target.fpu_registers(other.cpu)
+        registers = snapshot.model.kernel.target.fpu_registers(other.cpu)
         live = b"".join(value.ljust(_LANE, b"\0") for value in registers.values())
-        lanes |= _telling(live)
+        lanes |= _distinctive(live)
     return lanes

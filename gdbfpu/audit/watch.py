@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from gdbfpu.audit.engine import follow, sort
 from gdbfpu.audit.finding import Finding, Result, Undecided
 from gdbfpu.audit.frame import FrameView
-from gdbfpu.audit.ground import Ground
+from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import MemoryFault
 from gdbfpu.fpu.model import FpuModel
@@ -93,7 +93,7 @@ class Watch:
         if job == "frame":
             call = _Call(of, probe, task, self._frame_at_entry(task))
         elif job == "sanitize":
-            call = _Call(of, probe, task, stale=_stale(Ground(self._model, walk=False), task))
+            call = _Call(of, probe, task, stale=_stale(Snapshot(self._model, walk=False), task))
         self.forget(probe.function, caller)  # the newest is last
         if len(self._calls) >= MAX_CALLS:
             del self._calls[next(iter(self._calls))]
@@ -110,11 +110,11 @@ class Watch:
         job = job_of(call.probe)
         if job == "sanitize":
             return self._sanitized(call)
-        ground = Ground(self._model, walk=False)
+        snapshot = Snapshot(self._model, walk=False)
         if job == "frame":
-            results = self._frame(ground, call)
+            results = self._frame(snapshot, call)
         else:
-            results = follow(job, call.task, ground, ground.view)
+            results = follow(job, call.task, snapshot, snapshot.view)
         return _returned(call, results)
 
     def forget(self, function: str, caller: Task) -> None:
@@ -123,15 +123,15 @@ class Watch:
 
     def fault(self, probe: Probe, of: int, task: Task) -> Returned:
         """Return what is to be said of a passage through `probe`, which is a fault in itself."""
-        ground = Ground(self._model, walk=False)
-        return _returned(_Call(of, probe, task), follow("fault", task, ground, ground.view))
+        snapshot = Snapshot(self._model, walk=False)
+        return _returned(_Call(of, probe, task), follow("fault", task, snapshot, snapshot.view))
 
     def _frame_at_entry(self, task: Task) -> FrameView:
         """Return what is known of a frame before it is written: its place and size."""
         target = self._model.kernel.target
         address, size = (target.register(name) or 0 for name in ("rdi", "rdx"))
         size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # an int
-        view = Ground(self._model, walk=False).view(task)
+        view = Snapshot(self._model, walk=False).view(task)
         registers = None
         if view.loaded and view.cpu is not None:
             registers = target.fpu_registers(view.cpu)
@@ -151,7 +151,7 @@ class Watch:
             mask=view.fields.get("fpstate.user_xfeatures", 0),
         )
 
-    def _frame(self, ground: Ground, call: _Call) -> list[Result]:
+    def _frame(self, snapshot: Snapshot, call: _Call) -> list[Result]:
         entry = call.frame
         if entry is None or self._failed():
             return []
@@ -163,7 +163,7 @@ class Watch:
             view = replace(entry, image=image, past=(past, after))
         except MemoryFault:
             view = replace(entry, image=b"", unread=_UNREAD)
-        return follow("frame", call.task, ground, lambda _: view)
+        return follow("frame", call.task, snapshot, lambda _: view)
 
     def _frame_spans(self, frame: FrameView) -> tuple[Span, ...]:
         """Return what of `frame` is to be read: all but what lies between its parts."""
@@ -194,20 +194,20 @@ class Watch:
 
     def _sanitized(self, call: _Call) -> Returned:
         """Return which of the stale bytes are clean now; those that are left are a finding."""
-        ground = Ground(self._model, walk=False)
-        left = _stale(ground, call.task)
+        snapshot = Snapshot(self._model, walk=False)
+        left = _stale(snapshot, call.task)
         cleaned = {
             name: count - left.get(name, 0)
             for name, count in call.stale.items()
             if count > left.get(name, 0)
         }
-        results = follow("sanitize", call.task, ground, ground.view) if left else []
+        results = follow("sanitize", call.task, snapshot, snapshot.view) if left else []
         return replace(_returned(call, results), cleaned=cleaned, left=left)
 
 
-def _stale(ground: Ground, task: Task) -> dict[str, int]:
+def _stale(snapshot: Snapshot, task: Task) -> dict[str, int]:
     """Return the stale bytes of `task` by component."""
-    found = stale_components(ground, ground.view(task))
+    found = stale_components(snapshot, snapshot.view(task))
     return {component.name: len(component.places) for component in found}
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from gdbfpu.audit.bytemap import map_json, map_table, read_map
 from gdbfpu.audit.engine import Audit, audit, audit_frame
 from gdbfpu.audit.frame import FrameView
-from gdbfpu.audit.ground import Ground
 from gdbfpu.audit.inject import Writable, Write, frame_writes, planted, writes_for
+from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
 from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.output import wants_colour
@@ -25,7 +25,7 @@ __all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_inject
 def run_audit(model: FpuModel, options: AuditOptions, progress: Callable[[int], None]) -> Audit:
     """Return the audit of the task that `options` name, or of all; raise UsageError."""
     task = None if options.all else _user_task(model, options)
-    return audit(Ground(model), task, progress)
+    return audit(Snapshot(model), task, progress)
 
 
 def run_injected_audit(
@@ -39,10 +39,10 @@ def run_injected_audit(
     Raises UsageError for a defect that cannot be had, or on a machine not said to be for it.
     """
     _must_be_laboratory(options)
-    ground = Ground(model)
-    writes = writes_for(ground, options.inject, ground.view(_user_task(model, options)))
+    snapshot = Snapshot(model)
+    writes = writes_for(snapshot, options.inject, snapshot.view(_user_task(model, options)))
     with planted(target, writes):
-        return audit(Ground(model), None, progress)
+        return audit(Snapshot(model), None, progress)
 
 
 def run_frame_audit(
@@ -55,8 +55,8 @@ def run_frame_audit(
         _must_be_laboratory(options)
         writes = frame_writes(options.inject, address, frame_bytes(model, task, address))
     with planted(target, writes):
-        ground = Ground(model)
-        fields = ground.view(task).fields
+        snapshot = Snapshot(model)
+        fields = snapshot.view(task).fields
         view = FrameView(
             task=task,
             address=address,
@@ -64,7 +64,7 @@ def run_frame_audit(
             size=fields.get("fpstate.user_size", 0),
             mask=fields.get("fpstate.user_xfeatures", 0),
         )
-        return audit_frame(ground, view)
+        return audit_frame(snapshot, view)
 
 
 def _must_be_laboratory(options: AuditOptions) -> None:
@@ -98,8 +98,8 @@ def map_text(model: FpuModel, options: AuditOptions) -> str:
     """Return the byte map that `fpu-audit --map` prints; raise UsageError for what has no map."""
     if options.format == "sarif":
         raise UsageError("a map is no list of findings: say --format json or table")
-    ground = Ground(model, gaps=True)
-    found = read_map(ground, ground.view(_user_task(model, options)))
+    snapshot = Snapshot(model, gaps=True)
+    found = read_map(snapshot, snapshot.view(_user_task(model, options)))
     if options.format == "json":
         return json.dumps(map_json(found, options.reveal), indent=1)
     return map_table(found, options.reveal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gdbfpu.audit import ground
+from gdbfpu.audit import snapshot
 from gdbfpu.fpu import model, xstate
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import callpath, tasks, usermem
@@ -16,7 +16,7 @@ from gdbfpu.target import Target
 
 __all__ = ("ANCHORS", "TYPES", "read_model")
 
-_READERS = (model, tasks, callpath, xstate, usermem, ground)
+_READERS = (model, tasks, callpath, xstate, usermem, snapshot)
 
 TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
 """The types that the kernel's meaning is read with, each module's own."""

@@ -20,7 +20,7 @@ from fake_kernel import (
 
 from gdbfpu.audit.bytemap import read_map
 from gdbfpu.audit.engine import audit, follow
-from gdbfpu.audit.ground import Ground
+from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.text import audit_json, audit_table, summary
 from gdbfpu.fpu import model as fpu
 from gdbfpu.kernel.tasks import Kernel
@@ -86,16 +86,16 @@ class Recorded:
     def poke(self, offset, data, task=None):
         self.target.put((task or self.task) + STATE + offset, data)
 
-    def ground(self):
-        return Ground(fpu.probe(Kernel(self.target, LAYOUTS)))
+    def snapshot(self):
+        return Snapshot(fpu.probe(Kernel(self.target, LAYOUTS)))
 
     def audit(self):
-        return audit(self.ground(), None, lambda count: None)
+        return audit(self.snapshot(), None, lambda count: None)
 
     def follow(self, scope):
-        ground = self.ground()
-        task = ground.model.kernel.task(self.task)
-        return follow(scope, task, ground, ground.view)
+        snapshot = self.snapshot()
+        task = snapshot.model.kernel.task(self.task)
+        return follow(scope, task, snapshot, snapshot.view)
 
 
 def others_of(hit):
@@ -224,8 +224,8 @@ def test_cve_2017_15537_reserved_bytes(place):
 @pytest.mark.parametrize("hit", HITS, ids=IDS)
 def test_every_byte_of_a_real_area_has_a_name(hit):
     machine = Recorded(hit)
-    ground = Ground(machine.ground().model, gaps=True)
-    found = read_map(ground, ground.view(ground.model.kernel.task(machine.task)))
+    snapshot = Snapshot(machine.snapshot().model, gaps=True)
+    found = read_map(snapshot, snapshot.view(snapshot.model.kernel.task(machine.task)))
     used = bool(hit["header"]["xfeatures"])
     kinds = {"in use" if used else "initial", "in use", "reserved", "padding", "header"}
     assert {piece.kind for piece in found.pieces} == kinds
@@ -240,8 +240,8 @@ def test_the_map_of_planted_bytes():
     machine = Recorded(X87, XORG)
     machine.poke(AVX, bytes.fromhex(XORG["fpu_bytes"])[64 + AVX : 64 + 832])
     machine.poke(512, b"\3")
-    ground = machine.ground()
-    found = read_map(ground, ground.view(ground.model.kernel.task(machine.task)))
+    snapshot = machine.snapshot()
+    found = read_map(snapshot, snapshot.view(snapshot.model.kernel.task(machine.task)))
     tail = [(p.start, p.end, p.kind, p.component, p.dirty) for p in found.pieces[-2:]]
     assert tail == [(576, 831, "stale", "AVX", 255), (831, 832, "initial", "AVX", 0)]
     assert {way.name: copied for way, copied in found.paths if copied} == {

@@ -27,7 +27,7 @@ from fake_kernel import (
 
 from gdbfpu.audit.engine import audit, audit_frame, follow
 from gdbfpu.audit.frame import FrameView
-from gdbfpu.audit.ground import Ground
+from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.fpu import model as fpu
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts, Member, StructLayout
@@ -159,8 +159,8 @@ class Machine:
 
     # --- looking
 
-    def ground(self, **options: bool) -> Ground:
-        return Ground(fpu.probe(Kernel(self.target, self.layouts)), **options)
+    def snapshot(self, **options: bool) -> Snapshot:
+        return Snapshot(fpu.probe(Kernel(self.target, self.layouts)), **options)
 
     def task(self, address: int):
         return Kernel(self.target, self.layouts).task(address)
@@ -168,7 +168,7 @@ class Machine:
     def whole(self, task: int | None = None):
         """Audit all, or one task; return the Audit."""
         chosen = None if task is None else self.task(task)
-        return audit(self.ground(), chosen, lambda count: None)
+        return audit(self.snapshot(), chosen, lambda count: None)
 
     def audit(self, task: int | None = None):
         """Audit all, or one task, which can be read; return the findings."""
@@ -177,13 +177,13 @@ class Machine:
         return said.findings
 
     def follow(self, scope: str, task: int):
-        ground = self.ground()
-        return follow(scope, self.task(task), ground, ground.view)
+        snapshot = self.snapshot()
+        return follow(scope, self.task(task), snapshot, snapshot.view)
 
     def frame(self, image: bytes, **more):
         self.shown = image
         view = FrameView(self.task(self.alice), 0x7FFD5C965140, image, **more)
-        return audit_frame(self.ground(), view)
+        return audit_frame(self.snapshot(), view)
 
 
 class M44(Machine):

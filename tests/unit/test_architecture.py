@@ -46,8 +46,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "audit": """
-            bytemap engine finding fpstate frame ground header inject legacy ownership paths
-            record returns rules stale text watch
+            bytemap engine finding fpstate frame header inject legacy ownership paths
+            record returns rules snapshot stale text watch
         """,
     },
     {

@@ -33,8 +33,8 @@ LEGACY = [
 
 
 def mapped(m, task, *, gaps=True):
-    ground = m.ground(gaps=gaps)
-    return read_map(ground, ground.view(m.task(task)))
+    snapshot = m.snapshot(gaps=gaps)
+    return read_map(snapshot, snapshot.view(m.task(task)))
 
 
 def pieces(found):

@@ -214,9 +214,9 @@ def test_of_one_task_only_what_concerns_it():
 
 def test_progress_counts_tasks():
     m, seen = M44(), []
-    said = audit(m.ground(), None, seen.append)
+    said = audit(m.snapshot(), None, seen.append)
     assert seen == [1, 2, 3]
-    assert said.kernel == m.ground().model.kernel.banner()
+    assert said.kernel == m.snapshot().model.kernel.banner()
 
 
 def test_scopes():
@@ -257,7 +257,7 @@ def test_a_kernel_without_a_mask_of_mxcsr_has_the_areas_or_the_sdms():
     """The CPU saves its own beside MXCSR; 0 stands for 0xffbf, which has no DAZ (bit 6)."""
     m = M44()
     m.forget("mxcsr_feature_mask")
-    assert m.ground().mxcsr_mask == 0
+    assert m.snapshot().mxcsr_mask == 0
     for saved, found in ((0, ["MXCSR"]), (0xFFBF, ["MXCSR"]), (0xFFFF, [])):
         m.poke(m.bob, 24, (0x1FC0).to_bytes(4, "little"))
         m.poke(m.bob, 28, saved.to_bytes(4, "little"))
@@ -271,8 +271,8 @@ def test_gaps_are_read_where_they_are_asked_for():
     m = M510()
     m.poke(m.bob, 1000, b"\7")
     for gaps in (False, True):
-        ground = m.ground(gaps=gaps)
-        view = ground.view(m.task(m.bob))
+        snapshot = m.snapshot(gaps=gaps)
+        view = snapshot.view(m.task(m.bob))
         assert len(view.image) == 2696
         assert view.image[1000] == 7 * gaps
         assert view.image[576:832] == m.peek(m.bob, 576, 256)
@@ -281,8 +281,8 @@ def test_gaps_are_read_where_they_are_asked_for():
 
 def test_a_view_of_a_task_has_what_its_kernel_has():
     m = M66()
-    ground = m.ground()
-    view = ground.view(m.task(m.carol))
+    snapshot = m.snapshot()
+    view = snapshot.view(m.task(m.carol))
     assert view.fields == {
         "last_cpu": 0,
         "perm": 0x60A07,
@@ -302,31 +302,31 @@ def test_a_view_of_a_task_has_what_its_kernel_has():
         None,
         False,
     )
-    running = ground.view(m.task(m.alice))
+    running = snapshot.view(m.task(m.alice))
     assert (running.cpu, running.loaded) == (0, True)
     m.fpstate(m.carol, 32, 2 | 4, 4)  # is_guest, is_confidential: bits 1 and 2
-    fields = m.ground().view(m.task(m.carol)).fields
+    fields = m.snapshot().view(m.task(m.carol)).fields
     bits = ("fpstate.is_valloc", "fpstate.is_guest", "fpstate.in_use")
     assert [fields[name] for name in bits] == [0, 1, 0]
     m.fpstate(m.carol, 32, 8 | 4, 4)  # in_use, is_confidential: bits 3 and 2
-    fields = m.ground().view(m.task(m.carol)).fields
+    fields = m.snapshot().view(m.task(m.carol)).fields
     assert (fields["fpstate.is_valloc"], fields["fpstate.in_use"]) == (0, 1)
-    assert M49().ground().view(M49().task(M49().bob)).fields == {
+    assert M49().snapshot().view(M49().task(M49().bob)).fields == {
         "last_cpu": 0,
         "fpstate_active": 1,
         "fpregs_active": 0,
     }
-    assert M310().ground().view(M310().task(M310().alice)).fields == {"last_cpu": 0, "has_fpu": 1}
+    assert M310().snapshot().view(M310().task(M310().alice)).fields == {"last_cpu": 0, "has_fpu": 1}
 
 
 @pytest.mark.parametrize(("machine", "expected"), [(M44, 7), (M510, 0x207), (M66, 0x60A07)])
 def test_mask(machine, expected):
-    assert machine().ground().mask == expected
+    assert machine().snapshot().mask == expected
 
 
 def test_of_a_cpu():
     m = M66()
-    cpus = m.ground().cpus()
+    cpus = m.snapshot().cpus()
     assert [(c.number, c.current, c.owner, c.kernel_use) for c in cpus] == [
         (0, m.alice, m.fpu(m.alice), ""),
         (1, m.idle, m.fpu(m.bob), ""),
@@ -334,10 +334,10 @@ def test_of_a_cpu():
     assert cpus[0].view.task.pid == 10
     assert cpus[1].view is None
     m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 1, 1)
-    cpu = m.ground().cpu(0)
+    cpu = m.snapshot().cpu(0)
     assert (cpu.kernel_use, cpu.view.loaded) == ("in_kernel_fpu", False)
     m.forget("fpu_fpregs_owner_ctx")
-    assert m.ground().cpu(0).owner is None
+    assert m.snapshot().cpu(0).owner is None
     m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 0, 1)
     assert m.audit() == ()
 

@@ -50,20 +50,20 @@ def survive(m):
         render(said, True)
     audit_table(said, True, True)
     for task in (m.alice, m.bob):
-        ground = m.ground()
+        snapshot = m.snapshot()
         for scope in ("sanitize", "fork", "exec", "sigreturn", "fault"):
-            follow(scope, m.task(task), ground, ground.view)
+            follow(scope, m.task(task), snapshot, snapshot.view)
         try:
-            ground = m.ground(gaps=True)
-            found = read_map(ground, ground.view(m.task(task)))
+            snapshot = m.snapshot(gaps=True)
+            found = read_map(snapshot, snapshot.view(m.task(task)))
             map_table(found, True)
             map_json(found, True)
         except GdbFpuError:
             pass
-        ground = m.ground()
+        snapshot = m.snapshot()
         for rule in WRITES:
             try:
-                writes_for(ground, rule, ground.view(m.task(task)))
+                writes_for(snapshot, rule, snapshot.view(m.task(task)))
             except GdbFpuError:
                 continue
     return said

@@ -44,8 +44,8 @@ def memory(m):
 def run(m, *words):
     arguments = PARSER.parse(list(words))
     if arguments.inject:
-        return run_injected_audit(m.ground().model, arguments, lambda count: None, m.target)
-    return run_audit(m.ground().model, arguments, lambda count: None)
+        return run_injected_audit(m.snapshot().model, arguments, lambda count: None, m.target)
+    return run_audit(m.snapshot().model, arguments, lambda count: None)
 
 
 def amd(machine):
@@ -132,7 +132,7 @@ def test_without_laboratory_nothing_is_written():
     m.target.put(STACK, image)
     arguments = PARSER.parse(["--sigframe", hex(STACK), "--inject", "FRAME"])
     with pytest.raises(UsageError, match="--laboratory too"):
-        run_frame_audit(m.ground().model, arguments, STACK, m.target)
+        run_frame_audit(m.snapshot().model, arguments, STACK, m.target)
     assert m.target.writes == []
 
 
@@ -180,9 +180,9 @@ def test_writes_over_one_another_are_undone_in_reverse():
 
 
 def refusal(m, rule, task):
-    ground = m.ground()
+    snapshot = m.snapshot()
     with pytest.raises(UsageError) as refused:
-        writes_for(ground, rule, ground.view(m.task(task)))
+        writes_for(snapshot, rule, snapshot.view(m.task(task)))
     return str(refused.value)
 
 
@@ -268,8 +268,8 @@ def test_a_task_that_uses_too_little(rule, why):
     m.xfeatures(m.bob, 3)
     assert refusal(m, rule, m.bob) == NOT_HERE + why
     m.xfeatures(m.bob, 7)
-    ground = m.ground()
-    assert writes_for(ground, rule, ground.view(m.task(m.bob)))
+    snapshot = m.snapshot()
+    assert writes_for(snapshot, rule, snapshot.view(m.task(m.bob)))
 
 
 def test_a_task_that_runs_without_its_registers():
@@ -285,8 +285,8 @@ def test_a_task_that_runs_without_its_registers():
 
 
 def written(m, rule, task):
-    ground = m.ground()
-    return [(w.address, w.data) for w in writes_for(ground, rule, ground.view(m.task(task)))]
+    snapshot = m.snapshot()
+    return [(w.address, w.data) for w in writes_for(snapshot, rule, snapshot.view(m.task(task)))]
 
 
 def test_places():
@@ -334,13 +334,13 @@ def test_what_is_planted_in_a_frame_is_found_and_taken_back(rule, ia32):
     image = user_frame(ia32 or rule == "FRAME32")
     m.target.put(STACK, image)
     words = ["--sigframe", hex(STACK), "--inject", rule, "--laboratory"]
-    said = run_frame_audit(m.ground().model, PARSER.parse(words), STACK, m.target)
+    said = run_frame_audit(m.snapshot().model, PARSER.parse(words), STACK, m.target)
     assert isinstance(said, Audit)
     assert [finding.rule for finding in said.findings] == [rule]
     assert m.target.read_memory(STACK, len(image)) == image
     assert len(m.target.writes) == 2
     clean = PARSER.parse(words[:2])
-    assert run_frame_audit(m.ground().model, clean, STACK, m.target).findings == ()
+    assert run_frame_audit(m.snapshot().model, clean, STACK, m.target).findings == ()
 
 
 def test_a_rule_that_no_frame_breaks():
@@ -397,7 +397,7 @@ def test_a_frame_that_cannot_be_read_is_refused():
     m = M44()
     arguments = PARSER.parse(["--sigframe", hex(STACK)])
     with pytest.raises(Exception, match=re.escape(f"no frame can be read at {STACK:#x} of alice")):
-        run_frame_audit(m.ground().model, arguments, STACK, m.target)
+        run_frame_audit(m.snapshot().model, arguments, STACK, m.target)
 
 
 def test_a_64_bit_frame_has_no_defect_of_a_32_bit_one():

@@ -13,8 +13,8 @@ RAW, CLEAN = True, False
 
 
 def paths(m):
-    ground = m.ground()
-    found = (*export_paths(ground), *inherit_paths(ground))
+    snapshot = m.snapshot()
+    found = (*export_paths(snapshot), *inherit_paths(snapshot))
     return {path.name: (path.function, path.raw) for path in found}
 
 
@@ -134,8 +134,8 @@ def test_ways_out(era):
 
 @pytest.mark.parametrize("era", ERAS)
 def test_which_have_the_legacy_region_only(era):
-    ground = ERAS[era][0]().ground()
-    ways = (*export_paths(ground), *inherit_paths(ground))
+    snapshot = ERAS[era][0]().snapshot()
+    ways = (*export_paths(snapshot), *inherit_paths(snapshot))
     legacy = [way.name for way in ways if way.legacy]
     assert legacy == [
         "NT_PRFPREG",
@@ -181,8 +181,8 @@ WORDS = {
 
 @pytest.mark.parametrize("era", WORDS)
 def test_how(era):
-    ground = ERAS[era][0]().ground()
-    how = {way.name: way.how for way in (*export_paths(ground), *inherit_paths(ground))}
+    snapshot = ERAS[era][0]().snapshot()
+    how = {way.name: way.how for way in (*export_paths(snapshot), *inherit_paths(snapshot))}
     assert {name: how[name] for name in WORDS[era]} == WORDS[era]
 
 
@@ -191,7 +191,7 @@ def test_kernel_in_which_nothing_cleans():
     m.forget("fpstate_sanitize_xstate")
     found = paths(m)
     assert all(raw for name, (_, raw) in found.items() if name not in ("exec",))
-    how = {way.name: way.how for way in export_paths(m.ground())}
+    how = {way.name: way.how for way in export_paths(m.snapshot())}
     assert how["a signal frame"] == "nothing cleans memory that is copied"
     assert how["NT_PRFPREG"] == "nothing cleans"
 
@@ -209,7 +209,7 @@ def test_a_cleaner_of_5_14_that_is_called_by_its_other_name():
     m = M66()
     m.forget("copy_xstate_to_uabi_buf")
     m.functions("__copy_xstate_to_uabi_buf")
-    how = {way.name: way.how for way in export_paths(m.ground())}
+    how = {way.name: way.how for way in export_paths(m.snapshot())}
     assert how["NT_X86_XSTATE"] == "__copy_xstate_to_uabi_buf cleans first"
 
 

@@ -111,7 +111,7 @@ def reserved_bytes_of_the_header(m):
 def component_that_the_kernel_does_not_enable(m):
     yield m.audit(), []
     was = m.peek(m.bob, 512, 8)
-    if m.ground().model.format == "compacted":  # a supervisor component that is not enabled
+    if m.snapshot().model.format == "compacted":  # a supervisor component that is not enabled
         m.xfeatures(m.bob, int.from_bytes(was, "little") | 1 << 10)
         yield (
             m.audit(),
@@ -122,7 +122,7 @@ def component_that_the_kernel_does_not_enable(m):
         )
     m.xfeatures(m.bob, int.from_bytes(was, "little") | 1 << 5)
     found = [one("XCOMP", "error", BOB, "", m.at(m.bob) + 512, "does not enable opmask")]
-    if m.ground().model.format == "compacted":  # and there is no room for it
+    if m.snapshot().model.format == "compacted":  # and there is no room for it
         found.append(one("XCOMP2", "error", BOB, "", m.at(m.bob) + 520, "no room for: opmask"))
     yield m.audit(), found
 

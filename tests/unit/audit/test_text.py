@@ -307,25 +307,25 @@ def test_the_answer_in_sarif(words):
 def test_a_map_is_no_list_of_findings():
     m = M44()
     with pytest.raises(UsageError, match="a map is no list of findings: say --format json or"):
-        map_text(m.ground().model, arguments("--map", "11", "--format", "sarif"))
+        map_text(m.snapshot().model, arguments("--map", "11", "--format", "sarif"))
 
 
 def test_a_map_of_the_task_that_runs():
     m = M44()
-    told = map_text(m.ground().model, arguments("--map"))
+    told = map_text(m.snapshot().model, arguments("--map"))
     assert told.startswith("alice (pid 10): 832 bytes at ")
-    told = json.loads(map_text(m.ground().model, arguments("--map", "11", "--format", "json")))
+    told = json.loads(map_text(m.snapshot().model, arguments("--map", "11", "--format", "json")))
     assert (told["pid"], told["size"]) == (11, 832)
     assert {piece["value"] for piece in told["pieces"]} == {None}
     words = ("--map", "11", "--format", "json", "--reveal")
-    told = json.loads(map_text(m.ground().model, arguments(*words)))
+    told = json.loads(map_text(m.snapshot().model, arguments(*words)))
     assert told["pieces"][0]["value"] == m.peek(m.bob, 0, 5).hex()
 
 
 def test_a_map_has_the_gaps():
     m = M510()
     m.poke(m.bob, 1000, b"\1")
-    told = json.loads(map_text(m.ground().model, arguments("--map", "11", "--format", "json")))
+    told = json.loads(map_text(m.snapshot().model, arguments("--map", "11", "--format", "json")))
     assert [piece["dirty"] for piece in told["pieces"] if piece["start"] == 832] == [1]
 
 
@@ -372,7 +372,7 @@ def test_no_secret_is_told_without_reveal(machine, words):
     task = ["--all"] if len(words) > 1 else ["11"]
     for reveal in (False, True):
         asked = arguments("--format", words[0], *task, *(["--reveal"] if reveal else []))
-        said = run_audit(m.ground().model, asked, lambda count: None)
+        said = run_audit(m.snapshot().model, asked, lambda count: None)
         assert [finding.rule for finding in said.findings] == ["STALE"]
         assert "16 of 256 bytes are not initial, from byte 640" in said.findings[0].read
         assert "; 16 bytes equal AVX of carol (pid 12)" in said.findings[0].read
@@ -385,13 +385,13 @@ def test_no_map_tells_a_secret_without_reveal(form):
     m = stale_secret(M44())
     for reveal in (False, True):
         asked = arguments("--map", "11", "--format", form, *(["--reveal"] if reveal else []))
-        text = map_text(m.ground().model, asked)
+        text = map_text(m.snapshot().model, asked)
         assert shows(text) is reveal
 
 
 def test_no_line_of_a_trace_tells_a_secret():
     m = stale_secret(M44())
-    model = m.ground().model
+    model = m.snapshot().model
     watch = Watch(model)
     probe = next(p for p in CATALOGUE if p.function == "fpu__copy")
     watch.enter(probe, 1, m.task(m.bob), m.task(m.alice))
@@ -431,7 +431,7 @@ def test_a_comm_cannot_break_a_terminal():
 
 def test_the_lines_of_a_call():
     m = M44()
-    watch = Watch(m.ground().model)
+    watch = Watch(m.snapshot().model)
     probe = next(p for p in CATALOGUE if p.function == "fpstate_sanitize_xstate")
     m.xfeatures(m.bob, 3)
     m.poke(m.bob, 576, b"\1" * 10 + bytes(246))

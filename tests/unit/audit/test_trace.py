@@ -35,7 +35,7 @@ class Traced:
         self.m = m
         self.totals = Totals()
         writer = EventWriter(path, {})
-        model = m.ground().model
+        model = m.snapshot().model
         self.tracer = Tracer(model, Options(**{"audit": True, **options}), self.totals, writer)
         self.path = path
 
@@ -227,7 +227,7 @@ def test_the_report_of_an_audited_machine():
     stale(m, m.bob, 7)
     totals.take(m.whole())
     totals.undecided["READ"] += 2
-    report = collect(m.ground().model, totals, lambda count: None)
+    report = collect(m.snapshot().model, totals, lambda count: None)
     assert (report.audits, report.undecided) == (1, {"READ": 2})
     data = report.to_json()
     assert (data["audits"], data["undecided"]) == (1, {"READ": 2})

@@ -48,7 +48,7 @@ class Watched:
 
     def __init__(self, m):
         self.m = m
-        self.watch = Watch(m.ground().model)
+        self.watch = Watch(m.snapshot().model)
         self.alice, self.bob, self.carol = (m.task(t) for t in (m.alice, m.bob, m.carol))
 
     def stale(self, task, count):

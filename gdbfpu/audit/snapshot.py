@@ -16,7 +16,7 @@ from gdbfpu.target import read_u32, read_u64
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
 from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 
-__all__ = ("TYPES", "CpuView", "Ground", "TaskView")
+__all__ = ("TYPES", "CpuView", "Snapshot", "TaskView")
 
 TYPES = ("fpu_state_perm",)
 """Types that the rules read beside those of the modules below."""
@@ -69,7 +69,7 @@ class CpuView:
 
 
 @dataclass
-class Ground:
+class Snapshot:
     """One stopped kernel under audit; what is read of it is read once.
 
     With `gaps`, the bytes between components are read too; without `walk`, other tasks are not
@@ -153,14 +153,14 @@ class Ground:
             task=task,
             fpu=fpu,
             at=at,
-            image=model.image(fpu, gaps=self.gaps) if self._meant(task) else b"",
+            image=model.image(fpu, gaps=self.gaps) if self._has_state(task) else b"",
             cpu=cpu,
             loaded=loaded and model.live(task.address),
             fields=self._fields(fpu, at),
         )
 
-    def _meant(self, task: Task) -> bool:
-        """Return whether the task's area means something: lazily switched, it may never have."""
+    def _has_state(self, task: Task) -> bool:
+        """Return whether the area holds the task's state; a lazy kernel may never save one."""
         return self.model.switching == "eager" or self.model.uses_fpu(task)
 
     def _fields(self, fpu: int, at: int) -> dict[str, int]:
