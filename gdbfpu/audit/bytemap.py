@@ -17,15 +17,23 @@ from gdbfpu.errors import UsageError
 from gdbfpu.text.table import table
 from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, in_use
 from gdbfpu.xsave.features import component_name
+from gdbfpu.xsave.legacy import (
+    CONTROL_SIZE,
+    MXCSR_OFFSET,
+    SW_RESERVED_OFFSET,
+    XMM_END,
+    XMM_OFFSET,
+)
 
 __all__ = ("ByteMap", "Piece", "map_json", "map_table", "read_map")
 
 _FIXED = (
-    (24, 32, "MXCSR and its mask", "in use"),
-    (416, 464, "reserved", "reserved"),
-    (464, LEGACY_SIZE, "software", "padding"),
+    (MXCSR_OFFSET, CONTROL_SIZE, "MXCSR and its mask", "in use"),
+    (XMM_END, SW_RESERVED_OFFSET, "reserved", "reserved"),
+    (SW_RESERVED_OFFSET, LEGACY_SIZE, "software", "padding"),
 )
-_PADS = [(5, 6), *((42 + 16 * i, 48 + 16 * i) for i in range(8))]  # FXSAVE64: no register's
+_STACK = range(CONTROL_SIZE, XMM_OFFSET, 16)  # where each ST(i) begins
+_PADS = [(5, 6), *((start + 10, start + 16) for start in _STACK)]  # FXSAVE64: no register's
 _HOW = 48  # columns
 _LINE = 32  # bytes of a dump on one line
 

@@ -14,13 +14,13 @@ from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.xsave.area import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
 from gdbfpu.xsave.decode import decode
+from gdbfpu.xsave.features import PKRU
 from gdbfpu.xsave.image import FpuImage
 from gdbfpu.xsave.legacy import FXSAVE_PLACES
 from gdbfpu.xsave.sigframe import FREGS_SIZE, parse_frame
 
 __all__ = ("TaskState", "find_task", "frame_bytes", "read_frame", "read_state")
 
-_PKRU = 9
 _GUEST = "in memory: it is set aside while a KVM guest's registers are in its place"
 _UNUSED = "nowhere: the task never used the FPU, what memory holds has no meaning"
 _SHOWN = 8  # pids in a message
@@ -123,12 +123,12 @@ def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
     """
     kernel, layouts = model.kernel, model.kernel.layouts
     pkru = layouts.find("task_struct", "thread.pkru")
-    span = next((span for span in model.xstate.spans if span.number == _PKRU), None)
+    span = next((span for span in model.xstate.spans if span.number == PKRU), None)
     if pkru is None or span is None or span.end > len(raw):
         return raw
     image = bytearray(raw)
     image[span.offset : span.offset + 4] = kernel.target.read_memory(task.address + pkru.offset, 4)
-    image[HEADER_OFFSET + _PKRU // 8] |= 1 << _PKRU % 8
+    image[HEADER_OFFSET + PKRU // 8] |= 1 << PKRU % 8
     return bytes(image)
 
 

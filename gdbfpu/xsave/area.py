@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Union
 
 from gdbfpu.errors import CorruptState
-from gdbfpu.xsave.features import COMPONENTS, bits
+from gdbfpu.xsave.features import BNDCSR, COMPONENTS, PKRU, SSE, X87, bits
+from gdbfpu.xsave.legacy import (
+    CONTROL_SIZE,
+    MXCSR_MASK_OFFSET,
+    MXCSR_OFFSET,
+    XMM_END,
+    XMM_OFFSET,
+)
 
 __all__ = (
     "ABSENT",
@@ -20,6 +27,8 @@ __all__ = (
     "EXTENDED_OFFSET",
     "HEADER_OFFSET",
     "LEGACY_SIZE",
+    "RESERVED_OFFSET",
+    "XCOMP_OFFSET",
     "Span",
     "Table",
     "XsaveHeader",
@@ -34,9 +43,11 @@ __all__ = (
 
 LEGACY_SIZE = 512
 """Bytes of the legacy region, which has the FXSAVE layout in every format."""
-HEADER_OFFSET = 512
-EXTENDED_OFFSET = 576
-"""Where the legacy region (512 bytes) and the header (64 bytes) end."""
+HEADER_OFFSET = LEGACY_SIZE
+XCOMP_OFFSET = HEADER_OFFSET + 8
+RESERVED_OFFSET = HEADER_OFFSET + 16
+EXTENDED_OFFSET = HEADER_OFFSET + 64
+"""Where the header begins, with XSTATE_BV, its XCOMP_BV, its reserved bytes, and what follows."""
 COMPACTED = 1 << 63
 """XCOMP_BV[63]: the image is in the compacted format."""
 ABSENT = 0xFFFFFFFF
@@ -95,9 +106,9 @@ def parse_header(image: bytes) -> XsaveHeader:
             f"an XSAVE image has at least {EXTENDED_OFFSET} bytes; this one has {len(image)}"
         )
     return XsaveHeader(
-        xfeatures=int.from_bytes(image[512:520], "little"),
-        xcomp_bv=int.from_bytes(image[520:528], "little"),
-        reserved=bytes(image[528:EXTENDED_OFFSET]),
+        xfeatures=int.from_bytes(image[HEADER_OFFSET:XCOMP_OFFSET], "little"),
+        xcomp_bv=int.from_bytes(image[XCOMP_OFFSET:RESERVED_OFFSET], "little"),
+        reserved=bytes(image[RESERVED_OFFSET:EXTENDED_OFFSET]),
     )
 
 
@@ -187,10 +198,10 @@ def residue(image: bytes, span: Span) -> tuple[int, ...]:
     """
     if span.end > len(image):
         return ()
-    ranges = {0: _X87_RANGES, 1: _SSE_RANGES[1:]}.get(span.number)
+    ranges = {X87: _X87_RANGES, SSE: _SSE_RANGES[1:]}.get(span.number)
     if ranges is None:
         ranges = ((span.offset, span.offset + _USED_SIZES.get(span.number, span.size)),)
-    initial = dict(enumerate(_X87_INIT[:2])) if span.number == 0 else {}
+    initial = dict(enumerate(_X87_INIT[:2])) if span.number == X87 else {}
     places = (place for start, end in ranges for place in range(start, end))
     return tuple(place for place in places if image[place] not in (0, initial.get(place, 0)))
 
@@ -224,9 +235,10 @@ def _entry(number: int, table: Table | None, default: Mapping[int, int]) -> int:
 
 # The bytes that are state, for components that have others too. FXSAVE64: FCW, FSW, FTW
 # (a byte of its own, byte 5 is reserved), FOP, FIP, FDP; then ten bytes of each ST(i).
-_X87_RANGES = ((0, 5), (6, 24), *((32 + 16 * i, 42 + 16 * i) for i in range(8)))
-_SSE_RANGES = ((24, 28), (160, 416))
-_USED_SIZES = {4: 16, 9: 4}  # BNDCFGU and BNDSTATUS; PKRU
+_STACK = range(CONTROL_SIZE, XMM_OFFSET, 16)
+_X87_RANGES = ((0, 5), (6, MXCSR_OFFSET), *((start, start + 10) for start in _STACK))
+_SSE_RANGES = ((MXCSR_OFFSET, MXCSR_MASK_OFFSET), (XMM_OFFSET, XMM_END))
+_USED_SIZES = {BNDCSR: 16, PKRU: 4}  # BNDCFGU and BNDSTATUS; PKRU
 
 _X87_INIT = b"\x7f\x03".ljust(23 + 80, b"\0")
 _SSE_INIT = b"\x80\x1f".ljust(4 + 256, b"\0")
@@ -234,4 +246,4 @@ _SSE_INIT = b"\x80\x1f".ljust(4 + 256, b"\0")
 
 def _initial(number: int, length: int) -> bytes:
     """Return the initial state in the `length` significant bytes of component `number`."""
-    return {0: _X87_INIT, 1: _SSE_INIT}.get(number) or bytes(length)
+    return {X87: _X87_INIT, SSE: _SSE_INIT}.get(number) or bytes(length)

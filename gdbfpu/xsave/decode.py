@@ -22,7 +22,7 @@ from gdbfpu.xsave.components.sse import control_registers
 from gdbfpu.xsave.components.views import Register
 from gdbfpu.xsave.components.x87 import registers as x87_registers
 from gdbfpu.xsave.defects import legacy_defects, xsave_defects
-from gdbfpu.xsave.features import bits, component_name
+from gdbfpu.xsave.features import SSE, bits, component_name
 from gdbfpu.xsave.formats import (
     ARCHITECTURE,
     FORMATS,
@@ -36,15 +36,21 @@ from gdbfpu.xsave.legacy import (
     CONTROL_SIZE,
     FSAVE_ENVIRONMENT_SIZE,
     FSAVE_SIZE,
+    MXCSR_MASK_OFFSET,
+    MXCSR_OFFSET,
+    XMM_END,
+    XMM_OFFSET,
     parse_fsave,
     parse_fxsave,
+    parse_mxcsr,
 )
 from gdbfpu.xsave.sigframe import frame_defects, parse_frame
 
 __all__ = ("decode",)
 
 _INIT_FSAVE = (0x37F, 0, 0xFFFF, 0, 0, 0)
-_INIT_LEGACY = b"\x7f\x03".ljust(24, b"\0") + b"\x80\x1f".ljust(LEGACY_SIZE - 24, b"\0")
+_INIT_X87 = b"\x7f\x03".ljust(MXCSR_OFFSET, b"\0")
+_INIT_LEGACY = (_INIT_X87 + b"\x80\x1f").ljust(LEGACY_SIZE, b"\0")
 _MAX_COMPONENT = 1 << 16  # bytes; a damaged table may say 4 GiB
 
 
@@ -96,7 +102,7 @@ def _decode_fxsave(
     """Decode the legacy region alone: FXSAVE's image, or one too short for its XSAVE header."""
     spans = standard_spans(3)
     differing = changed(image, spans)
-    mxcsr, mask = _mxcsr(image)
+    mxcsr, mask = parse_mxcsr(image)
     return FpuImage(
         format=format,
         reason=reason,
@@ -105,7 +111,7 @@ def _decode_fxsave(
         xfeatures=None,
         xcomp_bv=None,
         components=tuple(_component(image, s, True, differing >> s.number & 1) for s in spans),
-        registers=_registers(image[:LEGACY_SIZE], Parts({1: image[160:416]}, 3)),
+        registers=_registers(image[:LEGACY_SIZE], Parts({SSE: image[XMM_OFFSET:XMM_END]}, 3)),
         defects=legacy_defects(len(image), expected, mxcsr, mask),
     )
 
@@ -117,7 +123,7 @@ def _decode_xsave(image: bytes, format: str, reason: str, tables: Tables) -> Fpu
     compacted = format == "compacted"
     place = (place_compacted if compacted else place_standard)(image, header, tables)
     legacy = _effective_legacy(image, header, compacted)
-    mxcsr, mask = _mxcsr(legacy)
+    mxcsr, mask = parse_mxcsr(legacy)
     return FpuImage(
         format=format,
         reason=reason,
@@ -173,11 +179,6 @@ def _differences(front: FpuImage, decoded: FpuImage) -> tuple[str, ...]:
     return (f"FSAVE and FXSAVE image differ in {', '.join(differing)}",) if differing else ()
 
 
-def _mxcsr(legacy: bytes) -> tuple[int, int]:
-    """Return MXCSR and MXCSR_MASK (u32 each)."""
-    return int.from_bytes(legacy[24:28], "little"), int.from_bytes(legacy[28:32], "little")
-
-
 def _effective_legacy(image: bytes, header: XsaveHeader, compacted: bool) -> bytes:
     """Return the legacy region with initial values where the header says so.
 
@@ -187,17 +188,19 @@ def _effective_legacy(image: bytes, header: XsaveHeader, compacted: bool) -> byt
     """
     legacy = bytearray(image[:LEGACY_SIZE])
     if not header.xfeatures & 1:
-        for start, end in ((0, 24), (32, 160)):
+        for start, end in ((0, MXCSR_OFFSET), (CONTROL_SIZE, XMM_OFFSET)):
             legacy[start:end] = _INIT_LEGACY[start:end]
     if not header.xfeatures & 2:
-        for start, end in ((160, 416), *(((24, 28),) if compacted else ())):
-            legacy[start:end] = _INIT_LEGACY[start:end]
+        legacy[XMM_OFFSET:XMM_END] = _INIT_LEGACY[XMM_OFFSET:XMM_END]
+        if compacted:
+            mxcsr = slice(MXCSR_OFFSET, MXCSR_MASK_OFFSET)
+            legacy[mxcsr] = _INIT_LEGACY[mxcsr]
     return bytes(legacy)
 
 
 def _parts(image: bytes, legacy: bytes, header: XsaveHeader, spans: tuple[Span, ...]) -> Parts:
     """Return what the families decode: memory's bytes where in use, else zeros."""
-    data = {1: legacy[160:416]}
+    data = {SSE: legacy[XMM_OFFSET:XMM_END]}
     for span in spans[2:]:
         used = header.xfeatures >> span.number & 1
         zeros = bytes(min(span.size, _MAX_COMPONENT))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gdbfpu.xsave.area import COMPACTED, EXTENDED_OFFSET, Span, XsaveHeader, in_use
+from gdbfpu.xsave.area import COMPACTED, RESERVED_OFFSET, Span, XsaveHeader, in_use
 from gdbfpu.xsave.features import bits, component_name, describe
 from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 
@@ -45,7 +45,7 @@ def _header_defects(header: XsaveHeader) -> Iterator[str]:
         yield "xfeatures has its reserved bit 63 set"
     dirty = next((i for i, byte in enumerate(header.reserved) if byte), None)
     if dirty is not None:
-        offset = EXTENDED_OFFSET - len(header.reserved) + dirty
+        offset = RESERVED_OFFSET + dirty
         yield f"the header's reserved bytes are not zero, from byte {offset}"
 
 

@@ -10,7 +10,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ("COMPONENTS", "SUPERVISOR", "Component", "bits", "component_name", "describe", "names")
+__all__ = (
+    "APX",
+    "AVX",
+    "BNDCSR",
+    "BNDREGS",
+    "CET_S",
+    "CET_U",
+    "COMPONENTS",
+    "HDC",
+    "HI16_ZMM",
+    "HWP",
+    "LBR",
+    "OPMASK",
+    "PASID",
+    "PKRU",
+    "PT",
+    "SSE",
+    "SUPERVISOR",
+    "TILECFG",
+    "TILEDATA",
+    "UINTR",
+    "X87",
+    "ZMM_HI256",
+    "Component",
+    "bits",
+    "component_name",
+    "describe",
+    "names",
+)
 
 
 @dataclass(frozen=True)
@@ -31,27 +59,31 @@ class Component:
     supervisor: bool = False
 
 
+X87, SSE, AVX, BNDREGS, BNDCSR, OPMASK, ZMM_HI256, HI16_ZMM, PT, PKRU = range(10)
+PASID, CET_U, CET_S, HDC, UINTR, LBR, HWP, TILECFG, TILEDATA, APX = range(10, 20)
+"""The numbers of the state components: each is a bit of XCR0, IA32_XSS and XSTATE_BV."""
+
 COMPONENTS: tuple[Component, ...] = (
-    Component(0, "x87", 160, 0),
-    Component(1, "SSE", 256, 160),
-    Component(2, "AVX", 256, 576),
-    Component(3, "BNDREGS", 64, 960),
-    Component(4, "BNDCSR", 64, 1024),
-    Component(5, "opmask", 64, 1088),
-    Component(6, "ZMM_Hi256", 512, 1152),
-    Component(7, "Hi16_ZMM", 1024, 1664),
-    Component(8, "PT", 128, supervisor=True),
-    Component(9, "PKRU", 8, 2688),
-    Component(10, "PASID", 8, supervisor=True),
-    Component(11, "CET_U", 16, supervisor=True),
-    Component(12, "CET_S", 24, supervisor=True),
-    Component(13, "HDC", 8, supervisor=True),
-    Component(14, "UINTR", 48, supervisor=True),
-    Component(15, "LBR", 808, supervisor=True),
-    Component(16, "HWP", 8, supervisor=True),
-    Component(17, "TILECFG", 64, 2752, align64=True),
-    Component(18, "TILEDATA", 8192, 2816, align64=True),
-    Component(19, "APX", 128, 960),
+    Component(X87, "x87", 160, 0),
+    Component(SSE, "SSE", 256, 160),
+    Component(AVX, "AVX", 256, 576),
+    Component(BNDREGS, "BNDREGS", 64, 960),
+    Component(BNDCSR, "BNDCSR", 64, 1024),
+    Component(OPMASK, "opmask", 64, 1088),
+    Component(ZMM_HI256, "ZMM_Hi256", 512, 1152),
+    Component(HI16_ZMM, "Hi16_ZMM", 1024, 1664),
+    Component(PT, "PT", 128, supervisor=True),
+    Component(PKRU, "PKRU", 8, 2688),
+    Component(PASID, "PASID", 8, supervisor=True),
+    Component(CET_U, "CET_U", 16, supervisor=True),
+    Component(CET_S, "CET_S", 24, supervisor=True),
+    Component(HDC, "HDC", 8, supervisor=True),
+    Component(UINTR, "UINTR", 48, supervisor=True),
+    Component(LBR, "LBR", 808, supervisor=True),
+    Component(HWP, "HWP", 8, supervisor=True),
+    Component(TILECFG, "TILECFG", 64, 2752, align64=True),
+    Component(TILEDATA, "TILEDATA", 8192, 2816, align64=True),
+    Component(APX, "APX", 128, 960),
 )
 """All state components that have a name, by number."""
 

@@ -17,8 +17,8 @@ from gdbfpu.xsave.area import (
     parse_header,
     standard_spans,
 )
-from gdbfpu.xsave.features import COMPONENTS
-from gdbfpu.xsave.legacy import FSAVE_SIZE
+from gdbfpu.xsave.features import APX, BNDCSR, BNDREGS, COMPONENTS
+from gdbfpu.xsave.legacy import FSAVE_SIZE, SW_RESERVED_OFFSET
 from gdbfpu.xsave.sigframe import FREGS_SIZE, MAGIC1
 
 __all__ = (
@@ -34,11 +34,11 @@ __all__ = (
 FORMATS = ("standard", "compacted", "fxsave", "fsave", "sigframe")
 """The formats of an image, as `--image` names them (beside `auto`)."""
 
-_XCR0_OFFSET = 464  # where ptrace and core dumps put XCR0: NT_X86_XSTATE, sw_reserved
+_XCR0_OFFSET = SW_RESERVED_OFFSET  # where ptrace and core dumps put XCR0 (NT_X86_XSTATE)
 # AMD's standard format has no hole for MPX: the components follow one another, as in the
 # compacted format. These are the XCR0 values whose sizes tell it (Zen 3, Zen 4).
 _PACKED_MASKS = {840: 0x207, 2432: 0x0E7, 2440: 0x2E7}
-_ONLY_WHEN_SET = {3, 4, 19}  # MPX is gone, and APX lies in its place
+_ONLY_WHEN_SET = {BNDREGS, BNDCSR, APX}  # MPX is gone, and APX lies in its place
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def detect(image: bytes) -> tuple[str, str]:
         return by_size[size], f"it has {size} bytes"
     if size < EXTENDED_OFFSET:
         raise UsageError(f"cannot tell the format of {size} bytes; {_ask(FORMATS)}")
-    for offset in (_XCR0_OFFSET, _XCR0_OFFSET + FREGS_SIZE):
+    for offset in (SW_RESERVED_OFFSET, FREGS_SIZE + SW_RESERVED_OFFSET):
         if int.from_bytes(image[offset : offset + 4], "little") == MAGIC1:
             return "sigframe", f"FP_XSTATE_MAGIC1 is at byte {offset}"
     header = parse_header(image)

@@ -19,13 +19,19 @@ __all__ = (
     "FSAVE_ENVIRONMENT_SIZE",
     "FSAVE_SIZE",
     "FXSAVE_PLACES",
+    "MXCSR_MASK_OFFSET",
+    "MXCSR_OFFSET",
     "SPECIAL",
+    "SW_RESERVED_OFFSET",
     "VALID",
     "X87",
+    "XMM_END",
+    "XMM_OFFSET",
     "ZERO",
     "Fxsave",
     "parse_fsave",
     "parse_fxsave",
+    "parse_mxcsr",
 )
 
 FSAVE_SIZE = 108
@@ -34,12 +40,18 @@ FSAVE_ENVIRONMENT_SIZE = 28
 """Bytes before ST(0) in an FSAVE image."""
 CONTROL_SIZE = 32
 """Bytes before ST(0) in an FXSAVE image."""
+MXCSR_OFFSET, MXCSR_MASK_OFFSET = 24, 28
+"""Where an FXSAVE image has MXCSR and MXCSR_MASK, u32 each; before them are x87's words."""
+XMM_OFFSET, XMM_END = 160, 416
+"""Where an FXSAVE image has XMM0 to XMM15; between ST(7) and XMM0 is nothing."""
+SW_RESERVED_OFFSET = 464
+"""Where the 48 bytes of an FXSAVE image begin that are software's, `sw_reserved`."""
 FXSAVE_PLACES = {
     "fcw": 0,
     "fsw": 2,
-    "mxcsr": 24,
-    **{f"st{i}": 32 + 16 * i for i in range(8)},
-    **{f"xmm{i}": 160 + 16 * i for i in range(16)},
+    "mxcsr": MXCSR_OFFSET,
+    **{f"st{i}": CONTROL_SIZE + 16 * i for i in range(8)},
+    **{f"xmm{i}": XMM_OFFSET + 16 * i for i in range(16)},
 }
 """Where FXSAVE64 has what a debugger's stub may show live, in bytes (SDM volume 1, 10.5.1)."""
 DEFAULT_MXCSR_MASK = 0xFFBF
@@ -111,7 +123,8 @@ def parse_fxsave(image: bytes) -> Fxsave:
     if len(image) < CONTROL_SIZE:
         raise CorruptState(f"an FXSAVE image has 512 bytes; this one has {len(image)}")
     fsw, tags = _u16(image, 2), image[4]
-    st = tuple(value[:10] for value in _chunks(image[32:160], 16, 10))
+    mxcsr, mxcsr_mask = parse_mxcsr(image)
+    st = tuple(value[:10] for value in _chunks(image[CONTROL_SIZE:XMM_OFFSET], 16, 10))
     return Fxsave(
         x87=X87(
             fcw=_u16(image, 0),
@@ -125,10 +138,17 @@ def parse_fxsave(image: bytes) -> Fxsave:
             st=st,
         ),
         ftw_byte=tags,
-        mxcsr=int.from_bytes(image[24:28], "little"),
-        mxcsr_mask=int.from_bytes(image[28:32], "little"),
-        xmm=_chunks(image[160:416], 16, 16),
+        mxcsr=mxcsr,
+        mxcsr_mask=mxcsr_mask,
+        xmm=_chunks(image[XMM_OFFSET:XMM_END], 16, 16),
     )
+
+
+def parse_mxcsr(image: bytes) -> tuple[int, int]:
+    """Return MXCSR and MXCSR_MASK (u32 each) of an FXSAVE image; missing bytes read as zero."""
+    mxcsr = image[MXCSR_OFFSET:MXCSR_MASK_OFFSET]
+    mask = image[MXCSR_MASK_OFFSET:CONTROL_SIZE]
+    return int.from_bytes(mxcsr, "little"), int.from_bytes(mask, "little")
 
 
 def parse_fsave(image: bytes) -> X87:

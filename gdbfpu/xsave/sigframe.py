@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ("FREGS_SIZE", "MAGIC1", "MAGIC2", "MAGIC2_SIZE", "Frame", "frame_defects", "parse_frame")
+from gdbfpu.xsave.legacy import SW_RESERVED_OFFSET
+
+__all__ = (
+    "FREGS_SIZE",
+    "MAGIC1",
+    "MAGIC2",
+    "MAGIC2_SIZE",
+    "SW_XFEATURES_OFFSET",
+    "SW_XSTATE_SIZE_OFFSET",
+    "Frame",
+    "frame_defects",
+    "parse_frame",
+)
 
 MAGIC1 = 0x46505853
-"""FP_XSTATE_MAGIC1, at byte 464 of the FXSAVE image: extended state follows."""
+"""FP_XSTATE_MAGIC1, the first of the FXSAVE image's software bytes: extended state follows."""
 MAGIC2 = 0x46505845
 """FP_XSTATE_MAGIC2, after the extended state."""
 MAGIC2_SIZE = 4
@@ -20,7 +32,8 @@ MAGIC2_SIZE = 4
 FREGS_SIZE = 112
 """Bytes of `struct fregs_state`, which comes before the FXSAVE image in a 32-bit frame."""
 
-_SW_RESERVED = 464
+SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OFFSET = SW_RESERVED_OFFSET + 8, SW_RESERVED_OFFSET + 16
+"""Where the FXSAVE image has these members of `struct _fpx_sw_bytes`."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +66,16 @@ class Frame:
 def parse_frame(image: bytes) -> Frame:
     """Return the software bytes of the frame `image`; missing ones read as zero."""
     ia32 = _is_ia32(image)
-    start = _SW_RESERVED + (FREGS_SIZE if ia32 else 0)
-    xstate_size = _integer(image, start + 16, 4)
-    end = start - _SW_RESERVED + xstate_size
-    magic1 = _integer(image, start, 4)
+    base = FREGS_SIZE if ia32 else 0
+    xstate_size = _integer(image, base + SW_XSTATE_SIZE_OFFSET, 4)
+    end = base + xstate_size
+    magic1 = _integer(image, base + SW_RESERVED_OFFSET, 4)
     told = magic1 == MAGIC1 and end + 4 <= len(image)
     return Frame(
         ia32=ia32,
         magic1=magic1,
-        extended_size=_integer(image, start + 4, 4),
-        xfeatures=_integer(image, start + 8, 8),
+        extended_size=_integer(image, base + SW_RESERVED_OFFSET + 4, 4),
+        xfeatures=_integer(image, base + SW_XFEATURES_OFFSET, 8),
         xstate_size=xstate_size,
         magic2=_integer(image, end, 4) if told else None,
     )
@@ -87,9 +100,9 @@ def frame_defects(frame: Frame, size: int) -> tuple[str, ...]:
 
 def _is_ia32(image: bytes) -> bool:
     """Return whether an FSAVE image comes first: its control word has 0xffff above it."""
-    if _integer(image, _SW_RESERVED, 4) == MAGIC1:
+    if _integer(image, SW_RESERVED_OFFSET, 4) == MAGIC1:
         return False
-    extended = _integer(image, FREGS_SIZE + _SW_RESERVED, 4) == MAGIC1
+    extended = _integer(image, FREGS_SIZE + SW_RESERVED_OFFSET, 4) == MAGIC1
     return extended or _integer(image, 2, 2) == 0xFFFF
 
 

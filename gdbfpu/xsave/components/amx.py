@@ -12,6 +12,7 @@ from functools import partial
 
 from gdbfpu.xsave.components.parts import Parts, chunks
 from gdbfpu.xsave.components.views import Register, View, Views, bfloat16s, floats, integers
+from gdbfpu.xsave.features import TILECFG, TILEDATA
 
 __all__ = ("registers",)
 
@@ -22,13 +23,17 @@ _TILE = 16 * _ROW
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return tilecfg, then tmm0 to tmm7 with the shapes that tilecfg gives them."""
-    config = parts.data.get(17, b"")
+    config = parts.data.get(TILECFG, b"")
     known = len(config) == 64
-    found = [Register("tilecfg", 17, config, _config_views, parts.initial(17))] if known else []
+    found = (
+        [Register("tilecfg", TILECFG, config, _config_views, parts.initial(TILECFG))]
+        if known
+        else []
+    )
     rows, colsb = _shapes(config) if known else ((16,) * _TILES, (_ROW,) * _TILES)
-    for i, raw in enumerate(chunks(parts.data.get(18, b""), _TILE)[:_TILES]):
+    for i, raw in enumerate(chunks(parts.data.get(TILEDATA, b""), _TILE)[:_TILES]):
         viewer = partial(_tile_views, min(rows[i], 16), min(colsb[i], _ROW))
-        found.append(Register(f"tmm{i}", 18, raw, viewer, parts.initial(18)))
+        found.append(Register(f"tmm{i}", TILEDATA, raw, viewer, parts.initial(TILEDATA)))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from gdbfpu.xsave.components.parts import Parts, msrs
 from gdbfpu.xsave.components.views import Register
+from gdbfpu.xsave.features import APX
 
 __all__ = ("registers",)
 
@@ -13,4 +14,4 @@ _NAMES = tuple(f"r{number}" for number in range(16, 32))
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return r16 to r31 (u64)."""
-    return msrs(parts, 19, _NAMES)
+    return msrs(parts, APX, _NAMES)

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from gdbfpu.xsave.components.parts import Parts, chunks
 from gdbfpu.xsave.components.views import Register, vector
+from gdbfpu.xsave.features import AVX, SSE
 
 __all__ = ("registers",)
 
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return ymm0 to ymm15 as far as both halves are there (SDM volume 1, 13.5.3)."""
-    low = chunks(parts.data.get(1, b""), 16)
-    high = chunks(parts.data.get(2, b""), 16)
-    initial = parts.initial(1, 2)
+    low = chunks(parts.data.get(SSE, b""), 16)
+    high = chunks(parts.data.get(AVX, b""), 16)
+    initial = parts.initial(SSE, AVX)
     return tuple(
-        Register(f"ymm{i}", 2, a + b, vector, initial) for i, (a, b) in enumerate(zip(low, high))
+        Register(f"ymm{i}", AVX, a + b, vector, initial) for i, (a, b) in enumerate(zip(low, high))
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gdbfpu.xsave.components.parts import Parts, chunks, msrs
 from gdbfpu.xsave.components.views import Register, Views, flag_names, hex_value, uint64
+from gdbfpu.xsave.features import CET_S, CET_U
 
 __all__ = ("registers",)
 
@@ -26,9 +27,11 @@ _FLAGS = {
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return u_cet and pl3_ssp (CET_U), then pl0_ssp to pl2_ssp (CET_S)."""
-    user = zip((("u_cet", _views), ("pl3_ssp", uint64)), chunks(parts.data.get(11, b""), 8))
-    found = [Register(name, 11, raw, viewer, parts.initial(11)) for (name, viewer), raw in user]
-    return (*found, *msrs(parts, 12, ("pl0_ssp", "pl1_ssp", "pl2_ssp")))
+    user = zip((("u_cet", _views), ("pl3_ssp", uint64)), chunks(parts.data.get(CET_U, b""), 8))
+    found = [
+        Register(name, CET_U, raw, viewer, parts.initial(CET_U)) for (name, viewer), raw in user
+    ]
+    return (*found, *msrs(parts, CET_S, ("pl0_ssp", "pl1_ssp", "pl2_ssp")))
 
 
 def _views(raw: bytes) -> Views:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gdbfpu.xsave.components.parts import Parts, chunks
 from gdbfpu.xsave.components.views import Register, Views, flag_names, hex_value
+from gdbfpu.xsave.features import BNDCSR, BNDREGS
 
 __all__ = ("registers",)
 
@@ -18,11 +19,14 @@ _ALL_ONES = 0xFFFFFFFFFFFFFFFF
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return bnd0 to bnd3, bndcfgu and bndstatus."""
-    bounds = chunks(parts.data.get(3, b""), 16)
-    found = [Register(f"bnd{i}", 3, v, _bnd_views, parts.initial(3)) for i, v in enumerate(bounds)]
+    bounds = chunks(parts.data.get(BNDREGS, b""), 16)
+    found = [
+        Register(f"bnd{i}", BNDREGS, v, _bnd_views, parts.initial(BNDREGS))
+        for i, v in enumerate(bounds)
+    ]
     names = (("bndcfgu", _bndcfgu_views), ("bndstatus", _bndstatus_views))
-    for (name, viewer), raw in zip(names, chunks(parts.data.get(4, b""), 8)):
-        found.append(Register(name, 4, raw, viewer, parts.initial(4)))
+    for (name, viewer), raw in zip(names, chunks(parts.data.get(BNDCSR, b""), 8)):
+        found.append(Register(name, BNDCSR, raw, viewer, parts.initial(BNDCSR)))
     return tuple(found)
 
 

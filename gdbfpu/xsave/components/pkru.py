@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gdbfpu.xsave.components.parts import Parts
 from gdbfpu.xsave.components.views import Register, Views, hex_value
+from gdbfpu.xsave.features import PKRU
 
 __all__ = ("registers",)
 
@@ -16,8 +17,8 @@ _RIGHTS = ("read-write", "none", "read", "none")
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return pkru (u32), or nothing where its bytes are not all there."""
-    raw = parts.data.get(9, b"")[:4]
-    return (Register("pkru", 9, raw, _views, parts.initial(9)),) if len(raw) == 4 else ()
+    raw = parts.data.get(PKRU, b"")[:4]
+    return (Register("pkru", PKRU, raw, _views, parts.initial(PKRU)),) if len(raw) == 4 else ()
 
 
 def _views(raw: bytes) -> Views:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gdbfpu.xsave.components.parts import Parts, chunks
 from gdbfpu.xsave.components.views import Register, Views, flag_names, hex_value, vector
 from gdbfpu.xsave.components.x87 import ROUNDING
+from gdbfpu.xsave.features import SSE
 
 __all__ = ("control_registers", "registers")
 
@@ -22,16 +23,16 @@ _ROUNDING_FIELD = 3 << 13
 def control_registers(mxcsr: int, mxcsr_mask: int, initial: bool) -> tuple[Register, ...]:
     """Return MXCSR and MXCSR_MASK (u32 each), which lie apart from the XMM registers."""
     return (
-        Register("mxcsr", 1, mxcsr.to_bytes(4, "little"), _mxcsr_views, initial),
-        Register("mxcsr_mask", 1, mxcsr_mask.to_bytes(4, "little"), _mask_views),
+        Register("mxcsr", SSE, mxcsr.to_bytes(4, "little"), _mxcsr_views, initial),
+        Register("mxcsr_mask", SSE, mxcsr_mask.to_bytes(4, "little"), _mask_views),
     )
 
 
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return xmm0 to xmm15."""
-    values = chunks(parts.data.get(1, b""), 16)
-    initial = parts.initial(1)
-    return tuple(Register(f"xmm{i}", 1, v, vector, initial) for i, v in enumerate(values))
+    values = chunks(parts.data.get(SSE, b""), 16)
+    initial = parts.initial(SSE)
+    return tuple(Register(f"xmm{i}", SSE, v, vector, initial) for i, v in enumerate(values))
 
 
 def _mxcsr_views(raw: bytes) -> Views:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from gdbfpu.xsave.components.parts import Parts, chunks, msrs
 from gdbfpu.xsave.components.views import Register, Views, hex_value, uint64
+from gdbfpu.xsave.features import HDC, HWP, LBR, PASID, PT, UINTR
 
 __all__ = ("registers",)
 
@@ -33,12 +34,12 @@ _LBR_ENTRY = 24
 def registers(parts: Parts) -> tuple[Register, ...]:
     """Return the registers of components 8, 10, 13, 14, 15 and 16, in that order."""
     return (
-        *msrs(parts, 8, _PT),
-        *_one(parts, 10, "pasid", _pasid_views),
-        *_one(parts, 13, "pm_ctl1", uint64),
+        *msrs(parts, PT, _PT),
+        *_one(parts, PASID, "pasid", _pasid_views),
+        *_one(parts, HDC, "pm_ctl1", uint64),
         *_uintr(parts),
         *_lbr(parts),
-        *_one(parts, 16, "hwp_request", _hwp_views),
+        *_one(parts, HWP, "hwp_request", _hwp_views),
     )
 
 
@@ -51,18 +52,20 @@ def _one(
 
 def _uintr(parts: Parts) -> tuple[Register, ...]:
     names = ("ui_handler", "ui_stackadjust", "ui_misc", "ui_pd", "ui_rr", "ui_tt")
-    words = zip(names, chunks(parts.data.get(14, b""), 8))
+    words = zip(names, chunks(parts.data.get(UINTR, b""), 8))
     return tuple(
-        Register(name, 14, raw, _ui_misc_views if name == "ui_misc" else uint64, parts.initial(14))
+        Register(
+            name, UINTR, raw, _ui_misc_views if name == "ui_misc" else uint64, parts.initial(UINTR)
+        )
         for name, raw in words
     )
 
 
 def _lbr(parts: Parts) -> tuple[Register, ...]:
-    entries = chunks(parts.data.get(15, b"")[_LBR_HEAD:], _LBR_ENTRY)
-    initial = parts.initial(15)
-    found = (Register(f"lbr{i}", 15, v, _lbr_views, initial) for i, v in enumerate(entries))
-    return (*msrs(parts, 15, _LBR), *found)
+    entries = chunks(parts.data.get(LBR, b"")[_LBR_HEAD:], _LBR_ENTRY)
+    initial = parts.initial(LBR)
+    found = (Register(f"lbr{i}", LBR, v, _lbr_views, initial) for i, v in enumerate(entries))
+    return (*msrs(parts, LBR, _LBR), *found)
 
 
 def _pasid_views(raw: bytes) -> Views:
