@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.fpu.xstate import LAZY_COUNTERS
+from gdbfpu.kernel.cpuinfo import XSAVEC, XSAVEOPT, XSAVES, cpu_has
 from gdbfpu.kernel.tasks import Task
-from gdbfpu.target import read_u32, read_u64
+from gdbfpu.target import read_u64
 from gdbfpu.xsave import features
 
 __all__ = ("Fact", "facts")
 
 _CR0_EM, _CR0_TS = 2, 3  # Intel SDM volume 3, 2.5
-# Bits of boot_cpu_data.x86_capability[], which are macros in cpufeatures.h.
-_SAVE_CAPABILITIES = (("XSAVES", 3), ("XSAVEC", 1), ("XSAVEOPT", 0))
-_XSAVE_WORD = 10  # CPUID.(0xD,1):EAX since 3.17 (commit 6229ad278ca7)
+_INSTRUCTIONS = (("XSAVES", XSAVES), ("XSAVEC", XSAVEC), ("XSAVEOPT", XSAVEOPT))  # best first
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,11 @@ def _instruction(model: FpuModel) -> tuple[str, str]:
     """
     if model.format == "fxsave":
         return "FXSAVE", "no component is enabled for XSAVE"
-    word = model.kernel.layouts.find("cpuinfo_x86", "x86_capability")
-    base = model.kernel.target.symbol_address("boot_cpu_data")
-    if word is None or base is None:
-        return "XSAVE or better", "boot_cpu_data is missing"
-    bits = read_u32(model.kernel.target, base + word.offset + 4 * _XSAVE_WORD)
-    for name, bit in _SAVE_CAPABILITIES:
-        if bits >> bit & 1 and (name == "XSAVEOPT" or model.format == "compacted"):
+    for name, feature in _INSTRUCTIONS:
+        there = cpu_has(model.kernel, feature)
+        if there is None:
+            return "XSAVE or better", "boot_cpu_data is missing"
+        if there and (feature == XSAVEOPT or model.format == "compacted"):
             return name, "boot_cpu_data.x86_capability and the format"
     return "XSAVE", "boot_cpu_data.x86_capability and the format"
 

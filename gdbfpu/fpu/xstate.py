@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.errors import CorruptState, MissingMember, MissingSymbol
+from gdbfpu.kernel.cpuinfo import EAGER_FPU, cpu_has
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u32, read_u64
 from gdbfpu.xsave.area import (
@@ -30,7 +31,6 @@ TYPES = ("cpuinfo_x86", "fpstate", "fpu_state_config")
 MAX_IMAGE = 64 << 10
 """The most bytes believed of a register image (all that is defined needs under 12 KiB)."""
 
-_EAGER_WORD, _EAGER_BIT = 3, 29  # X86_FEATURE_EAGER_FPU, 3.7 to 4.8; a macro
 _FLAG_ALIGN64 = 2  # XSTATE_FLAG_ALIGNED64 in xstate_flags[], since 5.18
 LAZY_COUNTERS = (
     ("fpu", "counter"),
@@ -200,8 +200,8 @@ def _switching(kernel: Kernel) -> str:
     """
     if not any(kernel.layouts.find(*place) for place in LAZY_COUNTERS):
         return "eager"
-    word = kernel.layouts.find("cpuinfo_x86", "x86_capability")
-    if word is None:
+    eager = cpu_has(kernel, EAGER_FPU)
+    if eager is None:
+        kernel.symbol("boot_cpu_data")
         raise MissingMember("cpuinfo_x86", "x86_capability")
-    base = kernel.symbol("boot_cpu_data") + word.offset
-    return "eager" if read_u32(kernel.target, base + 4 * _EAGER_WORD) >> _EAGER_BIT & 1 else "lazy"
+    return "eager" if eager else "lazy"

@@ -36,7 +36,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath fields front identity kgdb tasks usermem
+            bounded callpath cpuinfo fields front identity kgdb tasks usermem
         """,
     },
     {
