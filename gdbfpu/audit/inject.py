@@ -17,7 +17,17 @@ from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.errors import UsageError
 from gdbfpu.layouts.types import Member
 from gdbfpu.target import Target
-from gdbfpu.xsave.area import COMPACTED, HEADER_OFFSET, Span, in_use
+from gdbfpu.xsave.area import (
+    COMPACTED,
+    EXTENDED_OFFSET,
+    HEADER_OFFSET,
+    RESERVED_OFFSET,
+    XCOMP_OFFSET,
+    Span,
+    in_use,
+)
+from gdbfpu.xsave.features import AVX, CET_U, PKRU, TILEDATA
+from gdbfpu.xsave.legacy import FIP_OFFSET, MXCSR_OFFSET, SW_RESERVED_OFFSET, parse_mxcsr
 from gdbfpu.xsave.sigframe import parse_frame
 
 __all__ = ("FRAME_WRITES", "WRITES", "Writable", "Write", "frame_writes", "planted", "writes_for")
@@ -105,28 +115,28 @@ def _span(snapshot: Snapshot, view: TaskView, number: int) -> Span:
 
 
 def _stale(snapshot: Snapshot, view: TaskView) -> list[Write]:
-    span = _span(snapshot, view, 2)
+    span = _span(snapshot, view, AVX)
     data = (_PATTERN * span.size)[: span.size]
-    return [_header(view, _xfeatures(view) & ~(1 << 2)), Write(view.at + span.offset, data)]
+    return [_header(view, _xfeatures(view) & ~(1 << AVX)), Write(view.at + span.offset, data)]
 
 
 def _xcomp(snapshot: Snapshot, view: TaskView) -> list[Write]:
     _xfeatures(view)
     if snapshot.model.format == "compacted":
-        return [Write(view.at + HEADER_OFFSET + 16, b"\1")]
-    return [Write(view.at + HEADER_OFFSET + 8, (COMPACTED | 7).to_bytes(8, "little"))]
+        return [Write(view.at + RESERVED_OFFSET, b"\1")]
+    return [Write(view.at + XCOMP_OFFSET, (COMPACTED | 7).to_bytes(8, "little"))]
 
 
 def _xcomp2(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if snapshot.model.format != "compacted":
         raise _refuse("the kernel saves in the standard format")
-    return [Write(view.at + HEADER_OFFSET + 15, b"\0")]
+    return [Write(view.at + XCOMP_OFFSET + 7, b"\0")]
 
 
 def _supv(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if snapshot.model.format == "compacted":
         raise _refuse("in a compacted area supervisor components are at home")
-    return [_header(view, _xfeatures(view) | 1 << 11)]
+    return [_header(view, _xfeatures(view) | 1 << CET_U)]
 
 
 def _size(snapshot: Snapshot, view: TaskView) -> list[Write]:
@@ -134,7 +144,7 @@ def _size(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if member is None or not _uses_more(view):
         raise _refuse("no member says how large the area is, or nothing above SSE is in use")
     start = view.at - snapshot.model.regs_offset
-    return [Write(start + member.offset, (576).to_bytes(member.size, "little"))]
+    return [Write(start + member.offset, EXTENDED_OFFSET.to_bytes(member.size, "little"))]
 
 
 def _uses_more(view: TaskView) -> bool:
@@ -145,18 +155,18 @@ def _uses_more(view: TaskView) -> bool:
 def _sanoff(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not snapshot.has("__sanitize_i387_state"):
         raise _refuse("the kernel does not sanitize by standard offsets")
-    return [Write(view.at + HEADER_OFFSET + 15, b"\x80")]
+    return [Write(view.at + XCOMP_OFFSET + 7, b"\x80")]
 
 
 def _mxcsr(_ground: Snapshot, view: TaskView) -> list[Write]:
-    value = int.from_bytes(view.image[24:28], "little") | 1 << 31
-    return [Write(view.at + 24, value.to_bytes(4, "little"))]
+    value = parse_mxcsr(view.image)[0] | 1 << 31
+    return [Write(view.at + MXCSR_OFFSET, value.to_bytes(4, "little"))]
 
 
 def _amdfip(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not leaves_pointers(snapshot):
         raise _refuse("these CPUs save the x87 pointers always")
-    return [Write(view.at + 8, _KERNEL_ADDRESS)]
+    return [Write(view.at + FIP_OFFSET, _KERNEL_ADDRESS)]
 
 
 def _initbuf(snapshot: Snapshot, _view: TaskView) -> list[Write]:
@@ -219,7 +229,7 @@ def _fpstate(snapshot: Snapshot, view: TaskView, name: str, value: int) -> list[
 
 
 def _perm(snapshot: Snapshot, view: TaskView) -> list[Write]:
-    return _fpstate(snapshot, view, "user_xfeatures", 1 << 18)
+    return _fpstate(snapshot, view, "user_xfeatures", 1 << TILEDATA)
 
 
 def _amxbuf(snapshot: Snapshot, view: TaskView) -> list[Write]:
@@ -229,7 +239,7 @@ def _amxbuf(snapshot: Snapshot, view: TaskView) -> list[Write]:
 def _xfd3(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not _uses_more(view):
         raise _refuse("the task has nothing above SSE in use")
-    return _fpstate(snapshot, view, "xfd", 1 << 2)
+    return _fpstate(snapshot, view, "xfd", 1 << AVX)
 
 
 def _guest(snapshot: Snapshot, view: TaskView) -> list[Write]:
@@ -241,8 +251,8 @@ def _guest(snapshot: Snapshot, view: TaskView) -> list[Write]:
 def _pkru0(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if snapshot.pkru_moved or not snapshot.has("init_pkru_value"):
         raise _refuse("PKRU is in thread.pkru, or the kernel knows nothing of protection keys")
-    span = _span(snapshot, view, 9)
-    return [_header(view, _xfeatures(view) & ~(1 << 9)), Write(view.at + span.offset, bytes(4))]
+    span = _span(snapshot, view, PKRU)
+    return [_header(view, _xfeatures(view) & ~(1 << PKRU)), Write(view.at + span.offset, bytes(4))]
 
 
 WRITES: dict[str, Callable[[Snapshot, TaskView], list[Write]]] = {
@@ -269,7 +279,7 @@ WRITES: dict[str, Callable[[Snapshot, TaskView], list[Write]]] = {
 
 FRAME_WRITES: dict[str, Callable[[bytes, int, int], tuple[int, bytes]]] = {
     "FRAME": lambda _image, base, size: (base + size, bytes(4)),
-    "FRAME32": lambda _image, base, _size: (base + 464, bytes(4)),
+    "FRAME32": lambda _image, base, _size: (base + SW_RESERVED_OFFSET, bytes(4)),
     "FRAMESTALE": lambda image, base, _size: (
         base + HEADER_OFFSET,
         bytes([image[base + HEADER_OFFSET] & ~4]),

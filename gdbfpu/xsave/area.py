@@ -15,6 +15,8 @@ from gdbfpu.errors import CorruptState
 from gdbfpu.xsave.features import BNDCSR, COMPONENTS, PKRU, SSE, X87, bits
 from gdbfpu.xsave.legacy import (
     CONTROL_SIZE,
+    INIT_FCW,
+    INIT_MXCSR,
     MXCSR_MASK_OFFSET,
     MXCSR_OFFSET,
     XMM_END,
@@ -240,8 +242,8 @@ _X87_RANGES = ((0, 5), (6, MXCSR_OFFSET), *((start, start + 10) for start in _ST
 _SSE_RANGES = ((MXCSR_OFFSET, MXCSR_MASK_OFFSET), (XMM_OFFSET, XMM_END))
 _USED_SIZES = {BNDCSR: 16, PKRU: 4}  # BNDCFGU and BNDSTATUS; PKRU
 
-_X87_INIT = b"\x7f\x03".ljust(23 + 80, b"\0")
-_SSE_INIT = b"\x80\x1f".ljust(4 + 256, b"\0")
+_X87_INIT = INIT_FCW.to_bytes(23 + 80, "little")
+_SSE_INIT = INIT_MXCSR.to_bytes(4 + 256, "little")
 
 
 def _initial(number: int, length: int) -> bytes:

@@ -36,6 +36,8 @@ from gdbfpu.xsave.legacy import (
     CONTROL_SIZE,
     FSAVE_ENVIRONMENT_SIZE,
     FSAVE_SIZE,
+    INIT_FCW,
+    INIT_MXCSR,
     MXCSR_MASK_OFFSET,
     MXCSR_OFFSET,
     XMM_END,
@@ -48,9 +50,9 @@ from gdbfpu.xsave.sigframe import frame_defects, parse_frame
 
 __all__ = ("decode",)
 
-_INIT_FSAVE = (0x37F, 0, 0xFFFF, 0, 0, 0)
-_INIT_X87 = b"\x7f\x03".ljust(MXCSR_OFFSET, b"\0")
-_INIT_LEGACY = (_INIT_X87 + b"\x80\x1f").ljust(LEGACY_SIZE, b"\0")
+_INIT_FSAVE = (INIT_FCW, 0, 0xFFFF, 0, 0, 0)
+_INIT_X87 = INIT_FCW.to_bytes(MXCSR_OFFSET, "little")
+_INIT_LEGACY = _INIT_X87 + INIT_MXCSR.to_bytes(LEGACY_SIZE - MXCSR_OFFSET, "little")
 _MAX_COMPONENT = 1 << 16  # bytes; a damaged table may say 4 GiB
 
 

@@ -16,9 +16,13 @@ __all__ = (
     "CONTROL_SIZE",
     "DEFAULT_MXCSR_MASK",
     "EMPTY",
+    "FDP_OFFSET",
+    "FIP_OFFSET",
     "FSAVE_ENVIRONMENT_SIZE",
     "FSAVE_SIZE",
     "FXSAVE_PLACES",
+    "INIT_FCW",
+    "INIT_MXCSR",
     "MXCSR_MASK_OFFSET",
     "MXCSR_OFFSET",
     "SPECIAL",
@@ -40,8 +44,12 @@ FSAVE_ENVIRONMENT_SIZE = 28
 """Bytes before ST(0) in an FSAVE image."""
 CONTROL_SIZE = 32
 """Bytes before ST(0) in an FXSAVE image."""
+FIP_OFFSET, FDP_OFFSET = 8, 16
+"""Where an FXSAVE64 image has the x87 pointers, u64 each."""
 MXCSR_OFFSET, MXCSR_MASK_OFFSET = 24, 28
 """Where an FXSAVE image has MXCSR and MXCSR_MASK, u32 each; before them are x87's words."""
+INIT_FCW, INIT_MXCSR = 0x37F, 0x1F80
+"""The initial state's FCW (u16) and MXCSR (u32): Intel SDM volume 1, 13.6."""
 XMM_OFFSET, XMM_END = 160, 416
 """Where an FXSAVE image has XMM0 to XMM15; between ST(7) and XMM0 is nothing."""
 SW_RESERVED_OFFSET = 464
@@ -131,8 +139,8 @@ def parse_fxsave(image: bytes) -> Fxsave:
             fsw=fsw,
             ftw=_full_tag_word(tags, fsw >> 11 & 7, st),
             fop=_u16(image, 6) & 0x7FF,
-            fip=int.from_bytes(image[8:16], "little"),
-            fdp=int.from_bytes(image[16:24], "little"),
+            fip=int.from_bytes(image[FIP_OFFSET:FDP_OFFSET], "little"),
+            fdp=int.from_bytes(image[FDP_OFFSET:MXCSR_OFFSET], "little"),
             fcs=0,
             fds=0,
             st=st,
