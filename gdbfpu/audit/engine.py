@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable
 
-from gdbfpu.audit.finding import SEVERITIES, Finding, Result, Undecided, name_of
-from gdbfpu.audit.frame import FrameView
+from gdbfpu.audit.finding import Finding, Result, Severity, Undecided, name_of
+from gdbfpu.audit.frame_view import FrameView
+from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.rules import BLIND_SPOTS, rules_of
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.tasks import Task
 
 __all__ = ("Audit", "audit", "audit_frame", "follow", "sort")
+
+_READ, _WALK = "READ", "WALK"  # in place of a rule's name: a subject, the walk not read to its end
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Audit:
     findings: tuple[Finding, ...]
     undecided: tuple[Undecided, ...]
 
-    def count(self, severity: str) -> int:
+    def count(self, severity: Severity) -> int:
         """Return how many findings are of `severity`."""
-        return sum(finding.severity == severity for finding in self.findings)
+        return sum(finding.severity is severity for finding in self.findings)
 
     @property
     def verdict(self) -> str:
@@ -37,9 +40,9 @@ class Audit:
 
         It is `incomplete` where a task, or the list of them, could not be read.
         """
-        if any(finding.severity != "note" for finding in self.findings):
+        if any(finding.severity is not Severity.NOTE for finding in self.findings):
             return "findings"
-        if any(one.rule in ("READ", "WALK") for one in self.undecided):
+        if any(one.rule in (_READ, _WALK) for one in self.undecided):
             return "incomplete"
         return "notes" if self.findings else "clean"
 
@@ -54,17 +57,17 @@ def audit(snapshot: Snapshot, task: Task | None, progress: Callable[[int], None]
     count = 0
     try:
         for one in [task] if task is not None else snapshot.tasks():
-            results += follow("task", one, snapshot, snapshot.view)
+            results += follow(Scope.TASK, one, snapshot, snapshot.view)
             count += 1
             progress(count)
     except GdbFpuError as error:
-        results.append(Undecided("WALK", "the tasks", f"the walk ended early: {error}"))
+        results.append(Undecided(_WALK, "the tasks", f"the walk ended early: {error}"))
     return _made(snapshot, count, results)
 
 
 def audit_frame(snapshot: Snapshot, view: FrameView) -> Audit:
     """Follow the rules on frames for `view`."""
-    return _made(snapshot, 1, follow("frame", view.task, snapshot, lambda _: view))
+    return _made(snapshot, 1, follow(Scope.FRAME, view.task, snapshot, lambda _: view))
 
 
 def _made(snapshot: Snapshot, tasks: int, results: list[Result]) -> Audit:
@@ -78,32 +81,33 @@ def _made(snapshot: Snapshot, tasks: int, results: list[Result]) -> Audit:
 
 def _kernel(snapshot: Snapshot, task: Task | None) -> list[Result]:
     """Follow the rules on the kernel and its CPUs; with `task`, those on the CPU that runs it."""
-    results = _follow("kernel", "the kernel", snapshot) if task is None else []
+    results = _follow(Scope.KERNEL, "the kernel", snapshot) if task is None else []
     cpus = snapshot.model.kernel.online_cpus() if task is None else snapshot.cpus_of(task)[:1]
     for number in cpus:
-        results += _follow("cpu", f"CPU {number}", snapshot, partial(snapshot.cpu, number))
+        results += _follow(Scope.CPU, f"CPU {number}", snapshot, partial(snapshot.cpu, number))
     return results
 
 
 def follow(
-    scope: str, task: Task, snapshot: Snapshot, view: Callable[[Task], object]
+    scope: Scope, task: Task, snapshot: Snapshot, view: Callable[[Task], object]
 ) -> list[Result]:
     """Return what the rules of `scope` say of `task`, whom `view` shows as they want to see it."""
     return _follow(scope, name_of(task), snapshot, partial(view, task))
 
 
 def _follow(
-    scope: str, subject: str, snapshot: Snapshot, view: Callable[[], object] | None = None
+    scope: Scope, subject: str, snapshot: Snapshot, view: Callable[[], object] | None = None
 ) -> list[Result]:
     """Return what the rules of `scope` say; undecided, where memory cannot be read or believed."""
     results: list[Result] = []
     try:
         arguments = [view()] if view else []
     except GdbFpuError as error:
-        return [Undecided("READ", subject, f"not read: {error}")]
+        return [Undecided(_READ, subject, f"not read: {error}")]
     for rule in rules_of(scope):
         try:
-            results += rule.check(snapshot, *arguments)
+            for said in rule.check(snapshot, *arguments):
+                results.append(rule.stamped(said, subject))
         except GdbFpuError as error:
             results.append(Undecided(rule.name, subject, f"not read: {error}"))
     return results
@@ -111,4 +115,5 @@ def _follow(
 
 def sort(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return `findings`, worst first, in their order otherwise."""
-    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+    worst_first = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: worst_first.index(finding.severity)))

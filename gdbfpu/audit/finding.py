@@ -1,42 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a rule says: a finding, or that memory cannot decide it."""
+"""What an audit says: a finding, or that memory cannot decide a rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Union
+from enum import Enum
+from typing import Any, Union
 
 from gdbfpu.kernel.tasks import Task
 
-__all__ = (
-    "SEVERITIES",
-    "Check",
-    "Finding",
-    "Result",
-    "Rule",
-    "Undecided",
-    "finding_json",
-    "name_of",
-)
+__all__ = ("Finding", "Result", "Severity", "Undecided", "finding_json", "name_of")
 
-SEVERITIES = ("error", "warning", "note")
-"""From worst to least, as SARIF 2.1.0 names them: data reaches another owner or the kernel's state
-contradicts itself; it will do harm when used; it does none in this kernel as it is."""
+
+class Severity(Enum):
+    """How bad a finding is, worst first; the values are SARIF 2.1.0's.
+
+    ERROR: data reaches another owner, or the kernel's state contradicts itself. WARNING: it will
+    do harm when it is used. NOTE: it does none in this kernel as it is.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True)
 class Finding:
     """Something that should not be so.
 
-    `rule` names the rule, `severity` is one of SEVERITIES. `about` is the task it is about, or
-    a name of something else. `read` says what was read, `address` where it begins, `why` why it
-    matters. `component` is a state component's name, empty where none is meant. `evidence` are
-    the bytes, which only `--reveal` shows.
+    `rule` names the rule. `about` is the task it is about, or a name of something else. `read`
+    says what was read, `address` where it begins, `why` why it matters. `component` is a state
+    component's name, empty where none is meant. `evidence` are the bytes, which only `--reveal`
+    shows.
     """
 
     rule: str
-    severity: str
+    severity: Severity
     about: Task | str
     read: str
     address: int
@@ -60,29 +59,7 @@ class Undecided:
 
 
 Result = Union[Finding, Undecided]
-"""What a rule yields."""
-Check = Callable[..., Iterator[Result]]
-"""A rule's function: the Snapshot, and what its scope says, in; Results out."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule: its `name`, what must hold (`invariant`, one sentence), and the function that looks.
-
-    `scope` is what the function is called for, after the Snapshot: `task` (a TaskView), `cpu` (a
-    CpuView), `kernel` (nothing more), `frame` (a FrameView); or, when a function is left or
-    entered, `sanitize`, `fork`, `exec`, `sigreturn`, `fault` (a TaskView).
-    """
-
-    name: str
-    scope: str
-    invariant: str
-    check: Check
-
-    @property
-    def page(self) -> str:
-        """Return the path of the rule's page in the project's documentation."""
-        return f"docs/audit/{self.name}.md"
+"""What an audit says of one subject."""
 
 
 def name_of(task: Task) -> str:
@@ -95,7 +72,7 @@ def finding_json(finding: Finding, reveal: bool) -> dict[str, Any]:
     about = finding.about
     return {
         "rule": finding.rule,
-        "severity": finding.severity,
+        "severity": finding.severity.value,
         "subject": finding.subject,
         "pid": None if isinstance(about, str) else about.pid,
         "component": finding.component,

@@ -5,29 +5,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gdbfpu.audit.finding import Finding, Result, Undecided, name_of
+from gdbfpu.audit.finding import Severity
+from gdbfpu.audit.rule import BlindSpot, Defect, Said, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
 from gdbfpu.target import read_u64
 from gdbfpu.xsave.area import HEADER_OFFSET, in_use
-from gdbfpu.xsave.features import describe
+from gdbfpu.xsave.features import CET_U, PKRU, TILEDATA, describe
 
-__all__ = ("amxbuf", "guest", "perm", "pkru0", "ssp", "xfd1", "xfd3")
+__all__ = ("UABI", "amxbuf", "guest", "perm", "pkru0", "ssp", "xfd1", "xfd3")
 
 _GUEST_PERM_LOCKED = 1 << 63  # FPU_GUEST_PERM_LOCKED, asm/fpu/types.h; a macro
-_DYNAMIC = 1 << 18  # XFEATURE_MASK_USER_DYNAMIC: XTILE_DATA
-_PKRU, _CET_U = 9, 11
+_DYNAMIC = 1 << TILEDATA  # XFEATURE_MASK_USER_DYNAMIC
 _SHSTK = 1  # ARCH_SHSTK_SHSTK, asm/prctl.h; a macro
 _PL3_SSP = 8  # bytes from CET_U's start, Intel SDM volume 1, 13.5.9
 
+UABI = BlindSpot(
+    "UABI", "fpu_guest.uabi_size (CVE-2022-49557) is reached through KVM's own structures only"
+)
+"""A guest's size of what KVM copies to user space."""
 
-def _finding(
-    view: TaskView, rule: str, at: int, read: str, why: str, component: str = ""
-) -> Finding:
-    return Finding(rule, "error", view.task, read, at, why, component)
 
-
-def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for features that the task's group has no permission for.
+@rule(
+    "PERM",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="No thread may use a feature that its group has no permission for.",
+)
+def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for features that the task's group has no permission for.
 
     The leader's fpu.perm counts (arch_prctl(ARCH_REQ_XCOMP_PERM)); a thread's own is a copy.
     """
@@ -36,20 +41,18 @@ def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
         return
     own = view.fields.get("perm", 0) & ~_GUEST_PERM_LOCKED
     if own & ~allowed:
-        yield _finding(
-            view,
-            "PERM",
-            view.fpu,
+        yield Defect(
+            view.task,
             f"fpu.perm has {describe(own & ~allowed)}, which its group has no permission for",
+            view.fpu,
             "it may use what its group was refused",
         )
     used = view.fields.get("fpstate.user_xfeatures", 0) & _DYNAMIC & ~allowed
     if used:
-        yield _finding(
-            view,
-            "PERM",
-            view.fpu,
+        yield Defect(
+            view.task,
             f"fpstate.user_xfeatures has {describe(used)}, which its group has no permission for",
+            view.fpu,
             "signal frames grow beyond what sigaltstack was checked for",
         )
 
@@ -63,8 +66,14 @@ def _group_perm(snapshot: Snapshot, view: TaskView) -> int | None:
     return None if value is None else value & ~_GUEST_PERM_LOCKED
 
 
-def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding where a dynamic feature's buffer is not what it should be.
+@rule(
+    "AMXBUF",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="A task's fpstate is where its flags say, with room for what it has.",
+)
+def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect where a dynamic feature's buffer is not what it should be.
 
     The area has room for all that its header has, and is `fpu.__fpstate` unless it was
     allocated (`is_valloc`) or is a KVM guest's.
@@ -77,20 +86,18 @@ def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     marked = view.fields.get("fpstate.is_valloc", 0) or view.fields.get("fpstate.is_guest", 0)
     if own is not None and elsewhere != bool(marked):
         place = "elsewhere" if elsewhere else "fpu.__fpstate"
-        yield _finding(
-            view,
-            "AMXBUF",
-            start,
+        yield Defect(
+            view.task,
             f"its fpstate is {place}, and is_valloc or is_guest is {'set' if marked else 'clear'}",
+            start,
             "the kernel frees what it did not allocate, or never frees it",
         )
     missing = _beyond(snapshot, view)
     if missing:
-        yield _finding(
-            view,
-            "AMXBUF",
-            view.at + HEADER_OFFSET,
+        yield Defect(
+            view.task,
             f"xfeatures has {describe(missing)}, which fpstate.xfeatures has no room for",
+            view.at + HEADER_OFFSET,
             "XSAVES writes behind the area",
         )
 
@@ -100,31 +107,42 @@ def _beyond(snapshot: Snapshot, view: TaskView) -> int:
     return 0 if header is None or room is None else in_use(header) & ~room & snapshot.mask
 
 
-def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
-    """Yield a finding where a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
+@rule(
+    "XFD1",
+    scope=Scope.CPU,
+    severity=Severity.ERROR,
+    invariant="A CPU's cached IA32_XFD is the running task's.",
+)
+def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
+    """Yield a defect where a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
 
     Fixed by 10e4b5166df9 (6.9). The register itself is not in memory.
     """
     kernel, view = snapshot.model.kernel, cpu.view
     if not snapshot.mask & _DYNAMIC or not snapshot.has("xfd_state"):
         return
-    yield Undecided("XFD1", f"CPU {cpu.number}", "IA32_XFD itself is not in memory")
+    yield Unknown("IA32_XFD itself is not in memory")
     if view is None or not view.loaded or "fpstate.xfd" not in view.fields:
         return
     cached = read_u64(kernel.target, kernel.per_cpu("xfd_state", cpu.number))
     if cached != view.fields["fpstate.xfd"]:
-        yield _finding(
-            view,
-            "XFD1",
-            kernel.per_cpu("xfd_state", cpu.number),
+        yield Defect(
+            view.task,
             f"xfd_state of CPU {cpu.number} is {cached:#x}, fpstate.xfd "
             f"{view.fields['fpstate.xfd']:#x}",
+            kernel.per_cpu("xfd_state", cpu.number),
             "the task gets #NM for a feature it may use, or uses one without a buffer",
         )
 
 
-def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for a component in use that IA32_XFD disables: loading it is #NM.
+@rule(
+    "XFD3",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="No component is in use that IA32_XFD disables.",
+)
+def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for a component in use that IA32_XFD disables: loading it is #NM.
 
     Of a KVM guest's state, too, where that is in place: there it is fixed by b45f72177594 (6.19).
     """
@@ -143,12 +161,18 @@ def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
             yield _xfd3(view, at, read)
 
 
-def _xfd3(view: TaskView, at: int, read: str) -> Finding:
-    return _finding(view, "XFD3", at + HEADER_OFFSET, read, "XRSTORS raises #NM in the kernel")
+def _xfd3(view: TaskView, at: int, read: str) -> Defect:
+    return Defect(view.task, read, at + HEADER_OFFSET, "XRSTORS raises #NM in the kernel")
 
 
-def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for a KVM guest's state in a task that has not set its own aside.
+@rule(
+    "GUEST",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="A KVM guest's state is in a task only with the task's own set aside.",
+)
+def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for a KVM guest's state in a task that has not set its own aside.
 
     fpu_swap_kvm_fpstate() sets is_guest and in_use and keeps the task's in `__task_fpstate`.
     """
@@ -160,57 +184,64 @@ def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     in_use_now = bool(snapshot.integer(start, "fpstate", "in_use"))
     aside = bool(view.fields["__task_fpstate"])
     if aside != is_guest or (is_guest and not in_use_now):
-        yield _finding(
-            view,
-            "GUEST",
-            view.fpu,
+        yield Defect(
+            view.task,
             f"is_guest is {int(is_guest)}, in_use "
             f"{int(in_use_now)}, and __task_fpstate is {'set' if aside else 'NULL'}",
+            view.fpu,
             "the task will run with a guest's registers, or a guest with its own",
         )
     if is_guest:
-        yield Undecided(
-            "UABI", name_of(view.task), "fpu_guest.uabi_size is reached through KVM only"
-        )
+        yield Unknown("fpu_guest.uabi_size is reached through KVM only", blind_spot=UABI)
 
 
-def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for shadow stack state of a task that has no shadow stack.
+@rule(
+    "SSP",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="Only a task with a shadow stack has shadow stack state.",
+)
+def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for shadow stack state of a task that has no shadow stack.
 
     Its stack pointer is a user address. ssp_get() had trouble with the opposite, a task with
     neither (CVE-2025-21632, fixed by a9d9c33132d4, 6.13).
     """
     header = view.header
-    span = next((s for s in snapshot.spans(view.image) if s.number == _CET_U), None)
+    span = next((s for s in snapshot.spans(view.image) if s.number == CET_U), None)
     features = snapshot.integer(view.task.address, "task_struct", "thread.features")
-    if header is None or span is None or features is None or not in_use(header) >> _CET_U & 1:
+    if header is None or span is None or features is None or not in_use(header) >> CET_U & 1:
         return
     place = span.offset + _PL3_SSP
     pointer = int.from_bytes(view.image[place : place + 8], "little")
     if not any(view.image[span.offset : span.end]):
         return
     if not features & _SHSTK:
-        yield _finding(
-            view,
-            "SSP",
-            view.at + HEADER_OFFSET,
+        yield Defect(
+            view.task,
             "xfeatures has CET_U, and thread.features has no shadow stack",
+            view.at + HEADER_OFFSET,
             "ptrace would show and set state that is not there",
             "CET_U",
         )
     elif pointer >> 63:
-        yield _finding(
-            view,
-            "SSP",
-            view.at + place,
+        yield Defect(
+            view.task,
             f"ssp is {pointer:#x}, no user address",
+            view.at + place,
             "the next return in user mode faults",
             "CET_U",
         )
 
 
-def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for PKRU in its initial state, 0, where kernels load init_pkru instead.
+@rule(
+    "PKRU0",
+    scope=Scope.TASK,
+    severity=Severity.WARNING,
+    invariant="A task whose PKRU is initial works with PKRU 0.",
+)
+def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for PKRU in its initial state, 0, where kernels load init_pkru instead.
 
     Those of 5.2 to 5.12 that know of protection keys did so while the header's bit was clear:
     fixed by 510b80a6a0f1 (5.13, and in stable trees), which memory does not show. Since 5.14
@@ -221,13 +252,11 @@ def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
         return
     if snapshot.pkru_moved or not snapshot.has("init_pkru_value"):
         return
-    saved = snapshot.mask >> _PKRU & 1
-    if saved and in_use(header) and not in_use(header) >> _PKRU & 1:
-        yield Finding(
-            "PKRU0",
-            "warning",
+    saved = snapshot.mask >> PKRU & 1
+    if saved and in_use(header) and not in_use(header) >> PKRU & 1:
+        yield Defect(
             view.task,
-            "PKRU is in its initial state, 0: the header's bit 9 is clear",
+            f"PKRU is in its initial state, 0: the header's bit {PKRU} is clear",
             view.at + HEADER_OFFSET,
             "without 510b80a6a0f1 the kernel works with init_pkru for this task instead",
             "PKRU",

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gdbfpu.audit.finding import Finding, Result, name_of
+from gdbfpu.audit.finding import Severity, name_of
+from gdbfpu.audit.rule import Defect, Said, Scope, rule
 from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
+from gdbfpu.kernel.cpuinfo import INTEL, cpu_vendor
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
 # PF_USER_WORKER (6.4 on) and PF_IO_WORKER (5.5 on), which the kernel does not switch, and
 # PF_EXITING, whose registers fpu__drop() gives up without a flag; macros.
 _NOT_SWITCHED = 0x4000 | 0x10 | 0x4
-_INTEL = 0  # X86_VENDOR_INTEL, arch/x86/include/asm/processor.h; a macro
 
 
-def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for flags of a struct fpu that contradict one another.
+@rule(
+    "FLAGS",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="The flags of a struct fpu do not contradict one another.",
+)
+def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for flags of a struct fpu that contradict one another.
 
     Registers are loaded (`fpregs_active` 4.2 to 4.13, `has_fpu` before) only of a task that
     runs and whose state is activated. Source: switch_fpu_prepare() clears the flag.
@@ -32,22 +39,26 @@ def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     if view.fields.get("fpstate_active") == 0:
         yield _about(
             view,
-            "FLAGS",
             f"{name} is set, fpstate_active is not",
             "the next switch saves registers to a state that does not count",
         )
     if view.cpu is None:
         yield _about(
             view,
-            "FLAGS",
             f"{name} is set in a task that does not run",
             "its registers were not saved when it left its CPU, or it will save those "
             "of another task",
         )
 
 
-def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
-    """Yield a finding where loaded registers have another owner, or another CPU: CVE-2019-19602.
+@rule(
+    "OWNER",
+    scope=Scope.CPU,
+    severity=Severity.ERROR,
+    invariant="Loaded registers are those of the task that runs.",
+)
+def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
+    """Yield a defect where loaded registers have another owner, or another CPU: CVE-2019-19602.
 
     Registers that count as the running task's are those of fpu_fpregs_owner_ctx, and its
     last_cpu is this one (fpregs_state_valid()).
@@ -62,7 +73,6 @@ def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     if cpu.owner != expected:
         yield _about(
             view,
-            "OWNER",
             f"its registers count as loaded in CPU {cpu.number}, whose "
             f"owner is {cpu.owner:#x}, not {expected:#x}",
             why,
@@ -71,51 +81,65 @@ def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     if last is not None and not snapshot.model.live_flag and last != cpu.number:
         yield _about(
             view,
-            "OWNER",
             f"its registers count as loaded in CPU {cpu.number}, but last_cpu is {last}",
             why,
         )
 
 
-def twice(snapshot: Snapshot) -> Iterator[Result]:
-    """Yield a finding for a task whose registers two CPUs claim to have."""
+@rule(
+    "TWICE",
+    scope=Scope.KERNEL,
+    severity=Severity.ERROR,
+    invariant="No two CPUs run one task.",
+)
+def twice(snapshot: Snapshot) -> Iterator[Said]:
+    """Yield a defect for a task whose registers two CPUs claim to have."""
     for task in {view.task for cpu in snapshot.cpus() for view in [cpu.view] if view is not None}:
         cpus = snapshot.cpus_of(task)
         if len(cpus) > 1:
             numbers = " and ".join(map(str, cpus))
             yield _about(
                 snapshot.view(task),
-                "TWICE",
                 f"CPUs {numbers} run it at once",
                 "each will save its registers over the other's",
             )
 
 
-def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
-    """Yield a finding where an Intel CPU keeps another task's registers behind CR0.TS.
+@rule(
+    "LAZYFP",
+    scope=Scope.CPU,
+    severity=Severity.WARNING,
+    invariant="No Intel CPU keeps another task's registers behind CR0.TS.",
+)
+def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
+    """Yield a defect where an Intel CPU keeps another task's registers behind CR0.TS.
 
     CVE-2018-3665: they can be read speculatively. Source: Intel SA-00145.
     """
     view = cpu.view
     if snapshot.model.switching != "lazy" or view is None or view.loaded or not cpu.owner:
         return
-    if cpu.owner == _as_owner(snapshot, view) or _vendor(snapshot) != _INTEL:
+    if cpu.owner == _as_owner(snapshot, view) or cpu_vendor(snapshot.model.kernel) != INTEL:
         return
     victim = cpu.owner if snapshot.has("fpu_owner_task") else snapshot.model.task_of(cpu.owner)
     names = (name_of(task) for task in snapshot.tasks() if task.address == victim)
     whose = next(names, "a task that has ended")
     yield _about(
         view,
-        "LAZYFP",
         f"CPU {cpu.number} still holds the registers of {whose}",
         "with lazy switching a speculative read gets at them (CVE-2018-3665): boot "
         "with eagerfpu=on",
-        severity="warning",
     )
 
 
-def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
-    """Yield a finding where kernel code has the FPU and the task's registers are not saved.
+@rule(
+    "KERNFPU",
+    scope=Scope.CPU,
+    severity=Severity.ERROR,
+    invariant="While kernel code has the FPU, the task's registers are saved.",
+)
+def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
+    """Yield a defect where kernel code has the FPU and the task's registers are not saved.
 
     kernel_fpu_begin() sets TIF_NEED_FPU_LOAD right behind in_kernel_fpu (5.2 on); a CPU in user
     mode has no kernel code that uses the FPU.
@@ -127,7 +151,6 @@ def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     if not snapshot.model.live_flag and snapshot.model.live(view.task.address):
         yield _about(
             view,
-            "KERNFPU",
             f"{cpu.kernel_use} says that kernel code has the FPU of CPU "
             f"{cpu.number}, and TIF_NEED_FPU_LOAD is clear",
             "the task goes on with what kernel code left in the registers",
@@ -136,15 +159,15 @@ def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Result]:
     if pc is not None and not pc >> 63 and kernel.current()[0] == cpu.number:
         yield _about(
             view,
-            "KERNFPU",
             f"{cpu.kernel_use} says that kernel code has the FPU of CPU "
             f"{cpu.number}, which is in user mode",
             "kernel_fpu_begin() had no kernel_fpu_end()",
         )
 
 
-def _about(view: TaskView, rule: str, read: str, why: str, severity: str = "error") -> Finding:
-    return Finding(rule, severity, view.task, read, view.fpu, why)
+def _about(view: TaskView, read: str, why: str) -> Defect:
+    """Return a defect of the task's struct fpu."""
+    return Defect(view.task, read, view.fpu, why)
 
 
 def _as_owner(snapshot: Snapshot, view: TaskView) -> int:
@@ -156,8 +179,3 @@ def _not_switched(snapshot: Snapshot, view: TaskView) -> bool:
     """Return whether the kernel does not switch the task's registers: a worker, or it exits."""
     flags = snapshot.integer(view.task.address, "task_struct", "flags") or 0
     return bool(flags & _NOT_SWITCHED)
-
-
-def _vendor(snapshot: Snapshot) -> int | None:
-    base = snapshot.model.kernel.target.symbol_address("boot_cpu_data")
-    return None if base is None else snapshot.integer(base, "cpuinfo_x86", "x86_vendor")

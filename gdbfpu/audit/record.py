@@ -32,7 +32,7 @@ def returned_json(returned: Returned) -> dict[str, Any]:
 def returned_lines(returned: Returned) -> tuple[str, ...]:
     """Return a line for each finding of a call, and for what the sanitizer made clean."""
     lines = [
-        f"       {finding.severity} {finding.rule}: {finding.subject}: {finding.read}"
+        f"       {finding.severity.value} {finding.rule}: {finding.subject}: {finding.read}"
         for finding in returned.findings
     ]
     if returned.cleaned:

@@ -6,16 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gdbfpu.audit.finding import Finding, Result, name_of
+from gdbfpu.audit.finding import Severity, name_of
 from gdbfpu.audit.paths import export_paths
+from gdbfpu.audit.rule import Defect, Said, Scope, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.xsave.area import Span, in_use, residue
-from gdbfpu.xsave.features import component_name
+from gdbfpu.xsave.features import PKRU, component_name
 from gdbfpu.xsave.legacy import CONTROL_SIZE
 
 __all__ = ("Stale", "stale", "stale_components")
 
-_PKRU = 9
 _LANE = 16  # bytes that are compared at once
 _MIN_DISTINCTIVE = 4  # bytes from the first to the last that is not zero: fewer tell no owner
 
@@ -42,13 +42,19 @@ def stale_components(snapshot: Snapshot, view: TaskView) -> tuple[Stale, ...]:
     found = (
         Stale(span, residue(view.image, span))
         for span in snapshot.spans(view.image)
-        if not in_use(header) >> span.number & 1 and not (moved and span.number == _PKRU)
+        if not in_use(header) >> span.number & 1 and not (moved and span.number == PKRU)
     )
     return tuple(component for component in found if component.places)
 
 
-def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
-    """Yield a finding for each stale component: an error where a path copies it as it is.
+@rule(
+    "STALE",
+    scope=Scope.TASK,
+    severity=Severity.ERROR,
+    invariant="A component whose header bit is clear has initial bytes in memory.",
+)
+def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+    """Yield a defect for each stale component: a note where no path copies it as it is.
 
     Source: Intel SDM volume 1, 13.6 (XINUSE) and 13.9 (XSAVEOPT writes no component that is in
     its initial configuration).
@@ -58,9 +64,8 @@ def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Result]:
     for component in found:
         first = component.places[0]
         owner = _owner(snapshot, view, component)
-        yield Finding(
-            rule="STALE",
-            severity="error" if raw else "note",
+        yield Defect(
+            severity=None if raw else Severity.NOTE,
             about=view.task,
             component=component.name,
             read=f"{len(component.places)} of {component.span.size} bytes are not initial, from "

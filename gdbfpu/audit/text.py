@@ -8,14 +8,14 @@ from typing import Any
 
 import gdbfpu
 from gdbfpu.audit.engine import Audit
-from gdbfpu.audit.finding import SEVERITIES, Finding, Undecided, finding_json
+from gdbfpu.audit.finding import Finding, Severity, Undecided, finding_json
 from gdbfpu.audit.rules import RULES
 from gdbfpu.text.table import paint
 
 __all__ = ("audit_json", "audit_sarif", "audit_table", "summary")
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-_COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 _WIDTH = 100
 _SHOWN = 32  # bytes of evidence on a line
 
@@ -26,7 +26,7 @@ def summary(audit: Audit) -> str:
     `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
     VERDICT is `clean`, `notes`, `incomplete` or `findings`, and one of a kind is without its s.
     """
-    counts = ", ".join(_counted(audit.count(severity), severity) for severity in SEVERITIES)
+    counts = ", ".join(_counted(audit.count(severity), severity.value) for severity in Severity)
     tasks, undecided = _counted(audit.tasks, "task"), len(audit.undecided)
     return f"fpu-audit: {audit.verdict}: {counts} in {tasks}; {undecided} not decidable"
 
@@ -45,7 +45,7 @@ def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:
 
 
 def _paragraph(finding: Finding, reveal: bool, colour: bool) -> list[str]:
-    severity = paint(finding.severity, _COLOURS[finding.severity], colour)
+    severity = paint(finding.severity.value, _COLOURS[finding.severity], colour)
     of = f", {finding.component}" if finding.component else ""
     lines = [f"{severity} {finding.rule}: {finding.subject}{of}, at {finding.address:#x}"]
     for text in (f"{finding.read}.", f"{finding.why[0].upper()}{finding.why[1:]}."):
@@ -88,7 +88,7 @@ def audit_sarif(audit: Audit, reveal: bool) -> dict[str, Any]:
             {
                 "id": rule.name,
                 "shortDescription": {"text": rule.invariant},
-                "properties": {"scope": rule.scope, "page": rule.page},
+                "properties": {"scope": rule.scope.value, "page": rule.page},
             }
             for rule in RULES
         ],
@@ -119,7 +119,7 @@ def _sarif_result(finding: Finding, reveal: bool) -> dict[str, Any]:
     return {
         "ruleId": finding.rule,
         "ruleIndex": [rule.name for rule in RULES].index(finding.rule),
-        "level": finding.severity,
+        "level": finding.severity.value,
         "message": {"text": f"{finding.subject}: {finding.read}. {finding.why}."},
         "locations": [place],
         "properties": finding_json(finding, reveal),

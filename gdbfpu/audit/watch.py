@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from gdbfpu.audit.engine import follow, sort
 from gdbfpu.audit.finding import Finding, Result, Undecided
-from gdbfpu.audit.frame import FrameView
+from gdbfpu.audit.frame_view import FrameView
+from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import MemoryFault
@@ -114,7 +115,7 @@ class Watch:
         if job == "frame":
             results = self._frame(snapshot, call)
         else:
-            results = follow(job, call.task, snapshot, snapshot.view)
+            results = follow(Scope(job), call.task, snapshot, snapshot.view)
         return _returned(call, results)
 
     def forget(self, function: str, caller: Task) -> None:
@@ -124,7 +125,7 @@ class Watch:
     def fault(self, probe: Probe, of: int, task: Task) -> Returned:
         """Return what is to be said of a passage through `probe`, which is a fault in itself."""
         snapshot = Snapshot(self._model, walk=False)
-        return _returned(_Call(of, probe, task), follow("fault", task, snapshot, snapshot.view))
+        return _returned(_Call(of, probe, task), follow(Scope.FAULT, task, snapshot, snapshot.view))
 
     def _frame_at_entry(self, task: Task) -> FrameView:
         """Return what is known of a frame before it is written: its place and size."""
@@ -163,7 +164,7 @@ class Watch:
             view = replace(entry, image=image, past=(past, after))
         except MemoryFault:
             view = replace(entry, image=b"", unread=_UNREAD)
-        return follow("frame", call.task, snapshot, lambda _: view)
+        return follow(Scope.FRAME, call.task, snapshot, lambda _: view)
 
     def _frame_spans(self, frame: FrameView) -> tuple[Span, ...]:
         """Return what of `frame` is to be read: all but what lies between its parts."""
@@ -201,7 +202,7 @@ class Watch:
             for name, count in call.stale.items()
             if count > left.get(name, 0)
         }
-        results = follow("sanitize", call.task, snapshot, snapshot.view) if left else []
+        results = follow(Scope.SANITIZE, call.task, snapshot, snapshot.view) if left else []
         return replace(_returned(call, results), cleaned=cleaned, left=left)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from gdbfpu.audit.bytemap import map_json, map_table, read_map
 from gdbfpu.audit.engine import Audit, audit, audit_frame
-from gdbfpu.audit.frame import FrameView
+from gdbfpu.audit.frame_view import FrameView
 from gdbfpu.audit.inject import Writable, Write, frame_writes, planted, writes_for
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table

@@ -20,6 +20,8 @@ from fake_kernel import (
 
 from gdbfpu.audit.bytemap import read_map
 from gdbfpu.audit.engine import audit, follow
+from gdbfpu.audit.finding import Severity
+from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.text import audit_json, audit_table, summary
 from gdbfpu.fpu import model as fpu
@@ -95,7 +97,7 @@ class Recorded:
     def follow(self, scope):
         snapshot = self.snapshot()
         task = snapshot.model.kernel.task(self.task)
-        return follow(scope, task, snapshot, snapshot.view)
+        return follow(Scope(scope), task, snapshot, snapshot.view)
 
 
 def others_of(hit):
@@ -124,7 +126,7 @@ def test_bytes_of_another_task_behind_a_cleared_bit(hit):
     machine.poke(512, b"\3")
     said = machine.audit()
     (found,) = said.findings
-    assert (found.rule, found.severity, found.component) == ("STALE", "error", "AVX")
+    assert (found.rule, found.severity, found.component) == ("STALE", Severity.ERROR, "AVX")
     assert found.subject == f"{hit['comm']} (pid {hit['pid']})"
     assert found.address == machine.task + STATE + AVX
     assert found.read == (
@@ -159,7 +161,7 @@ def test_what_cleans_on_the_way_out_makes_it_a_note(hit):
     machine.target.symbols["fpu_user_xstate_size"] = 0xFFFFFFFF84001000
     machine.target.put_int(0xFFFFFFFF84001000, 832, 4)
     said = machine.audit()
-    assert [(f.rule, f.severity) for f in said.findings] == [("STALE", "note")]
+    assert [(f.rule, f.severity) for f in said.findings] == [("STALE", Severity.NOTE)]
     assert said.findings[0].why.startswith("no path of this kernel copies it as it is")
     assert said.verdict == "notes"
 
@@ -201,7 +203,7 @@ def test_cve_2017_15537(hit, value):
     machine = Recorded(hit, *others_of(hit))
     machine.poke(520, value)
     (found,) = machine.audit().findings
-    assert (found.rule, found.severity) == ("XCOMP", "error")
+    assert (found.rule, found.severity) == ("XCOMP", Severity.ERROR)
     assert found.address == machine.task + STATE + 520
     number = int.from_bytes(value, "little")
     assert found.read == (

@@ -26,7 +26,8 @@ from fake_kernel import (
 )
 
 from gdbfpu.audit.engine import audit, audit_frame, follow
-from gdbfpu.audit.frame import FrameView
+from gdbfpu.audit.frame_view import FrameView
+from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.fpu import model as fpu
 from gdbfpu.kernel.tasks import Kernel
@@ -178,7 +179,7 @@ class Machine:
 
     def follow(self, scope: str, task: int):
         snapshot = self.snapshot()
-        return follow(scope, self.task(task), snapshot, snapshot.view)
+        return follow(Scope(scope), self.task(task), snapshot, snapshot.view)
 
     def frame(self, image: bytes, **more):
         self.shown = image

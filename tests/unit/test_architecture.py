@@ -46,8 +46,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "audit": """
-            bytemap engine finding fpstate frame header inject legacy ownership paths
-            record returns rules snapshot stale text watch
+            bytemap engine finding fpstate frame frame_diff frame_view header inject legacy
+            ownership paths record returns rule rules snapshot stale text watch
         """,
     },
     {

@@ -72,7 +72,7 @@ def one(rule, severity, subject, component, address, *read):
 
 def matches(finding, expected):
     *fields, read = expected
-    told = finding.rule, finding.severity, finding.subject, finding.component, finding.address
+    told = finding.rule, finding.severity.value, finding.subject, finding.component, finding.address
     return told == tuple(fields) and all(part in finding.read for part in read)
 
 
@@ -1037,7 +1037,10 @@ def test_a_planted_defect_is_found_and_nothing_else(rule, plant, machine):
     m, rules = machine(), []
     for number, (said, expected) in enumerate(plant(m)):
         found = findings(said)
-        told = [(f.rule, f.severity, f.subject, f.component, hex(f.address), f.read) for f in found]
+        told = [
+            (f.rule, f.severity.value, f.subject, f.component, hex(f.address), f.read)
+            for f in found
+        ]
         assert len(found) == len(expected), (number, told)
         assert number or not expected  # the clean twin
         for finding, wanted in zip(found, expected, strict=True):

@@ -14,7 +14,7 @@ from audit_machines import ELSEWHERE, FEATURES, M44, M66, M510, SYMBOLS, frame, 
 
 import gdbfpu
 from gdbfpu.audit.engine import Audit
-from gdbfpu.audit.finding import Finding, Undecided
+from gdbfpu.audit.finding import Finding, Severity, Undecided
 from gdbfpu.audit.record import returned_json, returned_lines
 from gdbfpu.audit.rules import RULES
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
@@ -29,7 +29,7 @@ PARSER = audit_parser()
 TASK = Task(0xFFFF880000100000, 42, 42, "Xorg", False)
 STALE = Finding(
     "STALE",
-    "error",
+    Severity.ERROR,
     TASK,
     "3 of 256 bytes are not initial, from byte 600",
     0xFFFF880000100958,
@@ -38,7 +38,7 @@ STALE = Finding(
     b"\x01\x02\x03",
 )
 INIT = Finding(
-    "INITBUF", "warning", "init_fpstate", "fcw is 0x0", 0xFFFFFFFF81009000, "it is wrong"
+    "INITBUF", Severity.WARNING, "init_fpstate", "fcw is 0x0", 0xFFFFFFFF81009000, "it is wrong"
 )
 UNSEEN = Undecided("MSR", "every CPU", "they are in CPUs")
 SAID = Audit("Linux version 4.4.60", 7, (STALE, INIT), (UNSEEN,))
@@ -83,7 +83,7 @@ def test_table_of_nothing():
     ],
 )
 def test_evidence_is_shown_to_who_asks(size, shown):
-    said = Audit("", 1, (Finding("STALE", "note", TASK, "r", 1, "w", "", b"\1" * size),), ())
+    said = Audit("", 1, (Finding("STALE", Severity.NOTE, TASK, "r", 1, "w", "", b"\1" * size),), ())
     assert f"\n  bytes: {shown}\n" in audit_table(said, True, False)
     assert f"\n  bytes: {size}, not shown without --reveal\n" in audit_table(said, False, False)
 
@@ -91,7 +91,7 @@ def test_evidence_is_shown_to_who_asks(size, shown):
 def test_long_sentences_are_wrapped():
     words = "byte " * 60
     said = Audit(
-        "", 1, (Finding("X", "note", TASK, words, 1, words),), (Undecided("M", "a", words),)
+        "", 1, (Finding("X", Severity.NOTE, TASK, words, 1, words),), (Undecided("M", "a", words),)
     )
     lines = audit_table(said, False, False).splitlines()
     assert max(map(len, lines)) <= 100
@@ -245,7 +245,7 @@ def test_sarif_is_as_the_standard_has_it(said, reveal):
     for result, finding in zip(run["results"], said.findings, strict=True):
         rule = run["tool"]["driver"]["rules"][result["ruleIndex"]]
         assert rule["id"] == result["ruleId"] == finding.rule
-        assert result["level"] == finding.severity
+        assert result["level"] == finding.severity.value
         place = result["locations"][0]["physicalLocation"]["address"]["absoluteAddress"]
         assert place == finding.address
         evidence = result["properties"]["evidence"]

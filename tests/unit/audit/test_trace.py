@@ -13,7 +13,7 @@ import pytest
 from audit_machines import M44, M66, M510
 
 from gdbfpu.audit.engine import Audit
-from gdbfpu.audit.finding import Finding, Undecided
+from gdbfpu.audit.finding import Finding, Severity, Undecided
 from gdbfpu.audit.watch import Returned
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
@@ -174,7 +174,7 @@ TASKS = [Task(0x10, 1, 1, "a", False), Task(0x20, 2, 2, "b", False)]
 
 
 def found(task, rule="STALE"):
-    return Finding(rule, "note", task, "", 0, "")
+    return Finding(rule, Severity.NOTE, task, "", 0, "")
 
 
 def test_what_audits_of_calls_say_adds_up():

@@ -180,7 +180,7 @@ def test_a_sanitizer_that_does_half_its_work(watched):
     m.poke(m.bob, 576, bytes(30))
     said = watched.says(CLEAN.function, watched.bob)
     assert (said.cleaned, said.left) == ({"SSE": 256, "AVX": 30}, {"AVX": 10})
-    assert [(f.rule, f.component, f.severity) for f in said.findings] == [
+    assert [(f.rule, f.component, f.severity.value) for f in said.findings] == [
         ("SANITIZE", "AVX", "error")
     ]
 

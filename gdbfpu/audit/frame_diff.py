@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules that compare a signal frame with what there was before the kernel wrote it.
+
+Source: arch/x86/kernel/fpu/signal.c (copy_fpstate_to_sigframe).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gdbfpu.audit.finding import Severity
+from gdbfpu.audit.frame_view import FrameView, frame_spans, zero_padded_header
+from gdbfpu.audit.legacy import leaves_pointers
+from gdbfpu.audit.rule import Said, Scope, Unknown, rule
+from gdbfpu.audit.snapshot import Snapshot
+from gdbfpu.xsave.area import Span, in_use, significant
+from gdbfpu.xsave.features import PKRU, X87, component_name
+from gdbfpu.xsave.legacy import FXSAVE_PLACES
+
+__all__ = ("framediff", "framepast")
+
+_NOT_ITS = "the handler, and sigreturn, see a state that was not the task's"
+
+
+@rule(
+    "FRAMEPAST",
+    scope=Scope.FRAME,
+    severity=Severity.ERROR,
+    invariant="The kernel writes nothing behind a frame.",
+)
+def framepast(_snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
+    """Yield a defect for bytes behind the frame that the kernel changed."""
+    if view.past is None:
+        return
+    before, after = view.past
+    if not before:
+        yield Unknown("what is behind the frame is not known")
+    end = len(view.image)
+    changed = [at for at, (a, b) in enumerate(zip(before, after), end) if a != b]
+    if changed:
+        read = f"{len(changed)} bytes behind the frame changed, from byte {changed[0]}"
+        why = "the kernel writes over what the program keeps on its stack"
+        yield view.defect(changed[0], read, why)
+
+
+@rule(
+    "FRAMEDIFF",
+    scope=Scope.FRAME,
+    severity=Severity.ERROR,
+    invariant="A frame has the state that the task had.",
+)
+def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
+    """Yield a defect for state in the frame that was not the task's own when it was written.
+
+    Where a CPU held the registers, only what the stub shows of them can be compared.
+    """
+    if not view.image:
+        return
+    if view.before:
+        yield from _against_memory(snapshot, view)
+    elif view.registers:
+        yield from _against_registers(view, view.registers)
+    else:
+        yield Unknown("the registers were in the CPU, and this stub does not show them")
+
+
+def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
+    """Compare each component in use, wherever a compacted image has it; PKRU where it counts."""
+    used = in_use(zero_padded_header(view.before))
+    places = {span.number: span for span in snapshot.spans(view.before)}
+    for span in frame_spans(snapshot, view):
+        place = places.get(span.number)
+        elsewhere = span.number == PKRU and snapshot.pkru_moved
+        if place is None or not used >> span.number & 1 or elsewhere:
+            continue
+        saved = _loadable(snapshot, view.before, place)
+        if _loadable(snapshot, view.xsave, span) != saved:
+            name = component_name(span.number)
+            read = f"{name} is not what the task's memory had at entry"
+            yield view.defect(view.frame.base + span.offset, read, _NOT_ITS, name)
+
+
+def _loadable(snapshot: Snapshot, image: bytes, span: Span) -> bytes | None:
+    """Return the bytes of a component that a load and a save leave as they are."""
+    data = significant(image, span)
+    if data is None or span.number != X87 or not leaves_pointers(snapshot):
+        return data
+    return data[:5] + data[23:]  # without FOP, FIP and FDP
+
+
+def _against_registers(view: FrameView, registers: Mapping[str, bytes]) -> Iterator[Said]:
+    """Compare the registers that the stub showed at entry."""
+    for name, value in registers.items():
+        place = FXSAVE_PLACES[name]
+        if view.xsave[place : place + len(value)] != value:
+            read = f"{name} is not what the CPU had at entry"
+            component = "SSE" if name[0] in "xm" else "x87"  # xmm0, mxcsr
+            yield view.defect(view.frame.base + place, read, _NOT_ITS, component)
