@@ -17,13 +17,7 @@ from gdbfpu.errors import UsageError
 from gdbfpu.text.table import table
 from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, in_use
 from gdbfpu.xsave.features import component_name
-from gdbfpu.xsave.legacy import (
-    CONTROL_SIZE,
-    MXCSR_OFFSET,
-    SW_RESERVED_OFFSET,
-    XMM_END,
-    XMM_OFFSET,
-)
+from gdbfpu.xsave.legacy import CONTROL_SIZE, MXCSR_OFFSET, SW_RESERVED_OFFSET, XMM_END, XMM_OFFSET
 
 __all__ = ("ByteMap", "Piece", "map_json", "map_table", "read_map")
 

@@ -17,12 +17,7 @@ from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.xsave.area import HEADER_OFFSET, XCOMP_OFFSET, in_use, residue
 from gdbfpu.xsave.features import SUPERVISOR, component_name, describe
 from gdbfpu.xsave.legacy import SW_RESERVED_OFFSET
-from gdbfpu.xsave.sigframe import (
-    MAGIC1,
-    SW_XFEATURES_OFFSET,
-    SW_XSTATE_SIZE_OFFSET,
-    frame_defects,
-)
+from gdbfpu.xsave.sigframe import MAGIC1, SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OFFSET, frame_defects
 
 __all__ = ("frame", "frame32", "framestale", "supv_in_frame")
 

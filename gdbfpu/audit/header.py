@@ -12,13 +12,7 @@ from collections.abc import Iterator
 from gdbfpu.audit.finding import Severity
 from gdbfpu.audit.rule import Defect, Said, Scope, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
-from gdbfpu.xsave.area import (
-    COMPACTED,
-    HEADER_OFFSET,
-    RESERVED_OFFSET,
-    XCOMP_OFFSET,
-    in_use,
-)
+from gdbfpu.xsave.area import COMPACTED, HEADER_OFFSET, RESERVED_OFFSET, XCOMP_OFFSET, in_use
 from gdbfpu.xsave.features import SUPERVISOR, describe
 
 __all__ = ("sanoff", "size", "supv", "xcomp", "xcomp2")

@@ -6,16 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from gdbfpu.audit import (
-    fpstate,
-    frame,
-    frame_diff,
-    header,
-    legacy,
-    ownership,
-    returns,
-    stale,
-)
+from gdbfpu.audit import fpstate, frame, frame_diff, header, legacy, ownership, returns, stale
 from gdbfpu.audit.rule import BlindSpot, Rule, Scope
 
 __all__ = ("BLIND_SPOTS", "RULES", "rules_of")

@@ -4,18 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from audit_machines import (
-    DEFAULT_PKRU,
-    M44,
-    M49,
-    M66,
-    M310,
-    M510,
-    M517,
-    M44Eager,
-    frame,
-    pattern,
-)
+from audit_machines import DEFAULT_PKRU, M44, M49, M66, M310, M510, M517, M44Eager, frame, pattern
 
 from gdbfpu.audit import watch as watch_module
 from gdbfpu.audit.watch import MAX_CALLS, Watch, job_of

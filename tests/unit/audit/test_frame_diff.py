@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rules on what a frame was written from, each with a planted defect and a clean twin."""
+
+from __future__ import annotations
+
+from audit_machines import M44, M510, pattern
+from planting import ALICE, STACK, Planted, one, seen, user_frame
+
+planted = Planted()
+
+
+@planted("FRAMEPAST", M44, M510)
+def bytes_behind_the_frame(m):
+    image = user_frame(m)
+    past = pattern("stack", "", 64)
+    yield seen(m, image, past=(past, past)), []
+    after = past[:10] + bytes([past[10] ^ 1]) + past[11:-1] + bytes([past[-1] ^ 1])
+    place = len(image) + 10
+    read = f"2 bytes behind the frame changed, from byte {place}"
+    expected = [one("FRAMEPAST", "error", ALICE, "", STACK + place, read)]
+    yield seen(m, image, past=(past, after)), expected
+    said = m.frame(bytes(image), past=(b"", past))
+    assert "FRAMEPAST" in {undecided.rule for undecided in said.undecided}
+    assert said.findings == ()
+
+
+@planted("FRAMEDIFF", M44)
+def frame_that_is_not_what_memory_had(m):
+    """Each component at its last byte; what no instruction loads does not count."""
+    for offset, name, start in ((600, "AVX", 576), (831, "AVX", 576), (415, "SSE", 160),
+                                (41, "x87", 0), (0, "x87", 0), (23, "x87", 0),
+                                (4, "x87", 0)):  # fmt: skip
+        for base in (0, 112):
+            image = user_frame(m, ia32=bool(base))
+            yield seen(m, image), []
+            image[base + offset] ^= 1
+            read = f"{name} is not what the task's memory had at entry"
+            expected = [one("FRAMEDIFF", "error", ALICE, name, STACK + base + start, read)]
+            yield seen(m, image), expected
+    for pad in (5, 42, 47, 159, 430, 490):
+        image = user_frame(m)
+        image[pad] ^= 1
+        yield seen(m, image), []
+    m.xfeatures(m.alice, 3)  # AVX was not in use: the sanitizer cleans it
+    yield seen(m, user_frame(m, 7, avx=bytes(256))), []
+
+
+@planted("FRAMEDIFF", M510, M44)
+def frame_that_is_not_what_the_cpu_had(m):
+    """Where the registers were in a CPU, those that the stub shows."""
+    shown = {"xmm3": pattern("alice", "xmm", 256)[48:64], "mxcsr": b"\x80\x1f\0\0",
+             "st1": pattern("alice", "st1", 10), "fcw": b"\x7f\x03"}  # fmt: skip
+    places = {"xmm3": (208, "SSE"), "mxcsr": (24, "SSE"), "st1": (48, "x87"), "fcw": (0, "x87")}
+    image = user_frame(m)
+    yield m.frame(bytes(image), registers=shown).findings, []
+    for name, (place, component) in places.items():
+        other = {**shown, name: shown[name][:-1] + b"\x99"}
+        read = f"{name} is not what the CPU had at entry"
+        expected = [one("FRAMEDIFF", "error", ALICE, component, STACK + place, read)]
+        yield m.frame(bytes(image), registers=other).findings, expected
+
+
+@planted.each()
+def test_a_planted_defect_is_found_and_nothing_else(rule, plant, machine):
+    planted.hold(rule, plant, machine)
