@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
-from gdbfpu.errors import UsageError
+from gdbfpu.text.table import table
 from gdbfpu.xsave.components.views import Register, View
 from gdbfpu.xsave.features import describe
 from gdbfpu.xsave.image import ComponentState, FpuImage
@@ -61,16 +61,15 @@ def render_table(
     `components` limits it to the components of these names; raise UsageError for one that the
     image lacks. `sources` tells by name where each register's value comes from.
     """
-    tabulate = _tabulate()
     chosen = _chosen(image, components)
     parts = ("component", "number", "offset", "size", "header", "bytes")
-    states = tabulate([_component_row(c) for c in chosen], headers=parts, disable_numparse=True)
+    states = table([_component_row(c) for c in chosen], parts)
     rows = [_register_row(register) for register in _registers(image, chosen)]
     headers: tuple[str, ...] = ("register", "value", "bytes in memory order")
     if sources is not None:
         rows = [(*row, sources[row[0]]) for row in rows]
         headers += ("from",)
-    registers = tabulate(rows, headers=headers, disable_numparse=True)
+    registers = table(rows, headers)
     return "\n\n".join((_summary(image), states, registers))
 
 
@@ -84,16 +83,6 @@ def value_lines(register: Register) -> tuple[str, ...]:
         return _vector_lines(register)
     shown = ((name, view) for name, view in views.items() if name not in _HIDDEN_VIEWS)
     return tuple(_named_view(name, view) for name, view in shown)
-
-
-def _tabulate() -> Callable[..., str]:
-    """Return tabulate's function: imported here, because many sessions never need it."""
-    try:
-        from tabulate import tabulate
-    except ImportError as error:
-        message = "tables need the Python package tabulate: install it, or ask for JSON"
-        raise UsageError(message) from error
-    return tabulate
 
 
 def _chosen(image: FpuImage, names: Iterable[str] | None) -> tuple[ComponentState, ...]:
