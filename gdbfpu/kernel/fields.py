@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gdbfpu.layouts.types import Member
+from gdbfpu.ranges import joined
 from gdbfpu.target import Target
 
 __all__ = ("MAX_READ", "read_fields")
@@ -32,26 +33,11 @@ def read_fields(target: Target, address: int, members: Mapping[str, Member]) -> 
     Raises MemoryFault.
     """
     near = (_GAP, MAX_READ) if target.stub == "kgdb" else (_FAST_GAP, _FAST_READ)
+    ranges = {key: (m.offset, m.offset + m.size) for key, m in members.items()}
     fields: dict[str, bytes] = {}
-    run: list[tuple[str, Member]] = []
-    for key, member in sorted(members.items(), key=lambda item: item[1].offset):
-        if run and not _fits(run, member, *near):
-            fields.update(_read_run(target, address, run))
-            run = []
-        run.append((key, member))
-    if run:
-        fields.update(_read_run(target, address, run))
+    for start, end in joined(ranges.values(), *near):
+        data = target.read_memory(address + start, end - start)
+        for key, (first, last) in ranges.items():
+            if start <= first and last <= end:
+                fields[key] = data[first - start : last - start]
     return fields
-
-
-def _fits(run: list[tuple[str, Member]], member: Member, gap: int, most: int) -> bool:
-    start = run[0][1].offset
-    end = max(other.offset + other.size for _, other in run)
-    return member.offset - end <= gap and member.offset + member.size - start <= most
-
-
-def _read_run(target: Target, address: int, run: list[tuple[str, Member]]) -> dict[str, bytes]:
-    start = run[0][1].offset
-    length = max(member.offset + member.size for _, member in run) - start
-    data = target.read_memory(address + start, length)
-    return {key: data[m.offset - start : m.offset - start + m.size] for key, m in run}

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Callable
 
+from gdbfpu.ranges import joined
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span
 
 __all__ = ("read_spans",)
@@ -21,11 +22,7 @@ def read_spans(
     The legacy region and the header are always read, with `read` (address, length in bytes).
     """
     image = bytearray(size)
-    start, end = 0, min(size, EXTENDED_OFFSET)
-    for span in sorted(spans, key=lambda span: span.offset):
-        if span.offset > end + _GAP:
-            image[start:end] = read(address + start, end - start)
-            start = min(span.offset, size)
-        end = max(end, min(span.end, size))
-    image[start:end] = read(address + start, end - start)
+    parts = ((span.offset, min(span.end, size)) for span in spans if span.offset < size)
+    for start, end in joined([(0, min(size, EXTENDED_OFFSET)), *parts], _GAP):
+        image[start:end] = read(address + start, end - start)
     return bytes(image)

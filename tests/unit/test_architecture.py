@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gdbfpu"
 
 FLOORS: tuple[dict[str, str], ...] = (
-    {"": "errors target"},
+    {"": "errors ranges target"},
     {
         "text": """
             printable progress table
