@@ -16,7 +16,7 @@ from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import UsageError
 from gdbfpu.text.table import table
 from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, in_use
-from gdbfpu.xsave.features import component_name
+from gdbfpu.xsave.features import FPSSE, component_name
 from gdbfpu.xsave.legacy import CONTROL_SIZE, MXCSR_OFFSET, SW_RESERVED_OFFSET, XMM_END, XMM_OFFSET
 
 __all__ = ("ByteMap", "Piece", "map_json", "map_table", "read_map")
@@ -75,7 +75,7 @@ def read_map(snapshot: Snapshot, view: TaskView) -> ByteMap:
 def _regions(snapshot: Snapshot, view: TaskView) -> Iterator[tuple[int, int, str, str]]:
     """Yield start, end, component and kind; later ones lie over earlier ones."""
     header = view.header
-    used = 3 if header is None else in_use(header)
+    used = FPSSE if header is None else in_use(header)
     for span in snapshot.spans(view.image):
         kind = "in use" if used >> span.number & 1 else "initial"
         yield span.offset, span.end, component_name(span.number), kind

@@ -94,5 +94,5 @@ def _against_registers(view: FrameView, registers: Mapping[str, bytes]) -> Itera
         place = FXSAVE_PLACES[name]
         if view.xsave[place : place + len(value)] != value:
             read = f"{name} is not what the CPU had at entry"
-            component = "SSE" if name[0] in "xm" else "x87"  # xmm0, mxcsr
+            component = "SSE" if name.startswith(("xmm", "mxcsr")) else "x87"
             yield view.defect(view.frame.base + place, read, _NOT_ITS, component)

@@ -13,6 +13,7 @@ from gdbfpu.audit.rule import Defect
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, XsaveHeader, parse_header, standard_spans
+from gdbfpu.xsave.features import FPSSE
 from gdbfpu.xsave.sigframe import Frame, parse_frame
 
 __all__ = ("FrameView", "frame_spans", "user_mask", "user_size", "zero_padded_header")
@@ -82,5 +83,5 @@ def user_mask(snapshot: Snapshot, view: FrameView) -> int:
 def frame_spans(snapshot: Snapshot, view: FrameView) -> tuple[Span, ...]:
     """Return where components lie in the frame's image: always in the standard format."""
     tables = snapshot.model.xstate.tables
-    spans = standard_spans(user_mask(snapshot, view) | 3, tables.offsets, tables.sizes)
+    spans = standard_spans(user_mask(snapshot, view) | FPSSE, tables.offsets, tables.sizes)
     return tuple(span for span in spans if span.end <= len(view.xsave))

@@ -26,7 +26,7 @@ from gdbfpu.xsave.area import (
     Span,
     in_use,
 )
-from gdbfpu.xsave.features import AVX, CET_U, PKRU, TILEDATA
+from gdbfpu.xsave.features import AVX, CET_U, FPSSE, PKRU, TILEDATA
 from gdbfpu.xsave.legacy import FIP_OFFSET, MXCSR_OFFSET, SW_RESERVED_OFFSET, parse_mxcsr
 from gdbfpu.xsave.sigframe import parse_frame
 
@@ -149,7 +149,7 @@ def _size(snapshot: Snapshot, view: TaskView) -> list[Write]:
 
 def _uses_more(view: TaskView) -> bool:
     """Return whether the header has a component beside x87 and SSE."""
-    return view.header is not None and in_use(view.header) > 3
+    return view.header is not None and in_use(view.header) > FPSSE
 
 
 def _sanoff(snapshot: Snapshot, view: TaskView) -> list[Write]:

@@ -36,14 +36,6 @@ def sanitized(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
         yield replace(defect, severity=None, why=why)
 
 
-def _stale(snapshot: Snapshot, view: TaskView) -> Iterator[Defect]:
-    return _defects(stale.check(snapshot, view))
-
-
-def _defects(said: Iterable[Said]) -> Iterator[Defect]:
-    return (one for one in said if isinstance(one, Defect))
-
-
 @rule(
     "FORK",
     scope=Scope.FORK,
@@ -132,3 +124,11 @@ def restoregp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
         address=view.at,
         why="the task goes on with the initial state instead of its own",
     )
+
+
+def _stale(snapshot: Snapshot, view: TaskView) -> Iterator[Defect]:
+    return _defects(stale.check(snapshot, view))
+
+
+def _defects(said: Iterable[Said]) -> Iterator[Defect]:
+    return (one for one in said if isinstance(one, Defect))

@@ -14,7 +14,7 @@ from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.xsave.area import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.features import PKRU
+from gdbfpu.xsave.features import FPSSE, PKRU
 from gdbfpu.xsave.image import FpuImage
 from gdbfpu.xsave.legacy import FXSAVE_PLACES
 from gdbfpu.xsave.sigframe import FREGS_SIZE, parse_frame
@@ -138,7 +138,7 @@ def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
     for name, value in registers.items():
         image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
     if registers and len(image) >= EXTENDED_OFFSET:
-        image[HEADER_OFFSET] |= 0b11
+        image[HEADER_OFFSET] |= FPSSE
     return bytes(image)
 
 

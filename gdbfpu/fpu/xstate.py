@@ -20,7 +20,7 @@ from gdbfpu.xsave.area import (
     parse_header,
     standard_spans,
 )
-from gdbfpu.xsave.features import SUPERVISOR
+from gdbfpu.xsave.features import FPSSE, SUPERVISOR
 from gdbfpu.xsave.formats import Tables
 
 __all__ = ("LAZY_COUNTERS", "MAX_IMAGE", "TYPES", "XstateConfig", "read_xstate")
@@ -167,7 +167,7 @@ def _spans(form: str, tables: Tables, init: bytes) -> tuple[Span, ...]:
     if form == "compacted":
         return compacted_spans(parse_header(init).xcomp_bv, tables.sizes, tables.align)
     if form == "fxsave":
-        return standard_spans(0b11)
+        return standard_spans(FPSSE)
     return standard_spans(tables.mask or 0, tables.offsets, tables.sizes)
 
 

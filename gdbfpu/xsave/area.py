@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Union
 
 from gdbfpu.errors import CorruptState
-from gdbfpu.xsave.features import BNDCSR, COMPONENTS, PKRU, SSE, X87, bits
+from gdbfpu.xsave.features import BNDCSR, COMPONENTS, FPSSE, PKRU, SSE, X87, bits
 from gdbfpu.xsave.legacy import (
     CONTROL_SIZE,
     INIT_FCW,
@@ -152,9 +152,9 @@ def compacted_spans(
     unknown, because nothing after it can be placed.
     Source: Intel SDM volume 1, 13.4.3: number order from byte 576, CPUID.(0xD,i):ECX[1] aligns.
     """
-    spans = [*standard_spans(xcomp_bv & 3)]
+    spans = [*standard_spans(xcomp_bv & FPSSE)]
     position = EXTENDED_OFFSET
-    for number in bits(xcomp_bv & ~COMPACTED & ~3):
+    for number in bits(xcomp_bv & ~COMPACTED & ~FPSSE):
         size = _entry(number, sizes, {}) or _SIZES.get(number)
         if not size:
             break

@@ -22,7 +22,7 @@ from gdbfpu.xsave.components.sse import control_registers
 from gdbfpu.xsave.components.views import Register
 from gdbfpu.xsave.components.x87 import registers as x87_registers
 from gdbfpu.xsave.defects import legacy_defects, xsave_defects
-from gdbfpu.xsave.features import SSE, bits, component_name
+from gdbfpu.xsave.features import FPSSE, SSE, bits, component_name
 from gdbfpu.xsave.formats import (
     ARCHITECTURE,
     FORMATS,
@@ -102,7 +102,7 @@ def _decode_fxsave(
     image: bytes, reason: str, format: str = "fxsave", expected: int = LEGACY_SIZE
 ) -> FpuImage:
     """Decode the legacy region alone: FXSAVE's image, or one too short for its XSAVE header."""
-    spans = standard_spans(3)
+    spans = standard_spans(FPSSE)
     differing = changed(image, spans)
     mxcsr, mask = parse_mxcsr(image)
     return FpuImage(

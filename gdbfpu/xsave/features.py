@@ -18,6 +18,7 @@ __all__ = (
     "CET_S",
     "CET_U",
     "COMPONENTS",
+    "FPSSE",
     "HDC",
     "HI16_ZMM",
     "HWP",
@@ -62,6 +63,8 @@ class Component:
 X87, SSE, AVX, BNDREGS, BNDCSR, OPMASK, ZMM_HI256, HI16_ZMM, PT, PKRU = range(10)
 PASID, CET_U, CET_S, HDC, UINTR, LBR, HWP, TILECFG, TILEDATA, APX = range(10, 20)
 """The numbers of the state components: each is a bit of XCR0, IA32_XSS and XSTATE_BV."""
+FPSSE = 1 << X87 | 1 << SSE
+"""XFEATURE_MASK_FPSSE: the components of the legacy region, which are always there."""
 
 COMPONENTS: tuple[Component, ...] = (
     Component(X87, "x87", 160, 0),

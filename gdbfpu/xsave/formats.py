@@ -17,7 +17,7 @@ from gdbfpu.xsave.area import (
     parse_header,
     standard_spans,
 )
-from gdbfpu.xsave.features import APX, BNDCSR, BNDREGS, COMPONENTS
+from gdbfpu.xsave.features import APX, BNDCSR, BNDREGS, COMPONENTS, FPSSE
 from gdbfpu.xsave.legacy import FSAVE_SIZE, SW_RESERVED_OFFSET
 from gdbfpu.xsave.sigframe import FREGS_SIZE, MAGIC1
 
@@ -105,7 +105,7 @@ def place_standard(image: bytes, header: XsaveHeader, tables: Tables) -> Placeme
     source = tables.source
     if mask is None and tables.offsets is None:
         mask = _PACKED_MASKS.get(size)
-    mask = (_guess_mask(header, size) if mask is None else mask) | header.xfeatures | 3
+    mask = (_guess_mask(header, size) if mask is None else mask) | header.xfeatures | FPSSE
     offsets = tables.offsets
     if offsets is None:
         packed = compacted_spans(mask, tables.sizes)
@@ -127,7 +127,7 @@ def place_compacted(image: bytes, header: XsaveHeader, tables: Tables) -> Placem
         told = tables.mask or mask or _PACKED_MASKS.get(len(image))
         mask = told or header.xfeatures
         source = f"{source}, without XCOMP_BV[63]"
-    spans = compacted_spans((mask & ~COMPACTED) | 3, tables.sizes, tables.align)
+    spans = compacted_spans((mask & ~COMPACTED) | FPSSE, tables.sizes, tables.align)
     return Placement(spans, source)
 
 
@@ -138,7 +138,7 @@ def _ask(choices: tuple[str, ...]) -> str:
 def _told_xcr0(image: bytes, header: XsaveHeader) -> int | None:
     """Return XCR0 where ptrace put it, or None where those bytes cannot be it."""
     value = int.from_bytes(image[_XCR0_OFFSET : _XCR0_OFFSET + 8], "little")
-    plausible = value & 3 == 3 and value < 1 << 20 and not header.xfeatures & ~value
+    plausible = value & FPSSE == FPSSE and value < 1 << 20 and not header.xfeatures & ~value
     return value if plausible else None
 
 
