@@ -89,10 +89,11 @@ def _direct_map(kernel: Kernel) -> int | None:
 
 def _physical(kernel: Kernel, base: int, table: int, address: int) -> int:
     """Return the physical address of user `address`; raise MemoryFault where it is not mapped."""
+    encrypted = _encrypted(kernel)
     for level in range(_levels(kernel) - 1, -1, -1):
         shift = 12 + _TABLE_BITS * level
         index = address >> shift & (1 << _TABLE_BITS) - 1
-        entry = read_u64(kernel.target, table + 8 * index) & ~_encrypted(kernel)
+        entry = read_u64(kernel.target, table + 8 * index) & ~encrypted
         if not entry & _PRESENT:
             raise MemoryFault(address, 1)
         if level == 0 or (entry & _LARGE and level < 3):

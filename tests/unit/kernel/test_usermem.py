@@ -209,6 +209,23 @@ def test_a_page_is_looked_up_once():
     assert paged.target.reads == [(BASE + 0x345000 + 0x148, 8)]
 
 
+def test_a_walk_asks_once_which_bit_marks_encrypted_pages():
+    """Under AMD's SME every entry has that bit, which is no part of an address."""
+    paged, bit, mask = Paged(), 1 << 47, 0xFFFFFFFF84200000
+    paged.target.symbols["sme_me_mask"] = mask
+    paged.target.put_int(mask, bit)
+    paged.map(ADDRESS, 0x345000 | bit)
+    for table in range(0x1001000, paged.next + 0x1000, 0x1000):
+        for place in range(BASE + table, BASE + table + 0x1000, 8):
+            entry = paged.world.read(place, 8)
+            paged.target.put_int(place, entry | bit if entry else 0)
+    paged.fill(0x345000, b"\7" * 4096)
+    memory = paged.memory()
+    paged.target.reads.clear()
+    assert memory.read(ADDRESS, 4) == b"\7" * 4
+    assert paged.target.reads.count((mask, 8)) == 1
+
+
 def test_the_stub_is_asked_first():
     paged = Paged()
     paged.target.put(ADDRESS, b"stub")
