@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-__all__ = ("Frame", "Target", "Thread", "read_u32", "read_u64")
+__all__ = ("Frame", "Stub", "Target", "Thread", "read_u32", "read_u64")
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,38 @@ class Frame(NamedTuple):
     sp: int
 
 
+@dataclass(frozen=True)
+class Stub:
+    """What answers for the kernel, and what can be asked of it.
+
+    `name` is for people and for event files; all else asks for an ability:
+
+    - `read_run`: the most bytes (int) that it pays to read at once where only some are wanted;
+      `read_gap`: the most bytes between two wanted ones for which one read is better than two;
+    - `max_read`: the most bytes that one read may ask, None where GDB knows by itself;
+    - `runs`: the kernel can go on, and stop at a breakpoint;
+    - `in_kernel`: the stub is a part of the kernel, whose own variables tell which CPUs it holds,
+      and which refuses breakpoints in some of its code;
+    - `threads_are_tasks`: a thread's id is a task's pid, else a thread is a CPU;
+    - `shows_vector_registers`: each CPU's x87, SSE and control registers can be read.
+    """
+
+    name: str
+    read_run: int
+    read_gap: int
+    max_read: int | None = None
+    runs: bool = True
+    in_kernel: bool = False
+    threads_are_tasks: bool = False
+    shows_vector_registers: bool = False
+
+
 class Target(Protocol):
     """What gdbfpu asks of a kernel. Addresses are virtual, lengths bytes."""
 
     @property
-    def stub(self) -> str:
-        """Return `kgdb`, `qemu` or `core`."""
+    def stub(self) -> Stub:
+        """Return what answers for the kernel."""
 
     @property
     def slide(self) -> int:

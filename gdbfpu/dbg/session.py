@@ -123,7 +123,7 @@ class Session:
         """
         if self.breakpoints:
             raise UsageError("tracing is on already: say `fpu-trace off` first")
-        if self.target.stub == "core":
+        if not self.target.stub.runs:
             raise UsageError("there is nothing to trace: this is a memory dump")
         model, target = self.model, self.target
         model.kernel.current()
@@ -147,7 +147,7 @@ class Session:
             "gdbfpu": gdbfpu.__version__,
             "kernel": model.kernel.banner(),
             "build_id": self.build_id,
-            "stub": model.kernel.target.stub,
+            "stub": model.kernel.target.stub.name,
             "switching": model.switching,
             "xsave_format": model.format,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -177,7 +177,7 @@ class Session:
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
             self._settings.restore()
-            self._unsettled = self._target is not None and self._target.stub == "kgdb"
+            self._unsettled = self._target is not None and self._target.stub.in_kernel
             if not self._unsettled:
                 hook_detach("")
         if self.tracer is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import gdb
 
-from gdbfpu.kernel.fields import MAX_READ
+from gdbfpu.target import Stub
 
 __all__ = ("Settings",)
 
 _READS = "remote memory-read-packet-size"
 _UNTOUCHED = f"The {_READS.split()[1]} is 0 (default)."
 _DEEP = 4  # callers from which on a backtrace reads more of the stack at once
-_LINE = 256  # bytes, a power of two up to MAX_READ
+_LINE = 256  # bytes, a power of two up to every max_read
 
 
 class Settings:
@@ -21,7 +21,7 @@ class Settings:
     def __init__(self) -> None:
         self._before: list[tuple[str, str]] = []
 
-    def change(self, stub: str, backtrace: int) -> None:
+    def change(self, stub: Stub, backtrace: int) -> None:
         """Set what a trace over `stub` wants that takes `backtrace` callers at a hit.
 
         A pager would hold the kernel at a hit. GDB reads the stack in lines of 64 bytes, a packet
@@ -31,8 +31,8 @@ class Settings:
         self._set("pagination", "off")
         if backtrace >= _DEEP:
             self._set("dcache line-size", str(_LINE))
-        if stub == "kgdb":
-            self._lengthen_reads()
+        if stub.max_read is not None:
+            self._lengthen_reads(stub.max_read)
 
     def restore(self) -> None:
         """Set all that was changed as it was before; harmless when nothing was."""
@@ -46,8 +46,8 @@ class Settings:
         self._before.append((name, shown))
         gdb.execute(f"set {name} {value}", False, True)
 
-    def _lengthen_reads(self) -> None:
-        """Let a packet read up to MAX_READ bytes, unless the person has set how many.
+    def _lengthen_reads(self, most: int) -> None:
+        """Let a packet read up to `most` bytes, unless the person has set how many.
 
         Two hexadecimal digits a byte: GDB halves the number. It asks back before it takes a
         fixed one for true, and the number has to be there first.
@@ -55,7 +55,7 @@ class Settings:
         if not gdb.execute(f"show {_READS}", False, True).startswith(_UNTOUCHED):
             return
         self._before += [(_READS, "0"), (_READS, "limit")]
-        gdb.execute(f"set {_READS} {2 * MAX_READ}", False, True)
+        gdb.execute(f"set {_READS} {2 * most}", False, True)
         confirm = gdb.parameter("confirm")
         gdb.execute("set confirm off", False, True)
         gdb.execute(f"set {_READS} fixed", False, True)

@@ -12,8 +12,8 @@ import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
 from gdbfpu.errors import MemoryFault
-from gdbfpu.kernel.fields import MAX_READ
-from gdbfpu.target import Frame, Thread
+from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
+from gdbfpu.target import Frame, Stub, Thread
 
 __all__ = ("GdbTarget",)
 
@@ -70,20 +70,20 @@ class GdbTarget:
         gdb.execute(f'symbol-file -o {slide:#x} "{name}"', False, True)
         self._addresses.clear()
 
-    def _find_stub(self) -> str:
+    def _find_stub(self) -> Stub:
         """Tell the stubs apart: QEMU's shows gs_base, KGDB's shows general registers only."""
         connection = getattr(self._inferior, "connection", None)
         if connection is not None and connection.type == "core":
-            return "core"
-        return "kgdb" if self.register("gs_base") is None else "qemu"
+            return CORE
+        return KGDB if self.register("gs_base") is None else QEMU
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Return exactly `length` bytes at `address`, asking KGDB for MAX_READ at most at a time.
+        """Return exactly `length` bytes at `address`; raise MemoryFault otherwise.
 
-        Of other stubs GDB knows how much a packet takes.
+        No read asks for more than the stub bears.
         """
         data = bytearray()
-        most = MAX_READ if self.stub == "kgdb" else length
+        most = self.stub.max_read or length
         address &= _U64  # a member's offset taken from a NULL pointer wraps, as in C
         try:
             while len(data) < length:
@@ -174,7 +174,7 @@ class GdbTarget:
     def _on_cpu(self, cpu: int) -> Iterator[bool]:
         """Select the thread that is CPU number `cpu`; tell whether the stub has such a one."""
         threads = [t for t in self._inferior.threads() if t.ptid[1] == cpu + 1]
-        if self.stub != "qemu" or not threads:
+        if not self.stub.shows_vector_registers or not threads:
             yield False
             return
         before, frame = gdb.selected_thread(), gdb.selected_frame()

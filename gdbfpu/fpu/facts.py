@@ -41,7 +41,7 @@ def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
     kernel = model.kernel
     yield Fact("kernel", kernel.banner(), "linux_banner")
     yield Fact("build-id", build_id or "none", "__start_notes, equal to vmlinux's")
-    yield Fact("stub", kernel.target.stub, "registers that it shows")
+    yield Fact("stub", kernel.target.stub.name, "registers that it shows")
     yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
     yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.source}")
     yield Fact("switching", model.switching, _switching_source(model))

@@ -13,6 +13,7 @@ from typing import Any
 
 from gdbfpu.errors import GdbFpuError, MemoryFault, UsageError
 from gdbfpu.kernel import identity
+from gdbfpu.kernel.stubs import CORE
 from gdbfpu.layouts import elf
 from gdbfpu.target import Frame, Thread
 
@@ -29,7 +30,7 @@ class DrgnTarget:
     read the dump, GdbFpuError when `vmlinux` is not its kernel.
     """
 
-    stub = "core"
+    stub = CORE
 
     def __init__(self, core: Path, vmlinux: Path, vmcoreinfo: bytes | None = None) -> None:
         drgn = _drgn()

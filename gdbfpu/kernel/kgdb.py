@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What KGDB's own variables tell of the CPUs that it holds (kernel/debug/debug_core.c)."""
+"""What KGDB bears, and what its own variables tell of the CPUs that it holds.
+
+Sources: kernel/debug/gdbstub.c and debug_core.c.
+"""
 
 from __future__ import annotations
 
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u32
 
-__all__ = ("waiting_cpus",)
+__all__ = ("MAX_READ", "waiting_cpus")
+
+MAX_READ = 510
+"""The most bytes one read may ask of a KGDB stub.
+
+The stub's reply buffer is 1,024 bytes and it does not check the length: more than 511 bytes
+overwrite kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
+"""
 
 _WANT_MASTER = 1  # DCPU_WANT_MASTER, kernel/debug/debug_core.h; a macro
 
@@ -20,7 +30,7 @@ def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
     """
     state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
     base = kernel.target.symbol_address("kgdb_info")
-    if kernel.target.stub != "kgdb" or state is None or base is None:
+    if not kernel.target.stub.in_kernel or state is None or base is None:
         return ()
     active = read_u32(kernel.target, kernel.symbol("kgdb_active"))
     size = kernel.layouts.struct("debuggerinfo_struct").size

@@ -86,7 +86,7 @@ class Kernel:
         whose task is known from its last stop if it still runs here.
         Raises CorruptState when neither holds.
         """
-        if self.target.stub != "kgdb":
+        if not self.target.stub.in_kernel:
             cpu = self._cpu_of(self.target.register("gs_base"))
             return cpu, self.task(self.current_task(cpu))
         pid = self.target.stopped_thread().lwp
@@ -141,7 +141,7 @@ class Kernel:
         Over KGDB that is a task by its pid, or what CPU n runs for `shadowCPUn`, whose id is
         -(n + 2) as u32.
         """
-        if self.target.stub != "kgdb":
+        if not self.target.stub.threads_are_tasks:
             return self.current()[1]
         lwp = self.target.stopped_thread().lwp
         if lwp >> 31:

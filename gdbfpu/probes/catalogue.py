@@ -217,7 +217,7 @@ def _refused(target: Target, probe: Probe) -> str:
     """Return why KGDB would not plant `probe` (CONFIG_KGDB_HONOUR_BLOCKLIST), `` if it would."""
     bounds = [target.symbol_address(f"__noinstr_text_{end}") for end in ("start", "end")]
     address, (start, end) = target.symbol_address(probe.function), bounds
-    if target.stub != "kgdb" or address is None or start is None or end is None:
+    if not target.stub.in_kernel or address is None or start is None or end is None:
         return ""
     return "noinstr: KGDB refuses breakpoints there" if start <= address < end else ""
 

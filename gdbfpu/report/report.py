@@ -110,7 +110,7 @@ def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
 def _thread_numbers(model: FpuModel) -> dict[int, int]:
     """Return GDB's thread numbers by pid; only over KGDB is a GDB thread a task."""
     target = model.kernel.target
-    return {t.lwp: t.num for t in target.threads()} if target.stub == "kgdb" else {}
+    return {t.lwp: t.num for t in target.threads()} if target.stub.threads_are_tasks else {}
 
 
 def _living(

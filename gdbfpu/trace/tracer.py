@@ -193,7 +193,7 @@ class Tracer:
 
     def _thread(self, task: Task, caller: Task) -> int | None:
         stopped = self.model.kernel.target.stopped_thread()
-        if self.model.kernel.target.stub != "kgdb" or task is caller:
+        if not self.model.kernel.target.stub.threads_are_tasks or task is caller:
             return stopped.num
         if task.pid not in self._threads:  # all that there are now, and no more
             self._threads = {t.lwp: t.num for t in self.model.kernel.target.threads()}

@@ -6,14 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.errors import MemoryFault
-from gdbfpu.target import Frame, Thread
+from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
+from gdbfpu.target import Frame, Stub, Thread
+
+STUBS = {stub.name: stub for stub in (KGDB, QEMU, CORE)}
 
 
 class FakeTarget:
     """Memory as ranges by their start, symbols, object sizes and registers as dicts."""
 
+    stub: Stub
+
     def __init__(self, stub="kgdb"):
-        self.stub = stub
+        self.stub = STUBS[stub]
         self.slide = 0
         self.ranges: dict[int, bytearray] = {}
         self.symbols: dict[str, int] = {}

@@ -176,7 +176,7 @@ class World:
         self.target.put_int(CPU_OFFSETS[cpu] + SYMBOLS["current_task"], task)
         self.target.put_int(SYMBOLS["kgdb_info"] + 40 * cpu + 8, task)
         pid = self.read(task + PID, 4)
-        if active and self.target.stub == "kgdb":
+        if active and self.target.stub.in_kernel:
             self.target.put_int(SYMBOLS["kgdb_active"], cpu, 4)
             self.target.stopped = Thread(100 + pid, pid or (1 << 32) - cpu - 2)
         elif active:

@@ -36,7 +36,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath cpuinfo fields front identity kgdb tasks usermem
+            bounded callpath cpuinfo fields front identity kgdb stubs tasks usermem
         """,
     },
     {
@@ -359,6 +359,39 @@ def test_public_constants_are_documented(file):
         told = rest and isinstance(rest[0], ast.Expr) and isinstance(rest[0].value, ast.Constant)
         missing += [name for name in names if name in exported(file) and not told]
     assert missing == []
+
+
+# --- bound by type
+
+
+def told_by_name(tree: ast.AST) -> Iterator[str]:
+    """The comparisons of what something is called, or of what people read, with a text."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = (node.left, *node.comparators)
+            names = {side.attr for side in sides if isinstance(side, ast.Attribute)}
+            words = [each for side in sides for each in ast.walk(side)]
+            texts = [w for w in words if isinstance(w, ast.Constant) and isinstance(w.value, str)]
+            if names & {"stub", "name", "purpose"} and texts:
+                yield ast.unparse(node)
+
+
+@everywhere()
+def test_nothing_is_told_by_a_name_compared_with_a_text(file):
+    """A stub says what it can do, a probe what its job is."""
+    assert list(told_by_name(MODULES[file])) == []
+
+
+def test_comparisons_of_names_are_seen():
+    source = """
+target.stub == "kgdb"
+"qemu" != a.b.stub.name
+probe.purpose in ("a", "b")
+name == "kgdb"
+a.name == b.name
+len(a.name) > 5
+"""
+    assert len(list(told_by_name(ast.parse(source)))) == 3
 
 
 # --- size and manners, of all that is not a test

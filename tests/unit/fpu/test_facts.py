@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from fake import STUBS
 from fake_kernel import (
     COMMON,
     CPU_OFFSETS,
@@ -115,7 +116,7 @@ def test_kernel_that_kaslr_moved(world):
 
 @pytest.mark.parametrize("stub", ["qemu", "core"])
 def test_stub(world, stub):
-    world.target.stub = stub
+    world.target.stub = STUBS[stub]
     assert facts_of(world)["stub"][0] == stub
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu.errors import MemoryFault
-from gdbfpu.kernel.fields import MAX_READ, read_fields
+from gdbfpu.kernel.fields import read_fields
+from gdbfpu.kernel.kgdb import MAX_READ
 from gdbfpu.layouts.types import Member
 from gdbfpu.target import Target, read_u32, read_u64
 

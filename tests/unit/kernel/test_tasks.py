@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from gdbfpu.errors import CorruptState, MemoryFault, MissingMember, MissingSymbol, MissingType
 from gdbfpu.kernel import tasks as kernel_module
-from gdbfpu.kernel.fields import MAX_READ
+from gdbfpu.kernel.kgdb import MAX_READ
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Thread

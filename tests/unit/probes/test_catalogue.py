@@ -7,6 +7,7 @@ import pytest
 from fake import FakeTarget
 
 from gdbfpu.errors import MissingSymbol, UsageError
+from gdbfpu.kernel.stubs import QEMU
 from gdbfpu.probes.catalogue import CATALOGUE, GROUPS, select, unavailable
 
 SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
@@ -138,7 +139,7 @@ def test_noinstr_code_is_refused_over_kgdb_only():
     target.symbols["exc_device_not_available"] = 0x2600
     assert chosen(target, ["exc_device_not_available"]) == [("exc_device_not_available", 0x2600)]
     target.symbols["exc_device_not_available"] = 0x2000
-    target.stub = "qemu"
+    target.stub = QEMU
     assert chosen(target, ["exc_device_not_available"]) == [("exc_device_not_available", 0x2000)]
 
 

@@ -62,7 +62,7 @@ class Setup:
         self.model = fpu.probe(Kernel(world.target, layouts_44()))
         self.totals = Totals()
         self.path = path
-        writer = EventWriter(path, {"stub": world.target.stub}) if path else None
+        writer = EventWriter(path, {"stub": world.target.stub.name}) if path else None
         self.tracer = Tracer(self.model, Options(**options), self.totals, writer)
 
     def hit(self, probe=SIGFRAME, task=None, cpu=0):

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stubs through which a kernel is seen, and what each can do."""
+
+from __future__ import annotations
+
+from gdbfpu.kernel.kgdb import MAX_READ
+from gdbfpu.target import Stub
+
+__all__ = ("CORE", "KGDB", "QEMU")
+
+_GAP, _RUN = 1024, 2000  # bytes: QEMU's gdbstub sends up to 2,046 in one packet, a file more
+
+KGDB = Stub(
+    "kgdb",
+    read_run=MAX_READ,
+    read_gap=24,  # over a serial line, reading this much too much costs about another packet
+    max_read=MAX_READ,
+    in_kernel=True,
+    threads_are_tasks=True,
+)
+"""KGDB, the stub in the kernel itself (kernel/debug/gdbstub.c)."""
+
+QEMU = Stub("qemu", read_run=_RUN, read_gap=_GAP, shows_vector_registers=True)
+"""QEMU's gdbstub, which shows a machine from outside."""
+
+CORE = Stub("core", read_run=_RUN, read_gap=_GAP, runs=False)
+"""A memory dump, through GDB or drgn."""
