@@ -15,6 +15,7 @@ from typing import Protocol
 from gdbfpu.audit.legacy import leaves_pointers
 from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.errors import UsageError
+from gdbfpu.fpu.registers import owner
 from gdbfpu.layouts.types import Member
 from gdbfpu.target import Target
 from gdbfpu.xsave.area import (
@@ -195,10 +196,11 @@ def _loaded(view: TaskView) -> int:
 
 
 def _owner(snapshot: Snapshot, view: TaskView) -> list[Write]:
-    kernel, cpu = snapshot.model.kernel, _loaded(view)
-    if not snapshot.has("fpu_fpregs_owner_ctx"):
+    cpu = _loaded(view)
+    found = owner(snapshot.model, cpu)
+    if found is None:
         raise _refuse("the kernel has no fpu_fpregs_owner_ctx")
-    return [Write(kernel.per_cpu("fpu_fpregs_owner_ctx", cpu), _KERNEL_ADDRESS)]
+    return [Write(snapshot.model.kernel.per_cpu(found.variable, cpu), _KERNEL_ADDRESS)]
 
 
 def _twice(snapshot: Snapshot, view: TaskView) -> list[Write]:

@@ -68,13 +68,13 @@ def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
         return
     if not view.loaded or cpu.owner is None or _not_switched(snapshot, view):
         return
-    expected = _as_owner(snapshot, view)
+    expected = cpu.owner.pointer_to(view.task.address)
     why = "the task works with registers that are not its own"
-    if cpu.owner != expected:
+    if cpu.owner.address != expected:
         yield _about(
             view,
             f"its registers count as loaded in CPU {cpu.number}, whose "
-            f"owner is {cpu.owner:#x}, not {expected:#x}",
+            f"owner is {cpu.owner.address:#x}, not {expected:#x}",
             why,
         )
     last = view.fields.get("last_cpu")
@@ -117,11 +117,11 @@ def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
     CVE-2018-3665: they can be read speculatively. Source: Intel SA-00145.
     """
     view = cpu.view
-    if snapshot.model.switching != "lazy" or view is None or view.loaded or not cpu.owner:
+    if snapshot.model.switching != "lazy" or view is None or view.loaded:
         return
-    if cpu.owner == _as_owner(snapshot, view) or cpu_vendor(snapshot.model.kernel) != INTEL:
+    victim = cpu.owner.task if cpu.owner is not None else 0
+    if victim in (0, view.task.address) or cpu_vendor(snapshot.model.kernel) != INTEL:
         return
-    victim = cpu.owner if snapshot.has("fpu_owner_task") else snapshot.model.task_of(cpu.owner)
     names = (name_of(task) for task in snapshot.tasks() if task.address == victim)
     whose = next(names, "a task that has ended")
     yield _about(
@@ -168,11 +168,6 @@ def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
 def _about(view: TaskView, read: str, why: str) -> Defect:
     """Return a defect of the task's struct fpu."""
     return Defect(view.task, read, view.fpu, why)
-
-
-def _as_owner(snapshot: Snapshot, view: TaskView) -> int:
-    """Return how a CPU's owner pointer names the task: by its struct fpu, up to 4.1 by itself."""
-    return view.task.address if snapshot.has("fpu_owner_task") else view.fpu
 
 
 def _not_switched(snapshot: Snapshot, view: TaskView) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.registers import Owner, owner
 from gdbfpu.kernel.fields import read_fields
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.layouts.types import Member
-from gdbfpu.target import read_u32, read_u64
+from gdbfpu.target import read_u32
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
 from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 
@@ -56,15 +57,14 @@ class CpuView:
 
     `number` is its own, `current` the address of the task_struct it runs, `view` that task (None
     for a kernel thread).
-    `owner` is the address in fpu_fpregs_owner_ctx, a struct fpu (fpu_owner_task, a task_struct,
-    up to 4.1), None where the kernel has no such variable. `kernel_use` is the variable that
-    says that kernel code has the FPU now, empty where it has not.
+    `owner` is whose registers it has, None where the kernel does not say. `kernel_use` is the
+    variable that says that kernel code has the FPU now, empty where it has not.
     """
 
     number: int
     current: int
     view: TaskView | None
-    owner: int | None
+    owner: Owner | None
     kernel_use: str
 
 
@@ -194,14 +194,7 @@ class Snapshot:
         task = model.kernel.task(current)
         taken, variable = model.kernel_use(cpu)
         view = None if task.kthread else self.view(task)
-        return CpuView(cpu, current, view, self._owner(cpu), variable if taken else "")
-
-    def _owner(self, cpu: int) -> int | None:
-        kernel = self.model.kernel
-        for name in ("fpu_fpregs_owner_ctx", "fpu_owner_task"):  # the latter up to 4.1
-            if self.has(name):
-                return read_u64(kernel.target, kernel.per_cpu(name, cpu))
-        return None
+        return CpuView(cpu, current, view, owner(model, cpu), variable if taken else "")
 
 
 def _integer(data: bytes, member: Member) -> int:

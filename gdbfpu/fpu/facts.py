@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.registers import Owner, owner
 from gdbfpu.fpu.xstate import LAZY_COUNTERS
 from gdbfpu.kernel.cpuinfo import XSAVEC, XSAVEOPT, XSAVES, cpu_has
 from gdbfpu.kernel.tasks import Task
-from gdbfpu.target import read_u64
 from gdbfpu.xsave import features
 
 __all__ = ("Fact", "facts")
@@ -105,7 +105,7 @@ def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
         yield Fact(f"{name} registers", *_registers(model, task, variable if taken else ""))
     except MemoryFault as error:
         yield Fact(f"{name} runs", str(error), "current_task")
-    yield Fact(f"{name} owner", _owner(model, cpu), "fpu_fpregs_owner_ctx")
+    yield Fact(f"{name} owner", *_owner(model, cpu))
     if variable:
         yield Fact(f"{name} kernel use", "yes" if taken else "no", variable)
     cr0 = kernel.target.control_register(cpu, "cr0")
@@ -132,18 +132,20 @@ def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:
     )
 
 
-def _owner(model: FpuModel, cpu: int) -> str:
-    """Return whose registers the CPU holds: fpu_fpregs_owner_ctx since 4.2, a struct fpu."""
-    kernel = model.kernel
-    if kernel.target.symbol_address("fpu_fpregs_owner_ctx") is None:
-        return "unknown: this kernel has no such variable"
-    fpu = read_u64(kernel.target, kernel.per_cpu("fpu_fpregs_owner_ctx", cpu))
-    if not fpu:
-        return "nobody"
+def _owner(model: FpuModel, cpu: int) -> tuple[str, str]:
+    """Return whose registers the CPU holds, and the variable that says so."""
+    found = owner(model, cpu)
+    if found is None:
+        return "unknown: this kernel has no such variable", "fpu_fpregs_owner_ctx"
+    return _name(model, found) if found.address else "nobody", found.variable
+
+
+def _name(model: FpuModel, found: Owner) -> str:
+    place = f"{found.points_to} {found.address:#x}"
     try:
-        for task in kernel.tasks():
-            if model.fpu_of(task.address) == fpu:
+        for task in model.kernel.tasks():
+            if task.address == found.task:
                 return f"{task.comm} (pid {task.pid})"
     except GdbFpuError as error:
-        return f"struct fpu {fpu:#x}; {error}"
-    return f"struct fpu {fpu:#x}, of no task that lives"
+        return f"{place}; {error}"
+    return f"{place}, of no task that lives"

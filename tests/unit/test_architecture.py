@@ -41,7 +41,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "fpu": """
-            facts model state state_text xstate
+            facts model registers state state_text xstate
         """,
     },
     {

@@ -330,10 +330,11 @@ def test_mask(machine, expected):
 def test_of_a_cpu():
     m = M66()
     cpus = m.snapshot().cpus()
-    assert [(c.number, c.current, c.owner, c.kernel_use) for c in cpus] == [
+    assert [(c.number, c.current, c.owner.address, c.kernel_use) for c in cpus] == [
         (0, m.alice, m.fpu(m.alice), ""),
         (1, m.idle, m.fpu(m.bob), ""),
     ]
+    assert [c.owner.task for c in cpus] == [m.alice, m.bob]
     assert cpus[0].view.task.pid == 10
     assert cpus[1].view is None
     m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 1, 1)

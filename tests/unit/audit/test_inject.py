@@ -74,7 +74,7 @@ CASES = {
     "AMDFIP": ("bob", *[lambda machine=machine: amd(machine) for machine in (M44, M510, M66)]),
     "INITBUF": ("alice", *ERAS),
     "FLAGS": ("bob", M44, M49),
-    "OWNER": ("alice", M44, M49, M510, M66, M616),
+    "OWNER": ("alice", M310, M44, M49, M510, M66, M616),
     "TWICE": ("alice", *ERAS),
     "KERNFPU": ("alice", M510, M66, M616),
     "PERM": ("bob", M66, M517, M616),

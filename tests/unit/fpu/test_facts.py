@@ -294,6 +294,21 @@ def test_owner_whose_fpu_lies_behind_its_task(world):
     assert value == "sleeper (pid 8)"
 
 
+def test_owner_up_to_4_1(world):
+    """fpu_owner_task is a task_struct."""
+    other, dead = world.add(9, b"sleeper"), 0xFFFF880000F00000
+    expected = {
+        other: "sleeper (pid 9)",
+        other + FPU: f"task_struct {other + FPU:#x}, of no task that lives",
+        dead: f"task_struct {dead:#x}, of no task that lives",
+        0: "nobody",
+    }
+    for value, text in expected.items():
+        per_cpu(world, "fpu_owner_task", OWNER, value, cpu=1)
+        assert facts_of(world)["CPU 1 owner"] == (text, "fpu_owner_task")
+        assert facts_of(world)["CPU 0 owner"] == ("nobody", "fpu_owner_task")
+
+
 def test_owner_that_has_ended(world):
     dead = 0xFFFF880000F00000 + FPU
     assert owner(world, dead)[0] == f"struct fpu {dead:#x}, of no task that lives"

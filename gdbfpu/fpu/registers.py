@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The registers of a CPU: whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdbfpu.fpu.model import FpuModel
+from gdbfpu.target import read_u64
+
+__all__ = ("Owner", "owner")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who loaded a CPU's registers last.
+
+    `variable` is the per-CPU pointer that tells, `points_to` the type that it points to, `address`
+    its value, 0 for nobody. `offset` is where a task_struct has what is pointed to (bytes).
+    """
+
+    variable: str
+    points_to: str
+    address: int
+    offset: int
+
+    @property
+    def task(self) -> int:
+        """Return the address of the owner's task_struct, 0 for nobody; the task may have ended."""
+        return self.address - self.offset if self.address else 0
+
+    def pointer_to(self, task: int) -> int:
+        """Return what the variable holds when the task_struct at `task` is the owner."""
+        return task + self.offset
+
+
+def owner(model: FpuModel, cpu: int) -> Owner | None:
+    """Return whose registers CPU number `cpu` holds, None where this kernel does not say.
+
+    fpu_fpregs_owner_ctx, a struct fpu, tells since 4.2; fpu_owner_task, a task_struct, up to 4.1.
+    Raises MemoryFault.
+    """
+    for variable, points_to, offset in (
+        ("fpu_fpregs_owner_ctx", "struct fpu", model.fpu_offset),
+        ("fpu_owner_task", "task_struct", 0),
+    ):
+        if model.kernel.target.symbol_address(variable) is not None:
+            address = read_u64(model.kernel.target, model.kernel.per_cpu(variable, cpu))
+            return Owner(variable, points_to, address, offset)
+    return None
