@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Watch calls from entry to return: what a function was given, and whether it did what it should.
 
-Which function does which job is told by the catalogue's purposes, so that each kernel's own
-function is watched.
+The catalogue tells which function does which job, so that each kernel's own is watched.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.probes.catalogue import Probe
+from gdbfpu.probes.jobs import Job
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, standard_spans
 from gdbfpu.xsave.sigframe import FREGS_SIZE, MAGIC2_SIZE
 from gdbfpu.xsave.sparse import read_spans
@@ -34,22 +34,23 @@ MAX_CALLS = 4096
 _UNREAD = "neither the stub nor the task's page tables lead there"
 _PAST = 64  # bytes behind a frame that have to stay as they are
 
-_JOBS = {
-    "saves the state to a signal frame": "frame",
-    "copies the state at fork": "fork",
-    "resets the state at exec": "exec",
-    "restores the state from a signal frame": "sigreturn",
-    "resets a state that the CPU refuses to load": "fault",
+_SCOPES = {
+    Job.SAVE_FRAME: Scope.FRAME,
+    Job.SANITIZE: Scope.SANITIZE,
+    Job.FORK: Scope.FORK,
+    Job.EXEC: Scope.EXEC,
+    Job.SIGRETURN: Scope.SIGRETURN,
+    Job.FAULT: Scope.FAULT,
 }
-_SANITIZERS = ("fpstate_sanitize_xstate", "__sanitize_i387_state")
+"""The scope of the rules for each job that is audited."""
 
 
-def job_of(probe: Probe) -> str:
-    """Return what is audited of a call of `probe`'s function, `` for nothing.
+def job_of(probe: Probe) -> Job | None:
+    """Return the job of `probe`'s function where calls of it are audited, else None.
 
-    `frame`, `sanitize`, `fork`, `exec` and `sigreturn` when it returns, `fault` when it begins.
+    That is done when the function returns; of `Job.FAULT`, when it begins.
     """
-    return "sanitize" if probe.function in _SANITIZERS else _JOBS.get(probe.purpose, "")
+    return probe.job if probe.job in _SCOPES and not probe.on_copy else None
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class Watch:
         """Note that `caller` begins `probe`'s function for `task`; `of` is the hit's number."""
         job = job_of(probe)
         call = _Call(of, probe, task)
-        if job == "frame":
+        if job is Job.SAVE_FRAME:
             call = _Call(of, probe, task, self._frame_at_entry(task))
-        elif job == "sanitize":
+        elif job is Job.SANITIZE:
             call = _Call(of, probe, task, stale=_stale(Snapshot(self._model, walk=False), task))
         self.forget(probe.function, caller)  # the newest is last
         if len(self._calls) >= MAX_CALLS:
@@ -108,14 +109,14 @@ class Watch:
         call = self._calls.get((caller.address, function))
         if call is None:
             return None
-        job = job_of(call.probe)
-        if job == "sanitize":
+        job = call.probe.job
+        if job is Job.SANITIZE:
             return self._sanitized(call)
         snapshot = Snapshot(self._model, walk=False)
-        if job == "frame":
+        if job is Job.SAVE_FRAME:
             results = self._frame(snapshot, call)
         else:
-            results = follow(Scope(job), call.task, snapshot, snapshot.view)
+            results = follow(_SCOPES[job], call.task, snapshot, snapshot.view)
         return _returned(call, results)
 
     def forget(self, function: str, caller: Task) -> None:

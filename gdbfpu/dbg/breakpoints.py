@@ -15,6 +15,7 @@ from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import MemoryFault
 from gdbfpu.probes.catalogue import Probe
+from gdbfpu.probes.jobs import Job
 from gdbfpu.trace.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def plant(
     """
     audit = tracer.options.audit
     watched = {entry: job_of(probe) for probe, entry in chosen if audit and job_of(probe)}
-    returns = _returns(target, [entry for entry, job in watched.items() if job != "fault"])
+    returns = _returns(target, [entry for entry, job in watched.items() if job is not Job.FAULT])
     for probe, entry in chosen:
         for resume in returns.get(entry, ()):
             yield ReturnBreakpoint(target, probe, resume, tracer, host)

@@ -71,11 +71,11 @@ def trace_probes(session: Session, options: TraceProbes) -> None:
     target = session.model.kernel.target
     rows = []
     for probe in probes.CATALOGUE:
-        if not options.groups or probe.group in options.groups:
+        if not options.groups or probe.job.group in options.groups:
             address = target.symbol_address(probe.function)
             era = f"{probe.since} to {probe.until}" if probe.until else f"since {probe.since}"
             why = probes.unavailable(target, probe)
             where = why if address is None or why else f"{address:#x}"
-            rows.append((probe.group, probe.function, where, era, probe.purpose))
+            rows.append((probe.job.group, probe.function, where, era, probe.job.purpose))
     headers = ("group", "function", "address, or why not", "kernels", "what it does")
     say(table(rows, headers))

@@ -18,6 +18,7 @@ from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.callpath import read_call_path
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
+from gdbfpu.probes.jobs import Job
 from gdbfpu.trace.entries import Audited, Caught, Entry, audited
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.hit import Hit
@@ -96,7 +97,7 @@ class Tracer:
         if self._watch is None:
             return None
         probe, seq = caught.probe, caught.record.seq
-        if job_of(probe) == "fault":
+        if job_of(probe) is Job.FAULT:
             return audited(self._watch.fault(probe, seq, caught.task), caught.caller)
         self._watch.enter(probe, seq, caught.task, caught.caller)
         return None

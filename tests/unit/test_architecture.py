@@ -25,7 +25,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             btf cache dwarf elf sources types
         """,
         "probes": """
-            catalogue resume returns
+            catalogue jobs resume returns
         """,
         "xsave": """
             area components.amx components.apx components.avx components.avx512 components.cet

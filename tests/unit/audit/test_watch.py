@@ -11,25 +11,26 @@ from gdbfpu.audit.watch import MAX_CALLS, Watch, job_of
 from gdbfpu.errors import MemoryFault
 from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.probes.catalogue import CATALOGUE
+from gdbfpu.probes.jobs import Job
 
 PROBES = {probe.function: probe for probe in CATALOGUE}
 SAVE, CLEAN = PROBES["copy_fpstate_to_sigframe"], PROBES["fpstate_sanitize_xstate"]
 COPY, RESTORE = PROBES["fpu__copy"], PROBES["fpu__restore_sig"]
 STACK = 0x7FFD5C965140
 JOBS = {
-    "frame": {"copy_fpstate_to_sigframe", "save_xstate_sig"},
-    "sanitize": {"fpstate_sanitize_xstate", "__sanitize_i387_state"},
-    "fork": {"fpu_clone", "fpu__copy", "arch_dup_task_struct"},
-    "exec": {"fpu_flush_thread", "fpu__clear_all", "fpu__clear", "flush_thread"},
-    "sigreturn": {"fpu__restore_sig", "__restore_xstate_sig"},
-    "fault": {"fpu_reset_from_exception_fixup", "ex_handler_fprestore"},
+    Job.SAVE_FRAME: {"copy_fpstate_to_sigframe", "save_xstate_sig"},
+    Job.SANITIZE: {"fpstate_sanitize_xstate", "__sanitize_i387_state"},
+    Job.FORK: {"fpu_clone", "fpu__copy", "arch_dup_task_struct"},
+    Job.EXEC: {"fpu_flush_thread", "fpu__clear_all", "fpu__clear", "flush_thread"},
+    Job.SIGRETURN: {"fpu__restore_sig", "__restore_xstate_sig"},
+    Job.FAULT: {"fpu_reset_from_exception_fixup", "ex_handler_fprestore"},
 }
 
 
 @pytest.mark.parametrize("function", PROBES)
 def test_what_is_audited_of_a_function(function):
-    expected = next((job for job, names in JOBS.items() if function in names), "")
-    assert job_of(PROBES[function]) == expected
+    expected = next((job for job, names in JOBS.items() if function in names), None)
+    assert job_of(PROBES[function]) is expected
 
 
 class Watched:

@@ -81,7 +81,7 @@ def test_function_that_this_kernel_lacks_is_named(target):
 def test_arguments_as_the_kernel_declares_them(function, subject, registers):
     (probe,) = [probe for probe in CATALOGUE if probe.function == function]
     assert (probe.subject, probe.registers) == (subject, registers)
-    assert probe.purpose
+    assert probe.job.purpose
 
 
 def test_catalogue_names_each_function_once():
@@ -113,7 +113,7 @@ def test_a_group_that_this_kernel_has_nothing_of():
 
 
 def test_default_probes_are_of_the_signal_group_only():
-    assert {probe.group for probe in CATALOGUE if probe.default} == {"signal"}
+    assert {probe.job.group for probe in CATALOGUE if probe.default} == {"signal"}
     assert set(GROUPS) == {
         *("signal", "switch", "task", "ptrace", "kernel", "xfd", "kvm", "fault"),
     }

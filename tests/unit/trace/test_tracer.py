@@ -27,14 +27,15 @@ from gdbfpu.fpu import model as fpu
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.probes.catalogue import Probe
+from gdbfpu.probes.jobs import Job
 from gdbfpu.target import Thread
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
 
-SIGFRAME = Probe("copy_fpstate_to_sigframe", "signal", "", "current", 3, "4.2")
-SANITIZE = Probe("fpstate_sanitize_xstate", "signal", "", "fpu", 1, "4.2")
-OLD = Probe("__sanitize_i387_state", "signal", "", "task", 1, "2.6.35")
+SIGFRAME = Probe("copy_fpstate_to_sigframe", Job.SAVE_FRAME, "current", 3, "4.2")
+SANITIZE = Probe("fpstate_sanitize_xstate", Job.SANITIZE, "fpu", 1, "4.2")
+OLD = Probe("__sanitize_i387_state", Job.SANITIZE, "task", 1, "2.6.35")
 HITS = GOLDEN["hits"]
 KEYS = {
     *("seq", "time_ns", "function", "thread", "pid", "tgid", "comm", "cpu", "task", "fpu"),

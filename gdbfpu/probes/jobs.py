@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The jobs that a kernel's FPU functions do; kernels differ in the functions that do them."""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+__all__ = ("Job",)
+
+
+@unique
+class Job(Enum):
+    """What a function does with FPU state.
+
+    `group` is what `--group` takes; `purpose` says for people what the function does.
+    """
+
+    group: str
+    purpose: str
+
+    def __init__(self, group: str, purpose: str) -> None:
+        self.group = group
+        self.purpose = purpose
+
+    SAVE_FRAME = ("signal", "saves the state to a signal frame")
+    SANITIZE = ("signal", "cleans initial components on their way to user space")
+    SIGRETURN = ("signal", "restores the state from a signal frame")
+    RESET_FOR_HANDLER = ("signal", "resets the state for a signal handler")
+    SWITCH_OUT = ("switch", "saves the state when a task leaves a CPU")
+    SWITCH_IN = ("switch", "loads the registers before a return to user mode")
+    DEVICE_NOT_AVAILABLE = ("switch", "#NM: lazy restore, or a dynamic feature's first use")
+    FORK = ("task", "copies the state at fork")
+    EXEC = ("task", "resets the state at exec")
+    EXIT = ("task", "drops the state at exit")
+    GET_PRFPREG32 = ("ptrace", "reads NT_PRFPREG of a 32-bit task")
+    SET_PRFPREG32 = ("ptrace", "writes NT_PRFPREG of a 32-bit task")
+    GET_PRFPREG = ("ptrace", "reads NT_PRFPREG")
+    SET_PRFPREG = ("ptrace", "writes NT_PRFPREG")
+    GET_XSTATE = ("ptrace", "reads NT_X86_XSTATE")
+    SET_XSTATE = ("ptrace", "writes NT_X86_XSTATE")
+    GET_SHSTK = ("ptrace", "reads NT_X86_SHSTK")
+    SET_SHSTK = ("ptrace", "writes NT_X86_SHSTK")
+    CORE_DUMP = ("ptrace", "writes the FPU notes of a core dump")
+    KERNEL_BEGIN = ("kernel", "kernel code takes the FPU")
+    KERNEL_END = ("kernel", "kernel code gives the FPU back")
+    ENABLE_XFD = ("xfd", "enables a dynamic feature (AMX) for a task")
+    SWAP_GUEST = ("kvm", "swaps guest and host state")
+    FAULT = ("fault", "resets a state that the CPU refuses to load")
