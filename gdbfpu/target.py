@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Target: the one way in which gdbfpu sees a kernel, live or dead."""
+"""Memory and Machine: the two ways in which gdbfpu sees a kernel, dead or stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-__all__ = ("Frame", "Stub", "Target", "Thread", "read_u32", "read_u64")
+__all__ = ("Frame", "Machine", "Memory", "Stub", "Thread", "read_u32", "read_u64")
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,16 @@ class Stub:
     shows_vector_registers: bool = False
 
 
-class Target(Protocol):
-    """What gdbfpu asks of a kernel. Addresses are virtual, lengths bytes."""
+class Memory(Protocol):
+    """A kernel's memory and symbols, live or dead. Addresses are virtual, lengths bytes."""
 
     @property
     def stub(self) -> Stub:
         """Return what answers for the kernel."""
+
+    @property
+    def machine(self) -> Machine | None:
+        """Return the stopped machine that has this memory, None for a dump without CPUs."""
 
     @property
     def slide(self) -> int:
@@ -71,6 +75,10 @@ class Target(Protocol):
 
     def symbol_size(self, name: str) -> int:
         """Return the bytes of the object called `name`, 0 when not known."""
+
+
+class Machine(Memory, Protocol):
+    """A stopped machine in a debugger: CPUs and threads beside its memory, and their functions."""
 
     def task_argument(self, function: str) -> tuple[str, str] | None:
         """Return the register of `function`'s first argument that leads to a task, and how.
@@ -107,11 +115,11 @@ class Target(Protocol):
         """
 
 
-def read_u32(target: Target, address: int) -> int:
+def read_u32(memory: Memory, address: int) -> int:
     """Return the little-endian u32 at `address`; raise MemoryFault."""
-    return int.from_bytes(target.read_memory(address, 4), "little")
+    return int.from_bytes(memory.read_memory(address, 4), "little")
 
 
-def read_u64(target: Target, address: int) -> int:
+def read_u64(memory: Memory, address: int) -> int:
     """Return the little-endian u64 at `address`; raise MemoryFault."""
-    return int.from_bytes(target.read_memory(address, 8), "little")
+    return int.from_bytes(memory.read_memory(address, 8), "little")

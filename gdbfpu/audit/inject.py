@@ -17,7 +17,7 @@ from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.registers import owner
 from gdbfpu.layouts.types import Member
-from gdbfpu.target import Target
+from gdbfpu.target import Memory
 from gdbfpu.xsave.area import (
     COMPACTED,
     EXTENDED_OFFSET,
@@ -37,8 +37,8 @@ _PATTERN = b"\xa5\x5a\xc3\x3c"
 _KERNEL_ADDRESS = b"\x78\x56\x34\x12\xff\xff\xff\xff"
 
 
-class Writable(Target, Protocol):
-    """A Target whose memory can be written."""
+class Writable(Memory, Protocol):
+    """Memory that can be written."""
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Write `data` at `address`; raise MemoryFault."""

@@ -155,7 +155,8 @@ def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
             f"{cpu.number}, and TIF_NEED_FPU_LOAD is clear",
             "the task goes on with what kernel code left in the registers",
         )
-    pc = kernel.target.register("rip")
+    machine = kernel.target.machine
+    pc = machine.register("rip") if machine is not None else None
     if pc is not None and not pc >> 63 and kernel.current()[0] == cpu.number:
         yield _about(
             view,

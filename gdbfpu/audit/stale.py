@@ -10,6 +10,7 @@ from gdbfpu.audit.finding import Severity, name_of
 from gdbfpu.audit.paths import export_paths
 from gdbfpu.audit.rule import Defect, Said, Scope, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
+from gdbfpu.fpu.registers import shown_registers
 from gdbfpu.xsave.area import Span, in_use, residue
 from gdbfpu.xsave.features import PKRU, component_name
 from gdbfpu.xsave.legacy import CONTROL_SIZE
@@ -115,7 +116,7 @@ def _lanes(snapshot: Snapshot, other: TaskView, number: int) -> set[bytes]:
     span = next((s for s in snapshot.spans(other.image) if s.number == number), None)
     lanes = _distinctive_lanes(other.image, span) if span else set()
     if other.loaded and other.cpu is not None and number < 2:
-        registers = snapshot.model.kernel.target.fpu_registers(other.cpu)
+        registers = shown_registers(snapshot.model, other.cpu)
         live = b"".join(value.ljust(_LANE, b"\0") for value in registers.values())
         lanes |= _distinctive(live)
     return lanes

@@ -130,13 +130,13 @@ class Watch:
 
     def _frame_at_entry(self, task: Task) -> FrameView:
         """Return what is known of a frame before it is written: its place and size."""
-        target = self._model.kernel.target
-        address, size = (target.register(name) or 0 for name in ("rdi", "rdx"))
+        machine = self._model.kernel.stopped()
+        address, size = (machine.register(name) or 0 for name in ("rdi", "rdx"))
         size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # an int
         view = Snapshot(self._model, walk=False).view(task)
         registers = None
         if view.loaded and view.cpu is not None:
-            registers = target.fpu_registers(view.cpu)
+            registers = machine.fpu_registers(view.cpu)
         before = b"" if view.loaded else view.image
         try:
             past = UserMemory(self._model.kernel, task.address).read(address + size, _PAST)
@@ -189,7 +189,7 @@ class Watch:
         It returns 0 for success as an int; as a bool, since 5.16, which has struct fpstate,
         true.
         """
-        value = self._model.kernel.target.register("rax") or 0
+        value = self._model.kernel.stopped().register("rax") or 0
         if "fpstate" in self._model.kernel.layouts:
             return not value & 0xFF
         return bool(value & 0xFFFFFFFF)

@@ -12,7 +12,7 @@ from gdbfpu.kernel import callpath, tasks, usermem
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.cache import Question
 from gdbfpu.layouts.sources import Progress, read_layouts
-from gdbfpu.target import Target
+from gdbfpu.target import Memory
 
 __all__ = ("ANCHORS", "TYPES", "read_model")
 
@@ -25,7 +25,7 @@ ANCHORS = (*model.ANCHORS, *tasks.ANCHORS)
 """The functions whose source files describe TYPES, in the order they are asked."""
 
 
-def read_model(target: Target, vmlinux: Path, build_id: str, progress: Progress) -> FpuModel:
+def read_model(target: Memory, vmlinux: Path, build_id: str, progress: Progress) -> FpuModel:
     """Return the FPU model of the kernel behind `target`, which `vmlinux` describes.
 
     `build_id` (hex) is what `identity.verify` returned, `progress` is told of the bytes of BTF

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GdbTarget: the Target protocol on top of GDB's Python API."""
+"""GdbTarget: the Memory and Machine protocols on top of GDB's Python API."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ class GdbTarget:
         self._physical_stack: bool | None = None  # not asked yet
         self.slide = 0
         self.stub = self._find_stub()
+
+    @property
+    def machine(self) -> GdbTarget:
+        """Return itself: GDB shows the CPUs, too, as far as the stub does."""
+        return self
 
     def move_symbols(self, vmlinux: Path, slide: int) -> None:
         """Have GDB read its symbols anew, `slide` bytes above the addresses in `vmlinux`."""

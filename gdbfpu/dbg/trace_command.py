@@ -25,7 +25,7 @@ def trace_on(session: Session, options: TraceOn) -> None:
         quiet=options.quiet,
         audit=options.audit,
     )
-    chosen = probes.select(session.model.kernel.target, options.probes, options.groups)
+    chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
     for line in session.on(how, chosen, options.out):
         say(f"fpu-trace: {line}")
     if not options.quiet:
@@ -68,13 +68,13 @@ def trace_clear(session: Session, _: TraceClear) -> None:
 
 def trace_probes(session: Session, options: TraceProbes) -> None:
     """List the functions that can be probed, and which of them this kernel has."""
-    target = session.model.kernel.target
+    machine = session.model.kernel.stopped()
     rows = []
     for probe in probes.CATALOGUE:
         if not options.groups or probe.job.group in options.groups:
-            address = target.symbol_address(probe.function)
+            address = machine.symbol_address(probe.function)
             era = f"{probe.since} to {probe.until}" if probe.until else f"since {probe.since}"
-            why = probes.unavailable(target, probe)
+            why = probes.unavailable(machine, probe)
             where = why if address is None or why else f"{address:#x}"
             rows.append((probe.job.group, probe.function, where, era, probe.job.purpose))
     headers = ("group", "function", "address, or why not", "kernels", "what it does")

@@ -108,7 +108,8 @@ def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
     yield Fact(f"{name} owner", *_owner(model, cpu))
     if variable:
         yield Fact(f"{name} kernel use", "yes" if taken else "no", variable)
-    cr0 = kernel.target.control_register(cpu, "cr0")
+    machine = kernel.target.machine
+    cr0 = machine.control_register(cpu, "cr0") if machine is not None else None
     if cr0 is not None:
         value = f"TS {cr0 >> _CR0_TS & 1}, EM {cr0 >> _CR0_EM & 1}"
         yield Fact(f"{name} CR0", value, "the stub")

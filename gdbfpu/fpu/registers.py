@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The registers of a CPU: whose they are."""
+"""The registers of a CPU: whose they are, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.target import read_u64
 
-__all__ = ("Owner", "owner")
+__all__ = ("Owner", "owner", "shown_registers")
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,12 @@ def owner(model: FpuModel, cpu: int) -> Owner | None:
             address = read_u64(model.kernel.target, model.kernel.per_cpu(variable, cpu))
             return Owner(variable, points_to, address, offset)
     return None
+
+
+def shown_registers(model: FpuModel, cpu: int) -> dict[str, bytes]:
+    """Return the x87 and SSE registers that CPU number `cpu` holds, empty where none is shown.
+
+    Names and bytes as `Machine.fpu_registers` returns them.
+    """
+    machine = model.kernel.target.machine
+    return machine.fpu_registers(cpu) if machine is not None else {}

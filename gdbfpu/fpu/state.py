@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from gdbfpu.errors import CorruptState, MemoryFault, UsageError
 from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.registers import shown_registers
 from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
@@ -66,6 +67,8 @@ def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
     if comm:
         return _only((t for t in kernel.tasks() if fnmatchcase(t.comm, comm)), f"called {comm!r}")
     if who in ("", "current"):
+        if kernel.target.machine is None:
+            raise UsageError("a dump has no current task: give a PID, an ADDRESS or --comm NAME")
         return kernel.selected()
     try:
         number = int(who, 0)
@@ -100,7 +103,7 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
     taken = cpu is not None and model.kernel_use(cpu)[0]
     guest = model.holds_guest(fpu)
     loaded = cpu is not None and not taken and not guest and model.live(task.address)
-    registers = model.kernel.target.fpu_registers(cpu) if loaded and cpu is not None else {}
+    registers = shown_registers(model, cpu) if loaded and cpu is not None else {}
     unused = model.switching == "lazy" and not model.uses_fpu(task)
     truth = _GUEST if guest else _truth(cpu, taken, loaded, registers)
     return TaskState(

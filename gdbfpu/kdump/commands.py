@@ -22,7 +22,7 @@ from gdbfpu.commands.report_options import ReportOptions, report_parser
 from gdbfpu.commands.state_options import StateOptions, state_parser
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.kdump.target import DrgnTarget
+from gdbfpu.kdump.target import DrgnMemory
 from gdbfpu.kernel import identity
 from gdbfpu.report.from_events import report_of_file
 from gdbfpu.report.report import collect
@@ -95,7 +95,7 @@ def _dump(parser: Parser[Any], found: argparse.Namespace) -> tuple[FpuModel, str
     if files.core is None or files.vmlinux is None:
         parser.error("give --from FILE, or --core FILE and --vmlinux FILE")
     notes = _read(files.vmcoreinfo) if files.vmcoreinfo is not None else None
-    target = DrgnTarget(files.core, files.vmlinux, notes)
+    target = DrgnMemory(files.core, files.vmlinux, notes)
     build_id = identity.verify(target, files.vmlinux)
     return read_model(target, files.vmlinux, build_id, _progress("bytes of BTF")), build_id
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""DrgnTarget: the Target protocol over a compressed kdump file, which drgn reads.
+"""DrgnMemory: the Memory protocol over a compressed kdump file, which drgn reads.
 
 The only importer of drgn, which is asked for when a dump is opened and not before.
 """
@@ -7,7 +7,6 @@ The only importer of drgn, which is asked for when a dump is opened and not befo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ from gdbfpu.errors import GdbFpuError, MemoryFault, UsageError
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.stubs import CORE
 from gdbfpu.layouts import elf
-from gdbfpu.target import Frame, Thread
 
-__all__ = ("DrgnTarget",)
+__all__ = ("DrgnMemory",)
 
 _U64 = (1 << 64) - 1
 
 
-class DrgnTarget:
+class DrgnMemory:
     """The dead kernel in the dump `core`, with the symbols of `vmlinux`.
 
     `vmcoreinfo` is the kernel's VMCOREINFO (bytes) where the dump has none of its own, as those
@@ -31,6 +29,7 @@ class DrgnTarget:
     """
 
     stub = CORE
+    machine = None
 
     def __init__(self, core: Path, vmlinux: Path, vmcoreinfo: bytes | None = None) -> None:
         drgn = _drgn()
@@ -65,38 +64,6 @@ class DrgnTarget:
             return self._program.symbol(name)
         except LookupError:
             return None
-
-    def task_argument(self, _function: str) -> tuple[str, str] | None:
-        """Return None: no function stops in a dump."""
-        return None
-
-    def inlined_copies(self, _function: str) -> tuple[int, ...]:
-        """Return nothing: no probe is planted in a dump."""
-        return ()
-
-    def register(self, _name: str) -> int | None:
-        """Return None: no CPU is selected."""
-        return None
-
-    def control_register(self, _cpu: int, _name: str) -> int | None:
-        """Return None: the dump's notes hold none."""
-        return None
-
-    def fpu_registers(self, _cpu: int) -> dict[str, bytes]:
-        """Return nothing: the dump's notes hold general registers only."""
-        return {}
-
-    def stopped_thread(self) -> Thread:
-        """Raise UsageError: in a dump no CPU is the one that stopped."""
-        raise UsageError("a dump has no current task: give a PID, an ADDRESS or --comm NAME")
-
-    def threads(self) -> tuple[Thread, ...]:
-        """Return nothing: no debugger numbers the threads."""
-        return ()
-
-    def callers(self) -> Iterator[Frame]:
-        """Yield nothing: no function was stopped in."""
-        return iter(())
 
 
 def _drgn() -> Any:

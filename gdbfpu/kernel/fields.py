@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from gdbfpu.layouts.types import Member
 from gdbfpu.ranges import joined
-from gdbfpu.target import Target
+from gdbfpu.target import Memory
 
 __all__ = ("read_fields",)
 
 
-def read_fields(target: Target, address: int, members: Mapping[str, Member]) -> dict[str, bytes]:
+def read_fields(target: Memory, address: int, members: Mapping[str, Member]) -> dict[str, bytes]:
     """Return the bytes of each of `members` of the struct at `address`, by the same keys.
 
     Members that lie near each other share one read, since each read is a packet on the wire;

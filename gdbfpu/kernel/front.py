@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gdbfpu.kernel.fields import read_fields
 from gdbfpu.layouts.types import Layouts, Member
-from gdbfpu.target import Target
+from gdbfpu.target import Machine, Memory
 
 __all__ = ("Front", "FrontReader", "find_front", "stack_size")
 
@@ -35,21 +35,21 @@ class FrontReader:
     members: dict[str, Member]
     stack: int
 
-    def read(self, target: Target, task: int) -> Front | None:
+    def read(self, machine: Machine, task: int) -> Front | None:
         """Return the front of the task_struct at `task` if that task runs on the stopped CPU.
 
         That is proven by the stack: a running task's (`on_cpu`) holds the CPU's stack pointer.
         None where it does not, as in an interrupt. Raises MemoryFault.
         """
-        fields = read_fields(target, task, self.members)
+        fields = read_fields(machine, task, self.members)
         told = {name: int.from_bytes(data, "little") for name, data in fields.items()}
-        above = (target.register("rsp") or 0) - told["stack"]
+        above = (machine.register("rsp") or 0) - told["stack"]
         if not told["on_cpu"] or not 0 <= above < self.stack:
             return None
         return Front(told["thread_flags"], told["flags"], told["cpu"])
 
 
-def find_front(target: Target, layouts: Layouts) -> FrontReader | None:
+def find_front(target: Memory, layouts: Layouts) -> FrontReader | None:
     """Return how this kernel's fronts are read, None where they do not tell enough."""
     cpus = (layouts.find("task_struct", path) for path in _CPU)
     found = {
@@ -64,6 +64,6 @@ def find_front(target: Target, layouts: Layouts) -> FrontReader | None:
     return FrontReader(members, stack) if stack and members.keys() == found.keys() else None
 
 
-def stack_size(target: Target) -> int:
+def stack_size(target: Memory) -> int:
     """Return the bytes of a task's kernel stack (THREAD_SIZE), 0 where they are not known."""
     return next((size for size in map(target.symbol_size, _STACKS) if size), 0)

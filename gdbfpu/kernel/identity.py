@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.layouts import elf
-from gdbfpu.target import Target
+from gdbfpu.target import Memory
 
 __all__ = ("file_slide", "find_slide", "verify")
 
@@ -19,7 +19,7 @@ _STEP = 2 << 20  # the least CONFIG_PHYSICAL_ALIGN on x86-64: KASLR moves the ke
 _MOST = 1 << 30  # RANDOMIZE_BASE_MAX_OFFSET, arch/x86/include/asm/page_64_types.h
 
 
-def file_slide(target: Target, vmlinux: Path) -> int:
+def file_slide(target: Memory, vmlinux: Path) -> int:
     """Return how many bytes the debugger's symbols lie above the addresses in `vmlinux`.
 
     0 unless they were moved, as by `symbol-file -o`.
@@ -29,7 +29,7 @@ def file_slide(target: Target, vmlinux: Path) -> int:
 
 
 def find_slide(
-    target: Target, vmlinux: Path, progress: Callable[[int, int], None] | None = None
+    target: Memory, vmlinux: Path, progress: Callable[[int, int], None] | None = None
 ) -> int | None:
     """Return how many bytes the running kernel lies above the addresses in `vmlinux`.
 
@@ -52,7 +52,7 @@ def find_slide(
     return None
 
 
-def _recognizer(target: Target, vmlinux: Path) -> Callable[[int], bool]:
+def _recognizer(target: Memory, vmlinux: Path) -> Callable[[int], bool]:
     """Return a function that tells whether the kernel lies so many bytes above the symbols."""
     wanted = elf.build_id(vmlinux)
     if wanted is not None:
@@ -61,7 +61,7 @@ def _recognizer(target: Target, vmlinux: Path) -> Callable[[int], bool]:
     return lambda further: target.read_memory(address + further, len(banner)) == banner
 
 
-def verify(target: Target, vmlinux: Path) -> str:
+def verify(target: Memory, vmlinux: Path) -> str:
     """Return the build-id (hex) that `vmlinux` and the running kernel share.
 
     Where the file has none, their `linux_banner` has to be the same and `` is returned.
@@ -81,7 +81,7 @@ def verify(target: Target, vmlinux: Path) -> str:
     return wanted
 
 
-def _running_build_id(target: Target, vmlinux: Path, further: int = 0) -> str | None:
+def _running_build_id(target: Memory, vmlinux: Path, further: int = 0) -> str | None:
     start, end = target.symbol_address("__start_notes"), target.symbol_address("__stop_notes")
     if start is None or end is None or not 0 < end - start <= _MAX_NOTES:
         raise CorruptState(f"{vmlinux} does not say where the kernel's notes are")
@@ -91,13 +91,13 @@ def _running_build_id(target: Target, vmlinux: Path, further: int = 0) -> str | 
         raise GdbFpuError(f"the kernel of {vmlinux} is not in memory: {_HINT}") from error
 
 
-def _same_banner(target: Target, vmlinux: Path) -> None:
+def _same_banner(target: Memory, vmlinux: Path) -> None:
     address, banner = _banner(target, vmlinux)
     if target.read_memory(address, len(banner)) != banner:
         raise GdbFpuError(f"{vmlinux} is not the kernel that runs: {_HINT}")
 
 
-def _banner(target: Target, vmlinux: Path) -> tuple[int, bytes]:
+def _banner(target: Memory, vmlinux: Path) -> tuple[int, bytes]:
     """Return where linux_banner is by the symbols, and what the file says there."""
     address = target.symbol_address("linux_banner")
     if address is None:

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from gdbfpu.errors import CorruptState, MissingSymbol
+from gdbfpu.errors import CorruptState, MissingSymbol, UsageError
 from gdbfpu.kernel.bounded import remember
 from gdbfpu.kernel.fields import read_fields
 from gdbfpu.kernel.front import find_front
 from gdbfpu.layouts.types import Layouts
-from gdbfpu.target import Target, read_u32, read_u64
+from gdbfpu.target import Machine, Memory, read_u32, read_u64
 from gdbfpu.text.printable import printable
 
 __all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task")
@@ -51,13 +51,13 @@ class Task:
 
 
 class Kernel:
-    """A stopped kernel: the target, its layouts, and where its per-CPU areas are.
+    """A kernel at rest: its memory (`target`), its layouts, and where its per-CPU areas are.
 
     Probed once, at creation; it stays true until the target is another kernel.
     Raises MissingSymbol, MissingType and MissingMember for a kernel that cannot be read.
     """
 
-    def __init__(self, target: Target, layouts: Layouts) -> None:
+    def __init__(self, target: Memory, layouts: Layouts) -> None:
         self.target = target
         self.layouts = layouts
         self.cpu_offsets = _cpu_offsets(target)
@@ -65,6 +65,12 @@ class Kernel:
         self._front = find_front(target, layouts)
         self._known: dict[int, Task] = {}
         self._last: dict[int, tuple[int, int]] = {}  # a pid's CPU and task when it last stopped
+
+    def stopped(self) -> Machine:
+        """Return the machine that stopped; raise UsageError for a dump, in which no CPU did."""
+        if self.target.machine is None:
+            raise UsageError("a dump has no stopped CPU: attach to a kernel that runs")
+        return self.target.machine
 
     def symbol(self, name: str) -> int:
         """Return the address of symbol `name`; raise MissingSymbol."""
@@ -86,12 +92,13 @@ class Kernel:
         whose task is known from its last stop if it still runs here.
         Raises CorruptState when neither holds.
         """
-        if not self.target.stub.in_kernel:
-            cpu = self._cpu_of(self.target.register("gs_base"))
+        machine = self.stopped()
+        if not machine.stub.in_kernel:
+            cpu = self._cpu_of(machine)
             return cpu, self.task(self.current_task(cpu))
-        pid = self.target.stopped_thread().lwp
+        pid = machine.stopped_thread().lwp
         cpu, address = self._last.get(pid, (0, 0))
-        front = self._front.read(self.target, address) if self._front and address else None
+        front = self._front.read(machine, address) if self._front and address else None
         if front is None:
             cpu, address = self._kgdb_current(pid)
             task = self.task(address, pid if pid > 0 else None)
@@ -102,14 +109,15 @@ class Kernel:
         remember(self._last, pid, (cpu, address))
         return cpu, task
 
-    def _cpu_of(self, gs_base: int | None) -> int:
-        """Return the CPU whose per-CPU area `gs_base` is.
+    def _cpu_of(self, machine: Machine) -> int:
+        """Return the CPU whose per-CPU area the stopped thread's gs_base is.
 
         In user mode it is the program's own; QEMU's gdbstub numbers its threads by CPU, from 1.
         """
+        gs_base = machine.register("gs_base")
         if gs_base in self.cpu_offsets:
             return self.cpu_offsets.index(gs_base)
-        cpu = self.target.stopped_thread().lwp - 1
+        cpu = machine.stopped_thread().lwp - 1
         if gs_base is None or gs_base >> 63 or not 0 <= cpu < len(self.cpu_offsets):
             raise CorruptState("gs_base is no CPU's: is this the kernel that runs?")
         return cpu
@@ -141,9 +149,10 @@ class Kernel:
         Over KGDB that is a task by its pid, or what CPU n runs for `shadowCPUn`, whose id is
         -(n + 2) as u32.
         """
-        if not self.target.stub.threads_are_tasks:
+        machine = self.stopped()
+        if not machine.stub.threads_are_tasks:
             return self.current()[1]
-        lwp = self.target.stopped_thread().lwp
+        lwp = machine.stopped_thread().lwp
         if lwp >> 31:
             return self.task(self.current_task((1 << 32) - lwp - 2))
         for task in self.tasks():
@@ -250,7 +259,7 @@ class Kernel:
         return _task(address, fields), fields
 
 
-def _cpu_offsets(target: Target) -> tuple[int, ...]:
+def _cpu_offsets(target: Memory) -> tuple[int, ...]:
     table, ids = target.symbol_address("__per_cpu_offset"), target.symbol_address("nr_cpu_ids")
     if table is None or ids is None:  # a uniprocessor kernel: per-CPU variables are ordinary
         return (0,)

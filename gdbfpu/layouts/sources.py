@@ -11,7 +11,7 @@ from gdbfpu.layouts import btf, dwarf, elf
 from gdbfpu.layouts import cache as layoutcache
 from gdbfpu.layouts.cache import Question
 from gdbfpu.layouts.types import Layouts
-from gdbfpu.target import Target
+from gdbfpu.target import Memory
 
 __all__ = ("Addresses", "Progress", "from_file", "from_target", "neither", "read_layouts")
 
@@ -25,7 +25,7 @@ _CHUNK = 32 << 10  # bytes between two calls of a Progress
 
 
 def read_layouts(
-    target: Target,
+    target: Memory,
     vmlinux: Path,
     question: Question,
     progress: Progress | None = None,
@@ -82,7 +82,7 @@ def from_file(vmlinux: Path, question: Question, addresses: Addresses) -> Layout
 
 
 def from_target(
-    target: Target, wanted: Iterable[str], progress: Progress | None = None
+    target: Memory, wanted: Iterable[str], progress: Progress | None = None
 ) -> Layouts | None:
     """Return the layouts of the types `wanted` from the BTF in the kernel's memory.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from gdbfpu.errors import MissingSymbol, UsageError
 from gdbfpu.probes.jobs import Job
-from gdbfpu.target import Target
+from gdbfpu.target import Machine
 
 __all__ = ("CATALOGUE", "FRAME_ARGUMENTS", "GROUPS", "Probe", "select", "unavailable")
 
@@ -169,7 +169,7 @@ GROUPS = tuple(dict.fromkeys(probe.job.group for probe in CATALOGUE))
 
 
 def select(
-    target: Target, names: Iterable[str] = (), groups: Iterable[str] = ()
+    target: Machine, names: Iterable[str] = (), groups: Iterable[str] = ()
 ) -> tuple[tuple[Probe, int], ...]:
     """Return the probes called `names`, and of each job in `groups` the kernel's newest function.
 
@@ -192,7 +192,7 @@ def select(
     return tuple(found.values())
 
 
-def unavailable(target: Target, probe: Probe) -> str:
+def unavailable(target: Machine, probe: Probe) -> str:
     """Return why `probe` cannot be planted in this kernel and what serves instead, `` if it can."""
     address = target.symbol_address(probe.function)
     if address is None:
@@ -206,7 +206,7 @@ def unavailable(target: Target, probe: Probe) -> str:
     return _refused(target, probe)
 
 
-def _refused(target: Target, probe: Probe) -> str:
+def _refused(target: Machine, probe: Probe) -> str:
     """Return why KGDB would not plant `probe` (CONFIG_KGDB_HONOUR_BLOCKLIST), `` if it would."""
     bounds = [target.symbol_address(f"__noinstr_text_{end}") for end in ("start", "end")]
     address, (start, end) = target.symbol_address(probe.function), bounds
@@ -221,7 +221,7 @@ def _named(known: dict[str, Probe], name: str) -> Probe:
     return known[name]
 
 
-def _resolved(target: Target, probe: Probe) -> tuple[Probe, int]:
+def _resolved(target: Machine, probe: Probe) -> tuple[Probe, int]:
     """Return `probe` with its subject as this kernel declares it, and its address."""
     address = target.symbol_address(probe.function)
     if address is None:

@@ -109,8 +109,10 @@ def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
 
 def _thread_numbers(model: FpuModel) -> dict[int, int]:
     """Return GDB's thread numbers by pid; only over KGDB is a GDB thread a task."""
-    target = model.kernel.target
-    return {t.lwp: t.num for t in target.threads()} if target.stub.threads_are_tasks else {}
+    machine = model.kernel.target.machine
+    if machine is None or not machine.stub.threads_are_tasks:
+        return {}
+    return {thread.lwp: thread.num for thread in machine.threads()}
 
 
 def _living(

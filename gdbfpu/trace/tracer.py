@@ -142,7 +142,7 @@ class Tracer:
     def _subject(self, probe: Probe, caller: Task) -> Task:
         if probe.subject == "current":
             return caller
-        argument = self.model.kernel.target.register(probe.register) or 0
+        argument = self.model.kernel.stopped().register(probe.register) or 0
         address = self.model.task_of(argument) if probe.subject == "fpu" else argument
         return caller if address == caller.address else self.model.kernel.task(address)
 
@@ -190,14 +190,14 @@ class Tracer:
 
     def _backtrace(self) -> tuple[str, ...]:
         depth = self.options.backtrace
-        return self._call_path.names(self.model.kernel.target.callers(), depth) if depth else ()
+        return self._call_path.names(self.model.kernel.stopped().callers(), depth) if depth else ()
 
     def _thread(self, task: Task, caller: Task) -> int | None:
-        stopped = self.model.kernel.target.stopped_thread()
-        if not self.model.kernel.target.stub.threads_are_tasks or task is caller:
-            return stopped.num
+        machine = self.model.kernel.stopped()
+        if not machine.stub.threads_are_tasks or task is caller:
+            return machine.stopped_thread().num
         if task.pid not in self._threads:  # all that there are now, and no more
-            self._threads = {t.lwp: t.num for t in self.model.kernel.target.threads()}
+            self._threads = {t.lwp: t.num for t in machine.threads()}
         return self._threads.get(task.pid)
 
     def _uses_fpu(self, task: Task, live: bool) -> bool | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel without a kernel: the Target protocol over memory that a test writes."""
+"""A kernel without a kernel: the protocols of gdbfpu.target over memory that a test writes."""
 
 from __future__ import annotations
 
@@ -7,31 +7,22 @@ from collections.abc import Iterator
 
 from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
-from gdbfpu.target import Frame, Stub, Thread
+from gdbfpu.target import Frame, Thread
 
 STUBS = {stub.name: stub for stub in (KGDB, QEMU, CORE)}
 
 
-class FakeTarget:
-    """Memory as ranges by their start, symbols, object sizes and registers as dicts."""
+class FakeMemory:
+    """The Memory of a dump: ranges by their start, symbols and object sizes as dicts."""
 
-    stub: Stub
+    machine: FakeTarget | None = None
 
-    def __init__(self, stub="kgdb"):
-        self.stub = STUBS[stub]
+    def __init__(self):
+        self.stub = CORE
         self.slide = 0
         self.ranges: dict[int, bytearray] = {}
         self.symbols: dict[str, int] = {}
         self.sizes: dict[str, int] = {}
-        self.registers: dict[str, int] = {}
-        self.stopped = Thread(1, 1)
-        self.all_threads: tuple[Thread, ...] = (self.stopped,)
-        self.frames: tuple[str | Frame, ...] = ()
-        self.unwound = 0
-        self.fpu: dict[int, dict[str, bytes]] = {}
-        self.control: dict[tuple[int, str], int] = {}
-        self.arguments: dict[str, tuple[str, str]] = {}
-        self.inlined: dict[str, tuple[int, ...]] = {}
         self.reads: list[tuple[int, int]] = []
         self.writes: list[tuple[int, bytes]] = []
 
@@ -67,6 +58,24 @@ class FakeTarget:
 
     def symbol_size(self, name: str) -> int:
         return self.sizes.get(name, 0)
+
+
+class FakeTarget(FakeMemory):
+    """A Machine that stopped: the same memory, with registers and threads as a test sets them."""
+
+    def __init__(self, stub="kgdb"):
+        super().__init__()
+        self.machine = self
+        self.stub = STUBS[stub]
+        self.registers: dict[str, int] = {}
+        self.stopped = Thread(1, 1)
+        self.all_threads: tuple[Thread, ...] = (self.stopped,)
+        self.frames: tuple[str | Frame, ...] = ()
+        self.unwound = 0
+        self.fpu: dict[int, dict[str, bytes]] = {}
+        self.control: dict[tuple[int, str], int] = {}
+        self.arguments: dict[str, tuple[str, str]] = {}
+        self.inlined: dict[str, tuple[int, ...]] = {}
 
     def task_argument(self, function: str) -> tuple[str, str] | None:
         return self.arguments.get(function)

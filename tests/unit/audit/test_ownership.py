@@ -144,6 +144,18 @@ def test_kernel_use_where_the_stub_shows_no_registers():
     assert [f.rule for f in m.audit()] == ["KERNFPU"]
 
 
+def test_a_dump_without_cpus_is_audited_as_far_as_memory_tells():
+    """Nothing is read but memory, though a task's registers are live, and kernel code has them."""
+    m = M510()
+    m.tif(m.alice, True)
+    m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 1, 1)
+    m.target.registers["rip"] = 0x401000
+    m.target.machine = None
+    assert m.audit() == ()
+    m.tif(m.alice, False)
+    assert [f.rule for f in m.audit()] == ["KERNFPU"]
+
+
 def test_the_program_counter_is_that_of_the_cpu_that_stopped():
     m = M510()
     m.world.run(m.bob, 1, active=False)

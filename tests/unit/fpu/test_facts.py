@@ -294,6 +294,13 @@ def test_owner_whose_fpu_lies_behind_its_task(world):
     assert value == "sleeper (pid 8)"
 
 
+def test_a_dump_shows_no_control_registers(world):
+    alive = facts_of(world)
+    world.target.control[0, "cr0"] = 0x8005003B
+    world.target.machine = None
+    assert facts_of(world) == alive
+
+
 def test_owner_up_to_4_1(world):
     """fpu_owner_task is a task_struct."""
     other, dead = world.add(9, b"sleeper"), 0xFFFF880000F00000

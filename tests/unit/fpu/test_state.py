@@ -113,6 +113,23 @@ def test_live_task_whose_registers_the_stub_shows():
     assert state.raw[160:176] == bytes(range(16))  # Xorg's own pattern is still what memory has
 
 
+def test_live_task_of_a_dump():
+    """No CPU shows its registers, and none of them is the one that stopped."""
+    world, model, task = golden("Xorg", "qemu")
+    world.run(task, 1)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    world.target.fpu[1] = SHOWN
+    world.target.machine = None
+    state = state_of(model, task)
+    assert (state.cpu, state.loaded, state.live) == (1, True, ())
+    with pytest.raises(UsageError) as caught:
+        find_task(model, "current")
+    assert str(caught.value) == (
+        "a dump has no current task: give a PID, an ADDRESS or --comm NAME"
+    )
+    assert find_task(model, hex(task)).address == task
+
+
 def test_registers_that_share_bytes_with_live_ones():
     state = live_state()
     for i in range(8):  # physical register i is ST(i - TOP)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading through a Target: few packets, none too long, the right bytes."""
+"""Reading memory: few packets, none too long, the right bytes."""
 
 from __future__ import annotations
 
 import pytest
-from fake import FakeTarget
+from fake import FakeMemory, FakeTarget
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +12,7 @@ from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.fields import read_fields
 from gdbfpu.kernel.kgdb import MAX_READ
 from gdbfpu.layouts.types import Member
-from gdbfpu.target import Target, read_u32, read_u64
+from gdbfpu.target import Machine, Memory, read_u32, read_u64
 
 BASE = 0xFFFF888000001000
 
@@ -33,9 +33,13 @@ def test_the_stubs_limit():
     assert 2 * MAX_READ + 1 <= 1024
 
 
-def test_fake_has_all_that_a_target_has():
-    protocol = {name for name in vars(Target) if not name.startswith("_")}
-    assert protocol <= set(dir(FakeTarget()))
+@pytest.mark.parametrize(("fake", "protocol"), [(FakeMemory, Memory), (FakeTarget, Machine)])
+def test_fakes_have_all_that_the_protocols_have(fake, protocol):
+    """And the memory of a dump nothing of a machine's CPUs."""
+    asked = {name for base in protocol.__mro__ for name in vars(base) if not name.startswith("_")}
+    assert {"read_memory", "symbol_address"} <= asked <= set(dir(fake()))
+    cpus = {name for name in vars(Machine) if not name.startswith("_")}
+    assert cpus & set(dir(FakeMemory())) == set()
 
 
 def test_numbers_are_little_endian(target):

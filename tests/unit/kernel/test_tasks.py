@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from fake import FakeMemory
 from fake_kernel import (
     COMM,
     COMMON,
@@ -28,7 +29,14 @@ from fake_kernel import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gdbfpu.errors import CorruptState, MemoryFault, MissingMember, MissingSymbol, MissingType
+from gdbfpu.errors import (
+    CorruptState,
+    MemoryFault,
+    MissingMember,
+    MissingSymbol,
+    MissingType,
+    UsageError,
+)
 from gdbfpu.kernel import tasks as kernel_module
 from gdbfpu.kernel.kgdb import MAX_READ
 from gdbfpu.kernel.tasks import Kernel, Task
@@ -240,6 +248,19 @@ def test_current_is_the_stopped_cpus_task(stub, cpu):
     assert kernel.current() == (cpu, Task(tasks[1], 1, 1, "init", False))
     world.run(tasks[0], 1 - cpu)
     assert kernel.current() == (1 - cpu, Task(tasks[0], 0, 0, "swapper/0", True))
+
+
+def test_no_task_is_current_in_a_dump():
+    world = World(target=FakeMemory())
+    task = world.add(1, b"init")
+    world.run(task, 1, active=False)
+    kernel = kernel_of(world)
+    for ask in (kernel.current, kernel.selected, kernel.stopped):
+        with pytest.raises(UsageError) as caught:
+            ask()
+        assert str(caught.value) == "a dump has no stopped CPU: attach to a kernel that runs"
+    assert kernel.running_on(task) == 1
+    assert [each.pid for each in kernel.tasks()] == [1]
 
 
 def test_current_follows_a_task_that_moves(world):

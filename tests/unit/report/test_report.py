@@ -188,6 +188,11 @@ def test_orders(setup):
     }
 
 
+def test_threads_of_a_dump_have_no_numbers(setup):
+    setup.world.target.machine = None
+    assert {row.thread for row in setup.collect().rows} == {None}
+
+
 def test_order_of_tasks_without_a_thread_number(setup):
     setup.world.target.all_threads = ()
     assert len(setup.collect().sorted("thread")) == 3
