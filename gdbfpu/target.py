@@ -30,11 +30,11 @@ class Frame(NamedTuple):
 class Stub:
     """What answers for the kernel, and what can be asked of it.
 
-    `name` is for people and for event files; all else asks for an ability:
+    `name` is for people and for event files; code asks for an ability:
 
-    - `read_run`: the most bytes (int) that it pays to read at once where only some are wanted;
-      `read_gap`: the most bytes between two wanted ones for which one read is better than two;
-    - `max_read`: the most bytes that one read may ask, None where GDB knows by itself;
+    - `read_gap`, `read_run`: members at most `read_gap` bytes apart share one read, which is at
+      most `read_run` bytes long;
+    - `max_read`: the most bytes that one read may ask for, None where GDB itself splits reads;
     - `runs`: the kernel can go on, and stop at a breakpoint;
     - `in_kernel`: the stub is a part of the kernel, whose own variables tell which CPUs it holds,
       and which refuses breakpoints in some of its code;

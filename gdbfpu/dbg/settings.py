@@ -12,7 +12,7 @@ __all__ = ("Settings",)
 _READS = "remote memory-read-packet-size"
 _UNTOUCHED = f"The {_READS.split()[1]} is 0 (default)."
 _DEEP = 4  # callers from which on a backtrace reads more of the stack at once
-_LINE = 256  # bytes, a power of two up to every max_read
+_LINE = 256  # bytes, a power of two; no stub's max_read is less
 
 
 class Settings:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What KGDB bears, and what its own variables tell of the CPUs that it holds.
+"""How much KGDB reads at once, and what its own variables tell of the CPUs that it holds.
 
 Sources: kernel/debug/gdbstub.c and debug_core.c.
 """
