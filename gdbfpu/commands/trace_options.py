@@ -29,7 +29,8 @@ class TraceOn:
     `probes` and `groups` name functions (both empty: the default ones), `pids` and `comms`
     (globs) the tasks whose hits count (empty: all). `state` is how much of a state a hit reads
     (`none`, `header`, `full`), `backtrace` how many callers; `limit` after how many hits to stop
-    (0: never); `audit` whether calls are watched until they return; `out` is the event file.
+    (0: never); `audit` whether calls are watched until they return; `step` whether probes are
+    planted that GDB has to step over on several CPUs; `out` is the event file.
     """
 
     probes: tuple[str, ...] = ()
@@ -40,6 +41,7 @@ class TraceOn:
     backtrace: int = 1
     limit: int = 0
     audit: bool = False
+    step: bool = False
     quiet: bool = False
     out: Path | None = None
 
@@ -126,6 +128,9 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         help="stop the kernel and turn the trace off after N hits (default: never)")  # fmt: skip
     add("--audit", action="store_true",
         help="watch each call until it returns: check signal frames, and sanitizing")  # fmt: skip
+    add("--step", action="store_true",
+        help="over KGDB with several CPUs, plant probes too that GDB has to step over: it may end, "
+        "and the kernel hang")  # fmt: skip
     add("--quiet", action="store_true", help="print no line per hit")
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip

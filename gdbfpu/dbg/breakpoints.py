@@ -3,28 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import gdb
 
-from gdbfpu.audit.watch import job_of
 from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.errors import MemoryFault
 from gdbfpu.probes.catalogue import Probe
-from gdbfpu.probes.jobs import Job
 from gdbfpu.trace.tracer import Tracer
 
 if TYPE_CHECKING:
     from gdbfpu.probes.resume import Resume
 
-__all__ = ("ProbeBreakpoint", "ReturnBreakpoint", "plant")
+__all__ = ("ProbeBreakpoint", "ReturnBreakpoint", "Site")
 
 
-_NEAR = 2048  # bytes behind a function in which another one returns
+@dataclass(frozen=True)
+class Site:
+    """The function of `probe`, which begins at `entry`, and how a hit there is resumed.
+
+    `resume` is None where no instruction qualifies, so that GDB has to step.
+    """
+
+    probe: Probe
+    entry: int
+    resume: Resume | None
 
 
 class _Recorder(Point):
@@ -67,7 +72,7 @@ class _Recorder(Point):
 
 
 class ProbeBreakpoint(_Recorder):
-    """A breakpoint on the function of `probe`, which begins at `entry`.
+    """A breakpoint on the function that begins at `site`.
 
     It stands where the kernel can be resumed without a step, if there is such a place. `audited`
     tells whether its calls are watched for the audit, None that nobody asked for that.
@@ -76,20 +81,14 @@ class ProbeBreakpoint(_Recorder):
     def __init__(
         self,
         target: GdbTarget,
-        probe: Probe,
-        entry: int,
+        site: Site,
         tracer: Tracer,
         host: Host,
         audited: bool | None,
     ) -> None:
-        from gdbfpu.probes.resume import (
-            choose,  # it needs capstone, which takes longer than all else
-        )
-
         self._audited = audited
-        resume = choose(target.function_code(entry), entry, probe.registers)
-        place = (resume.address if resume else entry, resume)
-        super().__init__(target, probe, place, tracer, host)
+        place = (site.resume.address if site.resume else site.entry, site.resume)
+        super().__init__(target, site.probe, place, tracer, host)
 
     def describe(self) -> str:
         """Return a line about the point, and that its calls are not audited though they should."""
@@ -127,43 +126,3 @@ class ReturnBreakpoint(_Recorder):
     def _return(self) -> bool:
         self._here.entry = self._tracer.returned(self.probe, self._current()[1])
         return False
-
-
-def plant(
-    target: GdbTarget, chosen: Sequence[tuple[Probe, int]], tracer: Tracer, host: Host
-) -> Iterator[Point]:
-    """Plant each probe of `chosen` at its function's address, one after another, and yield them.
-
-    When `tracer` audits, points where the function returns come before the one where it begins,
-    so that no call is seen to begin whose return is not; a function of which not every return
-    can be seen is not audited.
-    """
-    audit = tracer.options.audit
-    watched = {entry: job_of(probe) for probe, entry in chosen if audit and job_of(probe)}
-    returns = _returns(target, [entry for entry, job in watched.items() if job is not Job.FAULT])
-    for probe, entry in chosen:
-        for resume in returns.get(entry, ()):
-            yield ReturnBreakpoint(target, probe, resume, tracer, host)
-        audited = returns.get(entry) != () if entry in watched else None
-        yield ProbeBreakpoint(target, probe, entry, tracer, host, audited)
-
-
-def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
-    """Return where each function that begins at one of `entries` returns.
-
-    Empty where not every return is seen. To leave a function we jump to some other RET, outside
-    every probed function.
-    """
-    from gdbfpu.probes.returns import exits, find_ret
-
-    thunk = target.symbol_address("__x86_return_thunk")
-    codes = {entry: target.function_code(entry) for entry in entries}
-    taken = [range(entry, entry + len(code)) for entry, code in codes.items()]
-    spare = None
-    for entry, code in codes.items():
-        end = entry + len(code)
-        with suppress(MemoryFault):  # the text may end there
-            spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
-    if spare is None:
-        return dict.fromkeys(entries, ())
-    return {entry: exits(target.whole_function, entry, thunk, spare) for entry in codes}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import gdb
 
 import gdbfpu
 from gdbfpu.commands.model import read_model
-from gdbfpu.dbg.breakpoints import plant
+from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.settings import Settings
@@ -28,7 +27,6 @@ from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
-from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -114,10 +112,8 @@ class Session:
             raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
         return Path(name)
 
-    def on(
-        self, options: Options, chosen: Sequence[tuple[Probe, int]], out: Path | None
-    ) -> tuple[str, ...]:
-        """Plant the probes `chosen` at their functions' addresses; return a line about each.
+    def on(self, options: Options, plan: Plan, out: Path | None) -> tuple[str, ...]:
+        """Plant the probes of `plan` at their functions' addresses; return a line about each.
 
         Nothing is planted unless everything needed is there.
         """
@@ -128,6 +124,7 @@ class Session:
         model, target = self.model, self.target
         model.kernel.current()
         tracer = Tracer(model, options, self.totals, None)
+        chosen, left_out = sites(target, plan, len(model.kernel.online_cpus()))
         with contextlib.ExitStack() as undo:
             points = []
             for point in plant(target, chosen, tracer, self):
@@ -140,7 +137,7 @@ class Session:
         gdb.events.stop.connect(self._stopped)
         self._settings.change(target.stub, options.backtrace)
         hook_detach(OFF)
-        return tuple(point.describe() for point in self.breakpoints)
+        return (*left_out, *(point.describe() for point in self.breakpoints))
 
     def _header(self, model: FpuModel) -> dict[str, Any]:
         return {

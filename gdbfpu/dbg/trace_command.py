@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
+from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.terminal import say
 from gdbfpu.probes import catalogue as probes
@@ -26,7 +27,7 @@ def trace_on(session: Session, options: TraceOn) -> None:
         audit=options.audit,
     )
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
-    for line in session.on(how, chosen, options.out):
+    for line in session.on(how, Plan(chosen, options.probes, options.step), options.out):
         say(f"fpu-trace: {line}")
     if not options.quiet:
         say(HIT_HEADING)

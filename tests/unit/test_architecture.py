@@ -69,8 +69,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands declared functions interruptible load point
-            printers progress session settings settling signal_frame target terminal
+            audit_command breakpoints commands declared functions interruptible load planting
+            point printers progress session settings settling signal_frame target terminal
             trace_command
         """,
         "kdump": """

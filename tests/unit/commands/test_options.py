@@ -299,6 +299,7 @@ ON = (
         "--quiet",
     ),
     "--state",
+    "--step",
 )
 PROBES = ("copy_fpstate_to_sigframe", "fpstate_sanitize_xstate")
 

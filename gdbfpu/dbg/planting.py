@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Plant what a trace needs, or say why a probe cannot be planted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gdbfpu.audit.watch import job_of
+from gdbfpu.dbg.breakpoints import ProbeBreakpoint, ReturnBreakpoint, Site
+from gdbfpu.dbg.point import Host, Point
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import MemoryFault, UsageError
+from gdbfpu.probes.catalogue import Probe
+from gdbfpu.probes.jobs import Job
+from gdbfpu.trace.tracer import Tracer
+
+if TYPE_CHECKING:
+    from gdbfpu.probes.resume import Resume
+
+__all__ = ("Plan", "plant", "sites")
+
+_NEAR = 2048  # bytes behind a function in which another one returns
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to plant: the probes `chosen`, each with its function's address.
+
+    `required` are the functions that nothing may leave out, since the person named them. `step`
+    has a probe planted though GDB has to step over it on a kernel with several CPUs.
+    """
+
+    chosen: tuple[tuple[Probe, int], ...]
+    required: tuple[str, ...] = ()
+    step: bool = False
+
+
+def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], tuple[str, ...]]:
+    """Return where to plant on a kernel with so many online `cpus`, and what is left out and why.
+
+    Over KGDB a step lets the other CPUs run: they pass the probe unseen, or their own hit ends
+    GDB, and the kernel stays in KGDB. Raises UsageError if a required probe, or every one, would
+    have to be stepped there.
+    """
+    from gdbfpu.probes.resume import choose  # it needs capstone, which takes longer than all else
+
+    found = [
+        Site(probe, entry, choose(target.function_code(entry), entry, probe.registers))
+        for probe, entry in plan.chosen
+    ]
+    if plan.step or not target.stub.in_kernel or cpus < 2:
+        return tuple(found), ()
+    kept = tuple(site for site in found if site.resume is not None)
+    refused = [site.probe.function for site in found if site.resume is None]
+    why = f"GDB would have to step, which hangs a kernel with {cpus} CPUs in KGDB"
+    if not kept or set(refused) & set(plan.required):
+        raise UsageError(f"cannot probe {', '.join(refused)}: {why} (--step does it all the same)")
+    return kept, tuple(f"{name} is left out: {why} (--step plants it)" for name in refused)
+
+
+def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host) -> Iterator[Point]:
+    """Plant a probe at each of `chosen`, one after another, and yield them.
+
+    When `tracer` audits, points where the function returns come before the one where it begins,
+    so that no call is seen to begin whose return is not; a function of which not every return
+    can be seen is not audited.
+    """
+    audit = tracer.options.audit
+    watched = {s.entry: job_of(s.probe) for s in chosen if audit and job_of(s.probe)}
+    returns = _returns(target, [entry for entry, job in watched.items() if job is not Job.FAULT])
+    for site in chosen:
+        for resume in returns.get(site.entry, ()):
+            yield ReturnBreakpoint(target, site.probe, resume, tracer, host)
+        audited = returns.get(site.entry) != () if site.entry in watched else None
+        yield ProbeBreakpoint(target, site, tracer, host, audited)
+
+
+def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
+    """Return where each function that begins at one of `entries` returns.
+
+    Empty where not every return is seen. To leave a function we jump to some other RET, outside
+    every probed function.
+    """
+    from gdbfpu.probes.returns import exits, find_ret
+
+    thunk = target.symbol_address("__x86_return_thunk")
+    codes = {entry: target.function_code(entry) for entry in entries}
+    taken = [range(entry, entry + len(code)) for entry, code in codes.items()]
+    spare = None
+    for entry, code in codes.items():
+        end = entry + len(code)
+        with suppress(MemoryFault):  # the text may end there
+            spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
+    if spare is None:
+        return dict.fromkeys(entries, ())
+    return {entry: exits(target.whole_function, entry, thunk, spare) for entry in codes}
