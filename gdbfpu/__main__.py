@@ -3,11 +3,46 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-
-from gdbfpu.cli import main
+from typing import Any
 
 __all__ = ("main",)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main() -> int:
+    """Run the command line; return the exit status.
+
+    A signal ends it as it ends any other program, without a word, once a file that is not whole
+    has been removed. Nothing is raised: an exception out of nowhere can be one too many.
+    """
+    _on_signals(signal.SIG_DFL)  # importing, there is nothing to remove
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # which scripts/install's command blocks
+    from gdbfpu import cli
+    from gdbfpu.commands.output import remove_drafts
+    from gdbfpu.commands.streams import prepare
+
+    def end(number: int, _frame: Any) -> None:
+        remove_drafts()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    _on_signals(end)
+    prepare()
+    status = cli.main()
+    _on_signals(signal.SIG_DFL)
+    return status
+
+
+def _on_signals(action: Any) -> None:
+    """Do `action` on each signal but those that are to be ignored, as with nohup."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, action)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,14 +6,15 @@ Each command's modules are imported when it runs: together they take longer than
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Callable
 
 from gdbfpu.commands.parser import HelpShown, Parser
+from gdbfpu.commands.streams import remark, show
 from gdbfpu.errors import GdbFpuError
+from gdbfpu.text.printable import one_line
 
 __all__ = ("main",)
 
@@ -22,17 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command `arguments` (sys.argv's by default); return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _run(words)
-        sys.stdout.flush()
-        return status
+        return _run(words)
     except GdbFpuError as error:
-        print(f"gdbfpu: {error}", file=sys.stderr)
+        remark(f"gdbfpu: {one_line(str(error))}")
         return 1
     except BrokenPipeError:  # the reader has enough: `gdbfpu decode FILE | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(words: Sequence[str]) -> int:
@@ -41,7 +37,7 @@ def _run(words: Sequence[str]) -> int:
             return _COMMANDS[words[0]][1](words[1:])
         _parser().parse(words)
     except HelpShown as shown:
-        print(shown)
+        show(str(shown))
     return 0
 
 
@@ -60,7 +56,7 @@ def _decode(words: Sequence[str]) -> int:
     from gdbfpu.commands.decode import decode_text
     from gdbfpu.commands.decode_options import decode_parser
 
-    print(decode_text(decode_parser().parse(words)))
+    show(decode_text(decode_parser().parse(words)))
     return 0
 
 
@@ -68,7 +64,7 @@ def _layout(words: Sequence[str]) -> int:
     from gdbfpu.commands.layout import layout_text
     from gdbfpu.commands.layout_options import layout_parser
 
-    print(layout_text(layout_parser().parse(words)))
+    show(layout_text(layout_parser().parse(words)))
     return 0
 
 

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from gdbfpu.commands.decode_options import DecodeOptions
+from gdbfpu.commands.streams import standard_input
+from gdbfpu.commands.values import STANDARD_INPUT
 from gdbfpu.errors import UsageError
 from gdbfpu.xsave.decode import decode
 from gdbfpu.xsave.text import render_table, to_json
@@ -25,14 +26,15 @@ def decode_text(options: DecodeOptions) -> str:
     return render_table(image, options.components)
 
 
-def _read(name: str) -> bytes:
-    """Return the bytes of file `name`, `-` for standard input; raise UsageError."""
+def _read(file: Path) -> bytes:
+    """Return the bytes of `file`; raise UsageError."""
+    name = "standard input" if file == STANDARD_INPUT else str(file)
     try:
-        if name == "-":
-            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
+        if file == STANDARD_INPUT:
+            data = standard_input().read(_MAX_BYTES + 1)
         else:
-            with Path(name).open("rb") as file:
-                data = file.read(_MAX_BYTES + 1)
+            with file.open("rb") as stream:
+                data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
     if len(data) > _MAX_BYTES:

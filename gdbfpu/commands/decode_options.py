@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gdbfpu.commands.parser import Parser, Several
+from gdbfpu.commands.values import file_name
 from gdbfpu.xsave.formats import FORMATS
 
 __all__ = ("DecodeOptions", "decode_parser")
@@ -18,7 +20,7 @@ class DecodeOptions:
     `components` are those to show (empty: all).
     """
 
-    file: str
+    file: Path
     image: str = "auto"
     components: tuple[str, ...] = ()
     format: str = "table"
@@ -32,7 +34,7 @@ def decode_parser() -> Parser[DecodeOptions]:
         description="Show what an image of the FPU's state holds.",
     )
     add = parser.add
-    add("file", metavar="FILE", help="the image's bytes; - for standard input")
+    add("file", type=file_name, metavar="FILE", help="the image's bytes; - for standard input")
     add("--image", choices=("auto", *FORMATS), help="the format (default: %(default)s)")
     add("--component", action=Several, metavar="NAME", dest="components",
         help="show only this component (x87, SSE, AVX, ...); may be given again")  # fmt: skip

@@ -38,8 +38,10 @@ def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
         "a kernel from an event file.",
     )
     add = parser.add
+    piped = "" if stopped else "; - for standard input"
     events = add("--from", type=file_name, metavar="FILE", dest="events",
-        help="report the tasks in this event file, which `fpu-trace on --out` wrote")  # fmt: skip
+        help=f"report the tasks in this event file, which `fpu-trace on --out` wrote{piped}"
+        )  # fmt: skip
     add("--by", choices=("task", "probe", "path"),
         help="what a row is (default: %(default)s)")  # fmt: skip
     add("--sort", choices=tuple(SORTS), metavar="COLUMN",

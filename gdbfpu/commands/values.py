@@ -6,7 +6,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ("file_name", "number")
+__all__ = ("STANDARD_INPUT", "file_name", "number")
+
+STANDARD_INPUT = Path("-")
+"""The name that stands for standard input, where a command takes one."""
 
 
 def number(text: str) -> int:

@@ -12,7 +12,7 @@ from gdbfpu.commands.audit_answers import (
     run_injected_audit,
 )
 from gdbfpu.commands.audit_options import AuditOptions
-from gdbfpu.commands.output import put
+from gdbfpu.commands.output import output
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.signal_frame import frame_address
@@ -23,11 +23,11 @@ __all__ = ("audit",)
 
 def audit(session: Session, options: AuditOptions) -> None:
     """Audit what `options` say, or draw its map; write or print it."""
-    if options.map:
-        text = map_text(session.model, options)
-    else:
-        text = audit_text(_audited(session, options), options)
-    put(text, options.out, say)
+    with output(options.out, say) as put:
+        if options.map:
+            put(map_text(session.model, options))
+        else:
+            put(audit_text(_audited(session, options), options))
 
 
 def _audited(session: Session, options: AuditOptions) -> Audit:

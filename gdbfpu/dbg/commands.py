@@ -8,7 +8,7 @@ from typing import Any, Callable
 from gdbfpu.commands.answers import frame_text, info_text, report_text, state_text
 from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.info_options import InfoOptions
-from gdbfpu.commands.output import put
+from gdbfpu.commands.output import output
 from gdbfpu.commands.report_options import ReportOptions
 from gdbfpu.commands.state_options import StateOptions
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
@@ -42,11 +42,12 @@ def _state(session: Session, options: StateOptions) -> None:
 
 
 def _report(session: Session, options: ReportOptions) -> None:
-    if options.events is not None:
-        report = report_of_file(options.events, Progress(f"lines of {options.events}"))
-    else:
-        report = collect(session.model, session.totals, Progress("tasks"))
-    put(report_text(report, options), options.out, say)
+    with output(options.out, say) as put:
+        if options.events is not None:
+            report = report_of_file(options.events, Progress(f"lines of {options.events}"))
+        else:
+            report = collect(session.model, session.totals, Progress("tasks"))
+        put(report_text(report, options))
 
 
 _ACTIONS: dict[type, Callable[[Session, Any], None]] = {

@@ -18,6 +18,7 @@ from gdbfpu.commands.report_options import report_parser
 from gdbfpu.commands.state_options import state_parser
 from gdbfpu.commands.trace_options import trace_parser
 from gdbfpu.errors import GdbFpuError
+from gdbfpu.text.printable import one_line
 
 __all__ = ("register_commands",)
 
@@ -43,7 +44,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
         except (gdb.GdbError, KeyboardInterrupt):
             raise
         except GdbFpuError as error:
-            raise gdb.GdbError(f"{self._parser.prog}: {error}") from error
+            raise gdb.GdbError(f"{self._parser.prog}: {one_line(str(error))}") from error
         except Exception as error:
             text = f"{type(error).__name__}: {error}".splitlines()[0]
             raise gdb.GdbError(f"{self._parser.prog}: {text}") from error

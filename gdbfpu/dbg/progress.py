@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gdb
 
+from gdbfpu.dbg.terminal import say
 from gdbfpu.text import progress
 
 __all__ = ("Progress",)
@@ -14,9 +15,9 @@ class Progress(progress.Progress):
     """Says on GDB's terminal how far the reading of `what` is."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(what, _write)
+        super().__init__(what, _say)
 
 
-def _write(text: str) -> None:
-    gdb.write(text)
+def _say(line: str) -> None:
+    say(line)
     gdb.flush()

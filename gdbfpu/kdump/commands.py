@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,16 +15,18 @@ from gdbfpu.commands.audit_options import AuditOptions, audit_parser
 from gdbfpu.commands.dump_options import DumpFiles
 from gdbfpu.commands.info_options import InfoOptions, info_parser
 from gdbfpu.commands.model import read_model
-from gdbfpu.commands.output import put
+from gdbfpu.commands.output import output
 from gdbfpu.commands.parser import Parser, picked
 from gdbfpu.commands.report_options import ReportOptions, report_parser
 from gdbfpu.commands.state_options import StateOptions, state_parser
+from gdbfpu.commands.streams import remark, show, standard_input
+from gdbfpu.commands.values import STANDARD_INPUT
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kdump.target import DrgnMemory
 from gdbfpu.kernel import identity
-from gdbfpu.report.from_events import report_of_file
-from gdbfpu.report.report import collect
+from gdbfpu.report.from_events import report_of_file, report_of_stream
+from gdbfpu.report.report import Report, collect
 from gdbfpu.text.progress import Progress
 from gdbfpu.trace.totals import Totals
 
@@ -53,31 +54,42 @@ def answer(command: str, words: Sequence[str]) -> int:
 
 
 def _report(options: ReportOptions, dump: _Dump) -> int:
-    if options.events is not None:
-        report = report_of_file(options.events, _progress(f"lines of {options.events}"))
-    else:
-        report = collect(dump()[0], Totals(), _progress("tasks"))
-    put(report_text(report, options), options.out, print)
+    with output(options.out, show) as put:
+        put(report_text(_reported(options, dump), options))
     return 0
 
 
+def _reported(options: ReportOptions, dump: _Dump) -> Report:
+    events = options.events
+    if events is None:
+        return collect(dump()[0], Totals(), _progress("tasks"))
+    if events != STANDARD_INPUT:
+        return report_of_file(events, _progress(f"lines of {events}"))
+    name = "standard input"
+    try:
+        return report_of_stream(standard_input(), name, _progress(f"lines of {name}"))
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+
+
 def _state(options: StateOptions, dump: _Dump) -> int:
-    print(state_text(dump()[0], options))
+    show(state_text(dump()[0], options))
     return 0
 
 
 def _info(options: InfoOptions, dump: _Dump) -> int:
-    print(info_text(*dump(), options))
+    show(info_text(*dump(), options))
     return 0
 
 
 def _audit(options: AuditOptions, dump: _Dump) -> int:
-    model = dump()[0]
-    if options.map:
-        put(map_text(model, options), options.out, print)
-        return 0
-    found = run_audit(model, options, _progress("tasks"))
-    put(audit_text(found, options), options.out, print)
+    with output(options.out, show) as put:
+        model = dump()[0]
+        if options.map:
+            put(map_text(model, options))
+            return 0
+        found = run_audit(model, options, _progress("tasks"))
+        put(audit_text(found, options))
     return FOUND if found.verdict in ("findings", "incomplete") else 0
 
 
@@ -101,7 +113,7 @@ def _dump(parser: Parser[Any], found: argparse.Namespace) -> tuple[FpuModel, str
 
 
 def _progress(what: str) -> Progress:
-    return Progress(what, sys.stderr.write)
+    return Progress(what, remark)
 
 
 def _read(path: Path) -> bytes:

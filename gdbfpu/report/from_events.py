@@ -18,11 +18,12 @@ from gdbfpu.audit.rules import RULES
 from gdbfpu.errors import CorruptState, UsageError
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.report.report import Report, by_use
+from gdbfpu.text.printable import one_line
 from gdbfpu.trace.event_file import SCHEMA
 from gdbfpu.trace.totals import MAX_ROWS, AuditFacts, Facts, TaskTotals, Totals
 from gdbfpu.xsave.features import names
 
-__all__ = ("MAX_FUNCTIONS", "MAX_LINE", "report_of_file")
+__all__ = ("MAX_FUNCTIONS", "MAX_LINE", "report_of_file", "report_of_stream")
 
 MAX_FUNCTIONS = 64
 """The most different functions counted; hits on others are counted together."""
@@ -72,19 +73,27 @@ class _Reading:
 
 
 def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
-    """Return the report of the event file `path`; its tasks are those that were hit.
+    """Return the report of the event file `path`, as `report_of_stream` does.
 
-    `progress` is called with the number of lines read so far. Raises UsageError for a file that
-    cannot be read or is no event file of this schema; what is wrong further on is told among
-    the report's defects.
+    Raises UsageError for a file that cannot be read, too.
     """
     try:
         with path.open("rb") as stream:
-            kernel, switching = _header(stream, path)
-            reading = _Reading()
-            _read(stream, reading, progress)
+            return report_of_stream(stream, str(path), progress)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def report_of_stream(stream: BinaryIO, name: str, progress: Callable[[int], None]) -> Report:
+    """Return the report of an event file, which `stream` has from its first line on.
+
+    Its tasks are those that were hit. `progress` is called with the number of lines read so far.
+    Raises UsageError for what is no event file of this schema, OSError for what cannot be read;
+    what is wrong further on is told among the report's defects.
+    """
+    kernel, switching = _header(stream, name)
+    reading = _Reading()
+    _read(stream, reading, progress)
     totals = reading.totals
     rows = by_use((*totals.tasks.values(), *totals.rest()))
     return Report(
@@ -99,24 +108,24 @@ def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
         defects=reading.defects(),
         audits=totals.audited,
         undecided=dict(totals.undecided),
-        source=path.name,
+        source=one_line(Path(name).name),
     )
 
 
-def _header(stream: BinaryIO, path: Path) -> tuple[str, str]:
+def _header(stream: BinaryIO, name: str) -> tuple[str, str]:
     """Return the kernel's banner and its way of switching from the file's first line."""
     try:
         header = _object(stream.readline(MAX_LINE))
         schema = header["schema"]
     except (CorruptState, KeyError) as error:
-        raise UsageError(f"{path} is no event file: `fpu-trace on --out` writes one") from error
+        raise UsageError(f"{name} is no event file: `fpu-trace on --out` writes one") from error
     if type(schema) is not int or schema != SCHEMA:
         raise UsageError(
-            f"{path} has not schema {SCHEMA} but another: read it with the gdbfpu that wrote it"
+            f"{name} has not schema {SCHEMA} but another: read it with the gdbfpu that wrote it"
         )
     kernel, switching = header.get("kernel"), header.get("switching")
     return (
-        _shown(kernel, _MAX_BANNER) if isinstance(kernel, str) else "?",
+        one_line(kernel[:_MAX_BANNER])[:_MAX_BANNER] if isinstance(kernel, str) else "?",
         switching if switching in ("lazy", "eager") else "unknown",
     )
 
@@ -198,7 +207,7 @@ def _audited(event: dict[str, Any], reading: _Reading) -> None:
     reading.totals.add_audit(reading.latest[pid], AuditFacts(rules, undecided, cleaned))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)  # true is no pid 1, though they are equal
 def _task(address: str, pid: int, tgid: int, comm: str) -> Task:
     if type(comm) is not str or len(comm) > _MAX_COMM:
         raise CorruptState("`comm` is no task's name")
@@ -206,7 +215,7 @@ def _task(address: str, pid: int, tgid: int, comm: str) -> Task:
         _hexadecimal("task", address),
         _number("pid", pid, _S32),
         _number("tgid", tgid, _S32),
-        _shown(comm, _MAX_COMM),
+        one_line(comm)[:_MAX_COMM],
         False,
     )
 
@@ -262,8 +271,3 @@ def _path(function: Any, callers: Any, functions: set[str]) -> tuple[str, ...]:
 
 def _name(text: str) -> str:
     return ascii(text)[1:-1][:_MAX_NAME]  # the kernel's are of letters, digits, `_` and `.`
-
-
-def _shown(text: str, limit: int) -> str:
-    """Return at most `limit` characters of `text`, without any that a terminal would obey."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:limit])[:limit]

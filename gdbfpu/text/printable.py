@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names out of a kernel's memory, which may hold anything, made fit for a terminal."""
+"""Names of a kernel's memory or of files, which may hold anything, made fit for a terminal."""
 
 from __future__ import annotations
 
-__all__ = ("printable",)
+__all__ = ("one_line", "printable")
 
 
 def printable(comm: bytes) -> str:
@@ -16,6 +16,15 @@ def printable(comm: bytes) -> str:
     shown = "".join(c if c.isprintable() else _escaped(c) for c in text)
     left, right = len(shown) - len(shown.lstrip(" ")), len(shown.rstrip(" "))
     return r"\x20" * left + shown[left:right] + r"\x20" * (len(shown) - max(left, right))
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` with all that is no printable character as `\xNN`, `\uNNNN` or `\n`.
+
+    File names on a command line may hold a newline, a terminal's commands, bytes that are no
+    UTF-8 (as surrogates, see os.fsdecode).
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _escaped(character: str) -> str:

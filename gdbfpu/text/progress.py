@@ -14,12 +14,12 @@ _AFTER = 2.0  # seconds
 class Progress:
     """Says how far the reading of `what` is, every two seconds once it has taken so long.
 
-    `write` takes each line, with its newline.
+    `say` takes each line, without a newline.
     """
 
-    def __init__(self, what: str, write: Callable[[str], object]) -> None:
+    def __init__(self, what: str, say: Callable[[str], object]) -> None:
         self._what = what
-        self._write = write
+        self._say = say
         self._next = time.monotonic() + _AFTER
 
     def __call__(self, done: int, total: int | None = None) -> None:
@@ -27,4 +27,4 @@ class Progress:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _AFTER
             of = f" of {total}" if total else ""
-            self._write(f"reading {self._what}: {done}{of} so far ...\n")
+            self._say(f"reading {self._what}: {done}{of} so far ...")

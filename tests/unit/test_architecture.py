@@ -64,7 +64,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "commands": """
             answers audit_answers audit_options completion decode decode_options dump_options
             info_options layout layout_options model output parser report_options state_options
-            task_options trace_options values
+            streams task_options trace_options values
         """,
     },
     {
