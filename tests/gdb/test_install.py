@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`make install`: one line in the init file that GDB reads, and out again, exactly it."""
+"""`make install`: one line in the init file that GDB reads, and out again, exactly it.
+
+The command that it makes besides has its tests in tests/unit/scripts/test_install.py.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,8 @@ def test_one_line_however_often_and_nothing_else_in_the_home_directory(checkout,
     assert once.count(b"\n") == 1
     assert "already" in _install(checkout, home)
     assert (home / ".gdbinit").read_bytes() == once
-    assert [path.name for path in home.rglob("*")] == [".gdbinit"]
+    files = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
+    assert sorted(map(str, files)) == [".gdbinit", ".local/bin/gdbfpu"]
 
 
 def test_uninstall_of_all_that_was_there_removes_the_file(checkout, home):
@@ -120,7 +124,7 @@ def test_xdg_config_home_is_respected(checkout, home, tmp_path):
     (xdg / "gdb").mkdir(parents=True)
     (xdg / "gdb" / "gdbinit").touch()
     _install(checkout, home, XDG_CONFIG_HOME=str(xdg))
-    assert list(home.iterdir()) == []
+    assert [path.name for path in home.iterdir()] == [".local"]
     assert "the loader was read" in _source(home, checkout, XDG_CONFIG_HOME=str(xdg))
 
 
