@@ -35,17 +35,19 @@ def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable
         return
     draft = out.parent / f".gdbfpu-{token_hex(8)}"
     _drafts.add(draft)
-
-    def write(text: str) -> None:
-        with _said(out):
-            draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-            _publish(draft, out)
-
     try:
         with _said(out):
             _refuse_present(out)
-            draft.touch(exist_ok=False)
-        yield write
+            stream = draft.open("x", encoding="utf-8", errors="backslashreplace")
+
+        def write(text: str) -> None:
+            with _said(out):
+                with stream:
+                    stream.write(text + "\n")
+                _publish(draft, out)
+
+        with stream:
+            yield write
     finally:
         _remove(draft)
 

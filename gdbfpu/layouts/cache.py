@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+import tempfile
 import zlib
 from contextlib import suppress
 from functools import cache
@@ -114,11 +115,15 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write the file `path` so that nobody ever sees a part of it; raise OSError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write the file `path` so that nobody ever sees a part of it; raise OSError.
+
+    The draft's name cannot be known before, so it is no link that leads elsewhere.
+    """
+    file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        draft.write_bytes(data)
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
+        with os.fdopen(file, "wb") as stream:
+            stream.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
         raise

@@ -58,7 +58,7 @@ def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
     )
     line = output.parts[1]
     assert "\n" not in line
-    for package in ("pyelftools", "capstone", "tabulate", "pygments"):
+    for package in ("pyelftools", "capstone", "tabulate", "pygments", "wcwidth"):
         assert line.count(package) == 2
     said = re.search(r"install with: (\S+) -m pip install --target (\S+) ", line)
     assert said is not None
@@ -67,6 +67,21 @@ def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
     assert f"GDB's Python {output.parts[2]} lacks" in line
     assert said[2].startswith(f"{tmp_path}/gdbfpu/")
     assert 'Undefined command: "fpu-trace"' in output.parts[3]
+
+
+def test_a_relative_cache_is_ignored(tmp_path: Path) -> None:
+    """As the XDG specification has it, and as all other parts do."""
+    (tmp_path / ".cache/gdbfpu").mkdir(parents=True)
+    (tmp_path / ".cache/gdbfpu/venv").symlink_to(Path(CACHE) / "gdbfpu/venv")
+    output = gdb(
+        "source gdbfpu",
+        "fpu-trace status",
+        "python print([p for p in sys.path if 'gdbfpu/venv' in p])",
+        env={"XDG_CACHE_HOME": "relative", "HOME": str(tmp_path), "PYTHONPATH": ""},
+    )
+    assert output.parts[1] == WORKS
+    assert f"'{tmp_path}/.cache/gdbfpu/venv/" in output.parts[2]
+    assert output.parts[2].count("site-packages") == 1
 
 
 def test_one_missing_dependency(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -218,19 +220,34 @@ def test_a_directory_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_a_write_that_fails_leaves_nothing_behind(file, monkeypatch):
+def test_a_write_that_fails_leaves_nothing_behind(file):
     """As on a full disk, with the draft written in part."""
-
-    def full(path, data):
-        with path.open("wb") as stream:
-            stream.write(data[:10])
-        raise OSError(28, "No space left on device")
-
-    before = file.read_bytes()
-    monkeypatch.setattr(Path, "write_bytes", full)
-    store(QUESTION, LAYOUTS)
-    assert file.read_bytes() == before
+    file.write_bytes(b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        store(QUESTION, LAYOUTS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert file.read_bytes() == b"old"
     assert list(file.parent.iterdir()) == [file]
+    store(QUESTION, LAYOUTS)
+    assert file.read_bytes() != b"old"
+
+
+def test_nothing_is_written_through_a_link(file, tmp_path):
+    """Neither through the file itself nor through one under a name that a draft may have."""
+    mine, names = tmp_path / "mine", (file.name, f".{file.name}.{os.getpid()}", f".{file.name}")
+    file.unlink()
+    mine.write_text("mine")
+    for name in names:
+        (file.parent / name).symlink_to(mine)
+    store(QUESTION, LAYOUTS)
+    assert mine.read_text() == "mine"
+    assert not file.is_symlink()
+    assert load(QUESTION).names() == LAYOUTS.names()
 
 
 def test_nobody_sees_a_part_of_it(file):
