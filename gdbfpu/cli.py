@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Callable
 
+from gdbfpu.commands.dependencies import PACKAGES
 from gdbfpu.commands.parser import HelpShown, Parser
 from gdbfpu.commands.streams import remark, show
 from gdbfpu.errors import GdbFpuError
@@ -24,6 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(words)
+    except ModuleNotFoundError as error:
+        package = PACKAGES.get((error.name or "").split(".")[0])
+        if package is None:
+            raise
+        remark(f"gdbfpu: this needs the Python package {package}: install it, or run `make setup`")
+        return 1
     except GdbFpuError as error:
         remark(f"gdbfpu: {one_line(str(error))}")
         return 1

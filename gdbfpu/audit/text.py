@@ -10,6 +10,7 @@ import gdbfpu
 from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.finding import Finding, Severity, Undecided, finding_json
 from gdbfpu.audit.rules import RULES
+from gdbfpu.text.counted import counted
 from gdbfpu.text.table import paint
 
 __all__ = ("audit_json", "audit_sarif", "audit_table", "summary")
@@ -26,13 +27,9 @@ def summary(audit: Audit) -> str:
     `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
     VERDICT is `clean`, `notes`, `incomplete` or `findings`, and one of a kind is without its s.
     """
-    counts = ", ".join(_counted(audit.count(severity), severity.value) for severity in Severity)
-    tasks, undecided = _counted(audit.tasks, "task"), len(audit.undecided)
+    counts = ", ".join(counted(audit.count(severity), severity.value) for severity in Severity)
+    tasks, undecided = counted(audit.tasks, "task"), len(audit.undecided)
     return f"fpu-audit: {audit.verdict}: {counts} in {tasks}; {undecided} not decidable"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:

@@ -13,14 +13,9 @@ from typing import Any
 
 import gdb
 
-__all__ = ("load",)
+from gdbfpu.commands.dependencies import PACKAGES
 
-_DEPENDENCIES = {
-    "elftools": "pyelftools",
-    "capstone": "capstone",
-    "tabulate": "tabulate",
-    "pygments": "pygments",
-}
+__all__ = ("load",)
 
 
 def load(packages: Path) -> None:
@@ -28,7 +23,7 @@ def load(packages: Path) -> None:
 
     `packages` is the directory on GDB's Python's path that dependencies are installed to.
     """
-    missing = [d for module, d in _DEPENDENCIES.items() if not importlib.util.find_spec(module)]
+    missing = [d for module, d in PACKAGES.items() if not importlib.util.find_spec(module)]
     if missing:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         python = Path(sys.base_prefix) / "bin" / f"python{version}"

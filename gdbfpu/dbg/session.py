@@ -27,6 +27,7 @@ from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.text.counted import counted
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -224,7 +225,7 @@ class Session:
         if self.breakpoints and self.tracer is not None and self.tracer.full:
             limit = self.tracer.options.limit
             self._remove()
-            gdb.write(f"fpu-trace: limit of {limit} hits reached; tracing is off\n")
+            gdb.write(f"fpu-trace: limit of {counted(limit, 'hit')} reached; tracing is off\n")
 
     def _connection_ended(self, event: Any) -> None:
         if not hasattr(event, "new_objfile") and self._remove():

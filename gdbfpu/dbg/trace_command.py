@@ -8,6 +8,7 @@ from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.terminal import say
 from gdbfpu.probes import catalogue as probes
+from gdbfpu.text.counted import counted
 from gdbfpu.text.table import table
 from gdbfpu.trace.hit import HIT_HEADING
 from gdbfpu.trace.tracer import Options, Tracer
@@ -36,7 +37,7 @@ def trace_on(session: Session, options: TraceOn) -> None:
 def trace_off(session: Session, _: TraceOff) -> None:
     """Turn tracing off, and say how many hits there were."""
     if session.off():
-        say(f"fpu-trace: off; {session.totals.hits} hits so far")
+        say(f"fpu-trace: off; {counted(session.totals.hits, 'hit')} so far")
     else:
         say("fpu-trace: tracing is off; no probe is in the kernel")
 
@@ -46,15 +47,16 @@ def trace_status(session: Session, _: TraceStatus) -> None:
     totals, tracer = session.totals, session.tracer
     on, tasks = bool(session.breakpoints), len(totals.tasks) + totals.folded
     say(
-        f"tracing is {'on' if on else 'off'}; {totals.hits} hits of {tasks} tasks, "
+        f"tracing is {'on' if on else 'off'}; {counted(totals.hits, 'hit')} of "
+        f"{counted(tasks, 'task')}, "
         f"{totals.filtered} filtered out{_layouts(tracer)}"
     )
     for point in session.breakpoints:
-        say(f"  {point.describe()}: passed {point.passes} times")
+        say(f"  {point.describe()}: passed {counted(point.passes, 'time')}")
     if on and tracer is not None and tracer.writer is not None:
         say(f"  hits are written to {tracer.writer.path}")
     for reason, count in totals.errors.items():
-        say(f"  not recorded: {count} times {reason}")
+        say(f"  not recorded: {counted(count, 'time')} {reason}")
 
 
 def _layouts(tracer: Tracer | None) -> str:

@@ -12,6 +12,7 @@ from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.report.sorts import SORTS
+from gdbfpu.text.counted import counted
 from gdbfpu.trace.totals import TaskTotals, Totals
 from gdbfpu.xsave import features
 
@@ -72,15 +73,17 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
     among the report's defects.
     """
     hit = dict(totals.tasks)
-    defects = [f"{count} hits not recorded: {why}" for why, count in totals.errors.items()]
+    defects = [
+        f"{counted(count, 'hit')} not recorded: {why}" for why, count in totals.errors.items()
+    ]
     threads = _thread_numbers(model)
-    rows, counted = [], Counter[str]()
+    rows, seen = [], Counter[str]()
     try:
         for task in model.kernel.tasks():
             known = hit.pop((task.address, task.pid), None)
             row = _living(model, task, known, threads, defects)
-            counted.update(tasks=1, kthreads=task.kthread, using=bool(row.uses_fpu))
-            progress(counted["tasks"])
+            seen.update(tasks=1, kthreads=int(task.kthread), using=int(row.uses_fpu is True))
+            progress(seen["tasks"])
             if not task.kthread or row.hits:
                 rows.append(row)
     except (CorruptState, MemoryFault) as error:
@@ -91,9 +94,9 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
         kernel=model.kernel.banner(),
         switching=model.switching,
         rows=by_use(rows),
-        tasks=counted["tasks"],
-        kthreads=counted["kthreads"],
-        using=counted["using"],
+        tasks=seen["tasks"],
+        kthreads=seen["kthreads"],
+        using=seen["using"],
         hits=sum(row.count for row in rows),
         paths=tuple(totals.paths.most_common()),
         defects=tuple(defects),

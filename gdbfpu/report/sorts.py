@@ -18,5 +18,10 @@ SORTS: dict[str, Callable[[TaskTotals], Any]] = {
     "cpu": lambda row: row.cpu,
     "first": lambda row: row.first_ns,
     "last": lambda row: row.last_ns,
+    "tgid": lambda row: row.tgid,
+    "components": lambda row: -row.components,
+    "live": lambda row: -row.live_hits,
+    "memory": lambda row: -row.memory_hits,
+    "findings": lambda row: -sum(row.findings.values()),
 }
-"""The key to sort by, by the name that `--sort` takes."""
+"""The key to sort by, by the name that `--sort` takes: a column's, in small letters."""

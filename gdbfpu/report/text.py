@@ -7,10 +7,11 @@ import csv
 import io
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdbfpu.report.report import Report
+from gdbfpu.text.counted import counted
 from gdbfpu.text.table import paint, table
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
@@ -20,6 +21,7 @@ __all__ = ("csv_report", "table_report")
 
 _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
 _HIT_COLUMNS = ("CPU", "components", "live", "memory", "first", "last")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how what a spreadsheet evaluates begins
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
 _CSV_HITS = ("cpu", "components", "live_hits", "memory_hits", "first_ns", "last_ns", "findings")
 
@@ -37,25 +39,34 @@ def table_report(report: Report, by: str, order: str, colour: bool) -> str:
 
 def csv_report(report: Report, by: str, order: str) -> str:
     """Return `report` as CSV with a heading, one row a task, function or path."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     if by == "task":
         functions = report.functions()
-        writer.writerow([*_CSV_TASK, *functions, *_CSV_HITS])
-        for row in report.sorted(order) if order else report.rows:
-            writer.writerow(_csv_task(row, functions))
+        headers: Sequence[str] = (*_CSV_TASK, *functions, *_CSV_HITS)
+        tasks = report.sorted(order) if order else report.rows
+        rows = [_csv_task(row, functions) for row in tasks]
     else:
-        headers, lines = _grouped(report, by)
-        writer.writerow(headers)
-        writer.writerows(lines)
+        headers, rows = _grouped(report, by)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([_csv_cell(value) for value in row] for row in (headers, *rows))
     return out.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """Return `value` so that a spreadsheet takes no name for a formula.
+
+    A task calls itself what it likes: `=cmd|...` would run a program on the reader's machine.
+    """
+    formula = isinstance(value, str) and value.startswith(_FORMULA)
+    return f"'{value}" if formula else value
 
 
 def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
     uses = {True: "yes", False: "no", None: ""}[row.uses_fpu]
+    components = features.describe(row.components) if row.components else ""
     return [row.thread, row.pid, row.tgid, row.comm, uses,
             *(row.hits[name] for name in functions), row.cpu if row.cpu >= 0 else "",
-            features.describe(row.components), row.live_hits, row.memory_hits,
+            components, row.live_hits, row.memory_hits,
             row.first_ns or "", row.last_ns or "", sum(row.findings.values())]  # fmt: skip
 
 
@@ -119,26 +130,31 @@ def _grouped(report: Report, by: str) -> tuple[tuple[str, ...], list[list[Any]]]
 
 def _audit_summary(report: Report) -> list[str]:
     found = sum(sum(row.findings.values()) for row in report.rows)
-    lines = [f"{report.audits} audits: {found} findings"]
+    lines = [f"{counted(report.audits, 'audit')}: {counted(found, 'finding')}"]
     for row in report.rows:
         if row.cleaned:
-            clean = ", ".join(f"{name} {count} bytes" for name, count in row.cleaned.items())
+            clean = _each(row.cleaned, "byte")
             lines.append(f"made clean for {row.comm} (pid {row.pid}): {clean}")
     if report.undecided:
-        rules = ", ".join(f"{rule} {count} times" for rule, count in report.undecided.items())
-        lines.append(f"not decidable, and so not clean: {rules}")
+        lines.append(f"not decidable, and so not clean: {_each(report.undecided, 'time')}")
     return lines
+
+
+def _each(counts: Mapping[str, int], thing: str) -> str:
+    return ", ".join(f"{name} {counted(count, thing)}" for name, count in counts.items())
 
 
 def _summary(report: Report, colour: bool) -> list[str]:
     if report.source:
-        found = f"{report.tasks} tasks in {report.source}"
+        found = f"{counted(report.tasks, 'task')} in {report.source}"
         rest = f", {report.using} of them known to use the FPU"
     else:
-        found = f"{report.using} of {report.tasks} tasks use the FPU"
-        rest = f" ({report.kthreads} are kernel threads, which never do)"
+        uses = "uses" if report.using == 1 else "use"
+        found = f"{report.using} of {counted(report.tasks, 'task')} {uses} the FPU"
+        are = "is a kernel thread" if report.kthreads == 1 else "are kernel threads"
+        rest = f" ({report.kthreads} {are}, which never do)"
     found = paint(found, "bold", colour)
-    lines = [f"{found}{rest}; {report.hits} hits; {report.switching} switching"]
+    lines = [f"{found}{rest}; {counted(report.hits, 'hit')}; {report.switching} switching"]
     if report.audits:
         lines += _audit_summary(report)
     return lines + [paint(f"not read: {defect}", "red", colour) for defect in report.defects]

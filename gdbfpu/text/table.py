@@ -11,7 +11,7 @@ from typing import Any
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("paint", "table")
+__all__ = ("padded", "paint", "table")
 
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
@@ -33,6 +33,22 @@ def paint(text: str, colour: str, on: bool) -> str:
     """Return `text` in `colour` (a name that pygments knows) when `on`, else as it is."""
     if not on:
         return text
-    from pygments.console import colorize
-
+    try:
+        from pygments.console import colorize
+    except ImportError as error:
+        message = "colour needs the Python package pygments: install it, or set NO_COLOR"
+        raise UsageError(message) from error
     return str(colorize(colour, text))
+
+
+def padded(text: str, columns: int) -> str:
+    """Return `text` with spaces behind it up to so many `columns` of a terminal.
+
+    A character of Chinese or Japanese takes two columns, a combining accent none. tabulate asks
+    the same of wcwidth where that is installed.
+    """
+    if text.isascii():
+        return text.ljust(columns)
+    from wcwidth import wcswidth
+
+    return text + " " * (columns - wcswidth(text))

@@ -6,13 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gdbfpu.text.table import padded
+
 __all__ = ("HIT_HEADING", "Hit", "hit_line")
 
-_HIT = "{:>6} {:>6} {:<16} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
-
+_HIT = "{:>6} {:>6} {} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
+_COMM = 16  # columns of a task's name
 
 HIT_HEADING = _HIT.format(
-    "hit", "thread", "task", "pid", "CPU", "function", "components", "where", "caller"
+    *("hit", "thread", padded("task", _COMM), "pid", "CPU", "function", "components"),
+    *("where", "caller"),
 )
 """The heading over lines made by `hit_line`."""
 
@@ -62,7 +65,7 @@ def hit_line(hit: Hit) -> str:
     line = _HIT.format(
         hit.seq,
         "-" if hit.thread is None else hit.thread,
-        hit.comm,
+        padded(hit.comm, _COMM),
         hit.pid,
         hit.cpu,
         hit.function,

@@ -84,7 +84,7 @@ def test_the_file_is_whole(kernel44: Path, tmp_path: Path, end: str) -> None:
         "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate",
     ] * 3  # fmt: skip
     if end != "quit":
-        assert output.parts[5].startswith("tracing is off; 6 hits of 1 tasks")
+        assert output.parts[5].startswith("tracing is off; 6 hits of 1 task")
 
 
 def test_the_program_ends_and_runs_again(kernel44: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_program_dies_at_a_hit(kernel44: Path, tmp_path: Path) -> None:
     assert "fpu-trace: the kernel is gone; tracing is off" in output.parts[4]
     count = len(events(out)[1])
     assert count > 3
-    assert output.parts[5].startswith(f"tracing is off; {count} hits of 1 tasks")
+    assert output.parts[5].startswith(f"tracing is off; {count} hits of 1 task")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])

@@ -93,7 +93,7 @@ def test_a_hit_that_cannot_be_read_stops_nothing(kernel44: Path) -> None:
     assert [line[0] for line in lines] == [str(n) for n in range(1, 21)]
     assert "Breakpoint 2, finished" in output.parts[2]
     status = output.parts[3].splitlines()
-    assert status[0] == "tracing is on; 20 hits of 1 tasks, 0 filtered out; layouts from DWARF"
+    assert status[0] == "tracing is on; 20 hits of 1 task, 0 filtered out; layouts from DWARF"
     assert all(line.endswith("passed 15 times") for line in status[1:3])
     assert re.fullmatch(r"  not recorded: 10 times MemoryFault: cannot read .*", status[3])
     assert re.search(r"not read: 10 hits not recorded: MemoryFault", output.parts[4])
@@ -150,7 +150,7 @@ def test_a_full_disk_stops_nothing(kernel44: Path, tmp_path: Path) -> None:
     status = output.parts[5].splitlines()
     assert status[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out; layouts from DWARF"
     assert status[3:] == [
-        f"  not recorded: 1 times {out} ends before hit {written + 1}: File too large"
+        f"  not recorded: 1 time {out} ends before hit {written + 1}: File too large"
     ]
     assert output.parts[6] == "fpu-trace: off; 24 hits so far"
     assert output.parts[7] == "State of pagination is on."

@@ -130,7 +130,7 @@ def test_interrupts_lose_nothing(terminal: Terminal, kernel44: Path) -> None:
         assert "Traceback" not in terminal.gdb.before
     status = terminal("fpu-trace status")
     passes = [int(n) for n in re.findall(r"passed (\d+) times", status)]
-    recorded = int(re.search(r"tracing is on; (\d+) hits of 1 tasks", status)[1])
+    recorded = int(re.search(r"tracing is on; (\d+) hits of 1 task", status)[1])
     assert "not recorded" not in status
     assert recorded == sum(passes) > 40
     # Where it stopped the last time: behind the probe's instruction, before the count or not.

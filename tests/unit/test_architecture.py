@@ -17,7 +17,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"": "errors ranges target"},
     {
         "text": """
-            printable progress table
+            counted printable progress table
         """,
     },
     {
@@ -62,9 +62,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "commands": """
-            answers audit_answers audit_options completion decode decode_options dump_options
-            info_options layout layout_options model output parser report_options state_options
-            streams task_options trace_options values
+            answers audit_answers audit_options completion decode decode_options dependencies
+            dump_options info_options layout layout_options model output parser report_options
+            state_options streams task_options trace_options values
         """,
     },
     {
@@ -100,7 +100,7 @@ FENCES = {
 }
 """Packages that one place may import, a module or a folder of the package."""
 
-LAZY = {"drgn", "elftools", "pygments", "tabulate"}
+LAZY = {"drgn", "elftools", "pygments", "tabulate", "wcwidth"}
 """Packages that are imported when they are first needed, within a function."""
 
 BOUNDARIES = {

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from fpu_images import legacy, put, xsave
 
 from gdbfpu.cli import main
@@ -74,6 +75,38 @@ def test_missing_file(tmp_path, capsys):
 
 def test_file_that_is_no_image(capsys):
     assert failing(capsys, "/dev/zero").startswith("gdbfpu: /dev/zero has more than 1048576 bytes")
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "words"),
+    [
+        ("elftools", "pyelftools", ("layout", "vmlinux")),
+        ("pygments", "pygments", ("report", "--from", "events")),
+        ("tabulate", "tabulate", ("report", "--from", "events", "--by", "path")),
+        ("tabulate", "tabulate", ("layout", "vmlinux")),
+    ],
+)
+def test_package_that_is_not_installed(module, package, words, tmp_path, capsys, monkeypatch):
+    """It is named in one line, whichever it is."""
+    (tmp_path / "events").write_text('{"schema": 1}\n')
+    subprocess.run(
+        ["gcc", "-g", "-x", "c", "-", "-o", tmp_path / "vmlinux"],
+        input=b"struct fpu { int last_cpu; } fpu; int copy_fpstate_to_sigframe(void) { return 0; }"
+        b"int main(void) { return 0; }",
+        check=True,
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GDBFPU_CACHE", "off")
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main(words) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert f" the Python package {package}: install it, or " in line
 
 
 def test_unknown_component(tmp_path, capsys):

@@ -259,7 +259,7 @@ def test_findings_in_a_table():
     assert lines[-3:] == [
         "5 audits: 4 findings",
         "made clean for bad (pid 2): AVX 40 bytes, SSE 2 bytes",
-        "not decidable, and so not clean: READ 2 times, FRAME 1 times",
+        "not decidable, and so not clean: READ 2 times, FRAME 1 time",
     ]
 
 

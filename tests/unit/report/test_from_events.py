@@ -165,6 +165,7 @@ def test_users_come_first_then_most_hits_then_pid(path):
     assert [row.pid for row in found.rows] == [30, 31, 5, 6]
     assert {order: found.sorted(order)[0].pid for order in SORTS} == {
         "hits": 31, "pid": 5, "name": 31, "thread": 30, "cpu": 30, "first": 30, "last": 30,
+        "tgid": 30, "components": 30, "live": 31, "memory": 30, "findings": 30,
     }  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def test_tables_and_csv(path):
         "thread,pid,tgid,comm,uses_fpu,copy_fpstate_to_sigframe,fpstate_sanitize_xstate,"
         "cpu,components,live_hits,memory_hits,first_ns,last_ns,findings",
         "7,30,29,Xorg,yes,2,0,1,x87|SSE|AVX,2,0,1000,1000,0",
-        ",31,31,intonly,no,1,1,1,-,2,0,1000,1000,0",
+        ",31,31,intonly,no,1,1,1,,2,0,1000,1000,0",
     ]
 
 
@@ -350,6 +351,7 @@ _WRONG = "a value of the wrong type"
         *(("pid", v, f"`pid` is no number from 0 to {_S32}") for v in (-1, 2**31, True, "1", 1.5)),
         ("pid", [1], _WRONG),
         ("pid", float("nan"), f"`pid` is no number from 0 to {_S32}"),
+        ("tgid", 29.0, f"`tgid` is no number from 0 to {_S32}"),  # equal to HIT's
         ("tgid", None, f"`tgid` is no number from 0 to {_S32}"),
         ("cpu", -1, f"`cpu` is no number from 0 to {_S32}"),
         ("cpu", {}, f"`cpu` is no number from 0 to {_S32}"),
@@ -384,6 +386,15 @@ def test_value_that_is_none(path, key, value, why):
         assert found.defects == (f"line {2 + hits}: {why}",)
         assert (found.hits, found.tasks) == (hits, hits)
         assert sum(row.count for row in found.rows) == hits
+
+
+@pytest.mark.parametrize("key", ["pid", "tgid"])
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_what_equals_a_number_is_none(path, key, value):
+    """Python takes them for the same where it looks up what it has kept."""
+    found = report(path, {**HIT, key: 1}, {**HIT, key: value})
+    assert found.defects == (f"line 3: `{key}` is no number from 0 to {_S32}",)
+    assert found.hits == 1
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,21 @@ def test_threads_have_numbers_over_kgdb_only():
 # --- what cannot be read
 
 
+@pytest.mark.parametrize(("flags", "using"), [(PF_KTHREAD, 0), (0, 1)])
+def test_one_task_is_counted_in_numbers(flags, using):
+    """And a number is no `true`, in JSON either."""
+    setup = Setup.__new__(Setup)
+    setup.world, setup.totals = World("kgdb"), Totals()
+    task = setup.world.add(0, b"swapper/0", flags=flags)
+    setup.world.target.put_int(task + ACTIVE, 1, 1)
+    setup.model = fpu.probe(Kernel(setup.world.target, layouts_44()))
+    report = setup.collect()
+    counts = (report.tasks, report.kthreads, report.using)
+    assert counts == (1, 1 - using, using)
+    assert [type(count) for count in counts] == [int, int, int]
+    assert f'"using_fpu": {using},' in json.dumps(report.to_json())
+
+
 def test_walk_that_ends_early_is_a_defect(setup):
     setup.hits(setup.thread, 31, 1)
     setup.world.target.put_int(setup.init + TASKS, 0xDEAD000000000100)
@@ -173,9 +188,10 @@ def test_hits_that_were_not_recorded_are_a_defect(setup):
 
 
 def test_orders(setup):
-    setup.hits(setup.init, 1, 5, cpu=1, first_ns=30, last_ns=40)
-    setup.hits(setup.user, 30, 2, cpu=0, first_ns=10, last_ns=90)
-    setup.hits(0x1000, 99, 9, "Zombie", thread=5, cpu=3, first_ns=20, last_ns=25)
+    one = setup.hits(setup.init, 1, 5, cpu=1, first_ns=30, last_ns=40, components=2)
+    setup.hits(setup.user, 30, 2, cpu=0, first_ns=10, last_ns=90, components=7)
+    setup.hits(0x1000, 99, 9, "Zombie", thread=5, cpu=3, first_ns=20, last_ns=25, memory_hits=2)
+    one.findings["STALE"] += 1
     report = setup.collect()
     assert {order: pids(report.sorted(order)) for order in SORTS} == {
         "hits": [99, 1, 30, 31],
@@ -185,6 +201,11 @@ def test_orders(setup):
         "cpu": [31, 30, 1, 99],
         "first": [31, 30, 99, 1],
         "last": [31, 99, 1, 30],
+        "tgid": [1, 30, 31, 99],
+        "components": [30, 1, 31, 99],
+        "live": [99, 1, 30, 31],
+        "memory": [99, 30, 1, 31],
+        "findings": [1, 30, 31, 99],
     }
 
 

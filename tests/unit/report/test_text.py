@@ -6,11 +6,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 import time
+import unicodedata
 from collections import Counter
 
 import pytest
 
+from gdbfpu.errors import UsageError
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import csv_report, table_report
 from gdbfpu.text.table import paint, table
@@ -152,7 +155,8 @@ def test_table_of_tasks():
     text = table_report(report(), "task", "", colour=False)
     assert cells(text) == EXPECTED
     assert text.split("\n")[-1] == (
-        "1 of 20 tasks use the FPU (11 are kernel threads, which never do); 61 hits; lazy switching"
+        "1 of 20 tasks uses the FPU (11 are kernel threads, which never do); 61 hits; "
+        "lazy switching"
     )
     assert "\x1b" not in text
 
@@ -232,6 +236,50 @@ def test_values_stay_as_they_are():
     assert text.split("\n")[-1].split() == ["1e5", "0x10", "007", "1_0", "nan"]
 
 
+@pytest.mark.parametrize("name", ["日本語", "한국어 a", "Zoe\u0308", "🦊 fox"])
+def test_names_of_other_widths_are_aligned(name):
+    """In columns of a terminal, as Unicode gives them: East Asian Wide counts two, marks none."""
+    wide = TaskTotals(8, 8, name, 1, 2, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, True)
+    plain = TaskTotals(9, 9, "plain", 2, 3, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, True)
+    lines = table_report(report((wide, plain)), "task", "", colour=False).split("\n")[2:4]
+    lines += [hit_line(hit(comm=name)), hit_line(hit(comm="plain"))]
+    for one, other in (lines[:2], lines[2:]):
+        assert columns(one.partition("x87|")[0]) == columns(other.partition("x87|")[0])
+
+
+def columns(text):
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def test_one_of_each():
+    one = TaskTotals(
+        *(1, 1, "a", 1, 2, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, True, Counter({"STALE": 1})),
+        Counter({"AVX": 1}),
+    )
+    text = table_report(
+        report((one,), tasks=1, kthreads=1, using=1, hits=1, audits=1, undecided={"READ": 1}),
+        *("task", "", False),
+    )
+    assert text.split("\n")[-4:] == [
+        "1 of 1 task uses the FPU (1 is a kernel thread, which never do); 1 hit; lazy switching",
+        "1 audit: 1 finding",
+        "made clean for a (pid 1): AVX 1 byte",
+        "not decidable, and so not clean: READ 1 time",
+    ]
+
+
+def test_what_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tabulate", None)
+    with pytest.raises(UsageError) as caught:
+        table_report(report(), "task", "", colour=False)
+    said = "tables need the Python package tabulate: install it, or ask for JSON"
+    assert str(caught.value) == said
+    assert csv_report(report(), "task", "")
+
+
 def test_paint():
     assert paint("yes", "green", on=False) == "yes"
     painted = paint("yes", "green", on=True)
@@ -277,7 +325,7 @@ def test_csv_of_tasks():
             SIGFRAME: "1",
             SANITIZE: "0",
             "cpu": "0",
-            "components": "-",
+            "components": "",
             "live_hits": "0",
             "memory_hits": "1",
             "first_ns": "1",
@@ -293,7 +341,7 @@ def test_csv_of_tasks():
             SIGFRAME: "0",
             SANITIZE: "0",
             "cpu": "",
-            "components": "-",
+            "components": "",
             "live_hits": "0",
             "memory_hits": "0",
             "first_ns": "",
@@ -307,7 +355,18 @@ def test_csv_in_an_order():
     assert [row["pid"] for row in parsed("task", "pid")] == ["7", "30", "40"]
 
 
-@pytest.mark.parametrize("name", ["a,b", 'a"b', "a b", "é", "'", ";"])
+@pytest.mark.parametrize("name", ["=cmd|'/c calc'!A", "+1", "-2+3", "@SUM(A1)"])
+def test_csv_hands_a_spreadsheet_no_formula(name):
+    """Nor does a function's name of somebody's event file, as a value or in the heading."""
+    hostile = TaskTotals(1, 1, name, 1, None, 0, Counter({name: 1}), -1, 1)
+    for by in ("task", "probe", "path"):
+        text = csv_report(report((hostile,), paths=(((name, "a"), 1),)), by, "")
+        cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+        assert f"'{name}" in [cell.removesuffix(" < a") for cell in cells]
+        assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+
+
+@pytest.mark.parametrize("name", ["a,b", 'a"b', "a b", "é", "'", ";", "a=b", "a-b"])
 def test_csv_of_awkward_names(name):
     (row,) = parsed("task", rows=(TaskTotals(1, 1, name, 1),))
     assert row["comm"] == name
