@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbfpu.commands.parser import Parser
-from gdbfpu.commands.values import file_name
+from gdbfpu.commands.values import file_name, stored_file
 
 __all__ = ("DumpFiles", "add_dump")
 
@@ -25,9 +25,9 @@ class DumpFiles:
 
 def add_dump(parser: Parser[Any], required: bool = True) -> tuple[argparse.Action, ...]:
     """Add the options that name a dump, and return them."""
-    core = parser.add("--core", type=file_name, required=required, metavar="FILE",
+    core = parser.add("--core", type=stored_file, required=required, metavar="FILE",
         help="the dump, as makedumpfile writes it")  # fmt: skip
-    vmlinux = parser.add("--vmlinux", type=file_name, required=required, metavar="FILE",
+    vmlinux = parser.add("--vmlinux", type=stored_file, required=required, metavar="FILE",
         help="that kernel's vmlinux")  # fmt: skip
     vmcoreinfo = parser.add("--vmcoreinfo", type=file_name, metavar="FILE",
         help="the kernel's VMCOREINFO; only for a dump without, as QEMU writes")  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdbfpu.commands.parser import Parser
-from gdbfpu.commands.values import file_name
+from gdbfpu.commands.values import stored_file
 
 __all__ = ("LayoutOptions", "layout_parser")
 
@@ -27,6 +27,6 @@ def layout_parser() -> Parser[LayoutOptions]:
         prog="gdbfpu layout",
         description="Show the layouts of the types that gdbfpu reads in a kernel.",
     )
-    parser.add("vmlinux", type=file_name, metavar="VMLINUX", help="the kernel, with DWARF or BTF")
+    parser.add("vmlinux", type=stored_file, metavar="VMLINUX", help="the kernel, with DWARF or BTF")
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")
     return parser

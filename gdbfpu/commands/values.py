@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import stat
 from pathlib import Path
 
-__all__ = ("STANDARD_INPUT", "file_name", "number")
+__all__ = ("STANDARD_INPUT", "file_name", "number", "stored_file")
 
 STANDARD_INPUT = Path("-")
 """The name that stands for standard input, where a command takes one."""
@@ -28,3 +29,20 @@ def file_name(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: there is no such user's home") from error
+
+
+def stored_file(text: str) -> Path:
+    """Return the path of a file that can be read here and there: no pipe, no terminal.
+
+    Whether the file is there and is what it should be is seen when it is read.
+    """
+    path = file_name(text)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):
+        raise argparse.ArgumentTypeError(
+            f"{text} is a pipe or a device, which cannot be read here and there: save it as a file"
+        )
+    return path

@@ -119,6 +119,28 @@ def test_standard_input_is_no_file_to_read(folder):
         assert (done.returncode, done.stdout, done.stderr) == (1, b"", said)
 
 
+@pytest.mark.parametrize("command", ["layout", "info --core image --vmlinux",
+                                     "info --vmlinux image --core"])  # fmt: skip
+def test_a_kernel_out_of_a_pipe(folder, command):
+    """Neither blocks, nor is it read in part."""
+    os.mkfifo(folder / "fifo")
+    for line, name in (
+        (f"gdbfpu {command} fifo", b"fifo"),
+        (f"cat image | gdbfpu {command} /dev/stdin", b"/dev/stdin"),
+        (f"gdbfpu {command} /dev/tty", b"/dev/tty"),
+    ):
+        done = shell(folder, line)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert done.stderr.count(b"\n") == 1
+        assert b": " + name + b" is a pipe or a device" in done.stderr
+
+
+def test_a_kernel_on_standard_input(folder):
+    """A file that is one can be read there, too."""
+    done = shell(folder, "gdbfpu layout /dev/stdin <text")
+    assert done.stderr == b"gdbfpu: /dev/stdin is not an ELF file\n"
+
+
 def test_events_from_standard_input(folder):
     for line in ("gdbfpu report --from - <events", "cat events | gdbfpu report --from -"):
         done = shell(folder, line)
