@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
 
 __all__ = ("main",)
 
@@ -25,7 +25,7 @@ def main() -> int:
     from gdbfpu.commands.output import remove_drafts
     from gdbfpu.commands.streams import prepare
 
-    def end(number: int, _frame: Any) -> None:
+    def end(number: int, _frame: object) -> None:
         remove_drafts()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -37,7 +37,7 @@ def main() -> int:
     return status
 
 
-def _on_signals(action: Any) -> None:
+def _on_signals(action: Callable[[int, object], None] | signal.Handlers) -> None:
     """Do `action` on each signal but those that are to be ignored, as with nohup."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
