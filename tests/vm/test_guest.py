@@ -19,14 +19,19 @@ DEADLINE = 60.0  # seconds; every command here takes one or two
 # One line `guest: NAME pid= signals= ok` each; the others say more.
 SINGLE_TASKS = (
     "audiod",
+    "between",
     "coredump",
     "evilname",
     "ia32sig",
+    "inhandler",
     "intonly",
+    "longago",
     "mmxplay",
+    "mxcsronly",
     "sigstorm",
     "x87calc",
     "ymmall",
+    "zeros",
 )
 
 
@@ -66,6 +71,25 @@ def test_every_generation_takes_a_signal(guest: Machine) -> None:
     (line,) = announcements(guest.run(f"forkexec {SIGNALS} 1", DEADLINE))
     pattern = rf"guest: forkexec pid=\d+ generations={SIGNALS} signals={SIGNALS} ok"
     assert re.fullmatch(pattern, line)
+
+
+def test_one_thread_of_four_keeps_its_register(guest: Machine) -> None:
+    lines = announcements(guest.run(f"onereg {SIGNALS} 2", DEADLINE))
+    pattern = rf"guest: onereg pid=\d+ tgid=\d+ thread=(\d) signals={SIGNALS} ok"
+    found = [re.fullmatch(pattern, line) for line in lines]
+    assert sorted(match[1] if match else "" for match in found) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("name", "signals", "pairs"), [("onesignal", 1, 3), ("vforkexec", 6, 1)])
+def test_children_with_registers_and_without(
+    guest: Machine, name: str, signals: int, pairs: int
+) -> None:
+    lines = announcements(guest.run(f"{name} 6 2", DEADLINE))
+    pattern = rf"guest: {name} pid=(\d+) loaded=([01]) signals={signals} ok"
+    found = [re.fullmatch(pattern, line) for line in lines]
+    assert all(found), lines
+    assert [match[2] for match in found if match] == ["0", "1"] * pairs
+    assert len({match[1] for match in found if match}) == 2 * pairs
 
 
 def test_tracer_reads_and_writes_its_child(guest: Machine) -> None:

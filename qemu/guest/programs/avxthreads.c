@@ -5,11 +5,8 @@
  * One line each, in which pid is the thread's: guest: avxthreads pid= tgid= thread=k signals= ok
  */
 #include "signals.h"
+#include "threads.h"
 #include "ymm.h"
-
-#define THREADS 4
-#define STACK_SIZE 16384
-#define CLONE_THREAD_FLAGS 0x50f00	/* VM, FS, FILES, SIGHAND, THREAD, SYSVSEM */
 
 static struct thread {
 	unsigned int index;
@@ -46,35 +43,10 @@ static void take_signals(struct thread *thread)
 	__atomic_sub_fetch(&unfinished, 1, __ATOMIC_SEQ_CST);
 }
 
-static void thread_main(struct thread *thread)
+static void thread_main(void *thread)
 {
 	take_signals(thread);
-	for (;;)
-		syscall4(NR_exit, 0, 0, 0, 0);
-}
-
-static void spawn(struct thread *thread)
-{
-	long result;
-	register void (*entry)(struct thread *) __asm__("r12") = thread_main;
-	register struct thread *argument __asm__("r13") = thread;
-
-	__asm__ volatile(
-		"	xor	%%edx, %%edx\n"
-		"	xor	%%r10d, %%r10d\n"
-		"	xor	%%r8d, %%r8d\n"
-		"	syscall\n"
-		"	test	%%rax, %%rax\n"
-		"	jnz	1f\n"
-		"	mov	%[argument], %%rdi\n"
-		"	call	*%[entry]\n"
-		"1:\n"
-		: "=a"(result)
-		: "a"(NR_clone), "D"(CLONE_THREAD_FLAGS), "S"(thread->stack + STACK_SIZE),
-		  [entry] "r"(entry), [argument] "r"(argument)
-		: "rcx", "rdx", "r8", "r10", "r11", "memory", "cc");
-	if (result < 0)
-		fail("avxthreads", "clone");
+	end_thread();
 }
 
 int run(int argc, char **argv)
@@ -87,7 +59,7 @@ int run(int argc, char **argv)
 		threads[k].request = parse(argc, argv);
 	}
 	for (k = 1; k < THREADS; k++)
-		spawn(&threads[k]);
+		spawn("avxthreads", thread_main, &threads[k], threads[k].stack + STACK_SIZE);
 	take_signals(&threads[0]);
 	while (__atomic_load_n(&unfinished, __ATOMIC_SEQ_CST))
 		syscall4(NR_nanosleep, (long)&pause, 0, 0, 0);

@@ -15,7 +15,7 @@
 #ifdef __x86_64__
 enum {
 	NR_write = 1, NR_mmap = 9, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14, NR_rt_sigreturn = 15,
-	NR_nanosleep = 35, NR_getpid = 39, NR_clone = 56, NR_fork = 57,
+	NR_nanosleep = 35, NR_getpid = 39, NR_clone = 56, NR_fork = 57, NR_vfork = 58,
 	NR_execve = 59, NR_exit = 60, NR_wait4 = 61, NR_kill = 62, NR_readlink = 89, NR_ptrace = 101,
 	NR_rt_sigsuspend = 130, NR_prctl = 157, NR_gettid = 186, NR_timer_create = 222,
 	NR_timer_settime = 223, NR_exit_group = 231,

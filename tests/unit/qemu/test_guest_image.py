@@ -12,6 +12,7 @@ import pytest
 
 from qemu.errors import SetupError
 from qemu.guest import compiler, packages
+from qemu.guest.answers import ANSWERS, subject_of
 from qemu.guest.cpio import write_initramfs
 
 # An instruction of the x87, SSE or AVX units, by its register or by its mnemonic.
@@ -70,6 +71,25 @@ def test_intonly_has_no_fpu_instruction(programs: Path) -> None:
     for name, uses_fpu in (("ymmall", True), ("x87calc", True), ("intonly", False)):
         code = output_of("objdump", "-d", "--no-show-raw-insn", programs / name)
         assert bool(FPU_INSTRUCTION.search(code)) == uses_fpu, name
+
+
+def test_answers_are_about_programs_that_are_there() -> None:
+    named = {subject.partition("/")[0] for subject in ANSWERS}
+    assert named <= set(compiler.PROGRAMS)
+    assert all(right.lazy and right.eager for right in ANSWERS.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "subject"),
+    [
+        ("guest: ymmall pid=9 signals=3 ok", "ymmall"),
+        ("guest: onereg pid=9 tgid=8 thread=2 signals=3 ok", "onereg/2"),
+        ("guest: vforkexec pid=9 loaded=0 signals=3 ok", "vforkexec/child"),
+        ("guest: onesignal pid=9 loaded=1 signals=1 ok", "onesignal/loaded"),
+    ],
+)
+def test_a_line_says_whose_it_is(line: str, subject: str) -> None:
+    assert subject_of(line) == subject
 
 
 @pytest.mark.parametrize("name", compiler.PROGRAMS)
