@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from qemu.catalogue import Entry, load
@@ -21,11 +24,18 @@ COLUMNS = (
     "kernel", "release", "`-cpu`", "stub", "boots", "switching, format", "hits traced of announced",
     "report's users right", "`fpu-state` right", "all",
 )  # fmt: skip
+ROUNDS_COLUMNS = (
+    "kernel", "release", "`-cpu`", "stub", "switching, format", "rounds passed",
+    "answers right", "of them `?`", "wrong",
+)  # fmt: skip
 FAILED = "FAILED"
 
 
-def rows_of(entry: Entry) -> list[list[str]]:
-    """Try one kernel over its stubs and CPUs; return its rows, the last cell whether it failed."""
+def rows_of(entry: Entry, rounds: Rounds) -> list[list[str]]:
+    """Try one kernel over its stubs and CPUs; return its rows, the last cell whether it failed.
+
+    What became of each is noted in `rounds`.
+    """
     try:
         can, reason = availability(entry)
         if not can:
@@ -36,7 +46,13 @@ def rows_of(entry: Entry) -> list[list[str]]:
     except HarnessError as error:
         print(f"{entry.name}: not tried: {error}", flush=True)
         return [[entry.name, "not had", *[""] * (len(COLUMNS) - 3), "not tried"]]
-    return [row_of(Outcome(kernel, cpu, stub)) for cpu in models(entry) for stub in entry.stubs]
+    rows = []
+    for cpu in models(entry):
+        for stub in entry.stubs:
+            outcome = Outcome(kernel, cpu, stub)
+            rows.append(row_of(outcome))
+            rounds.note(outcome)
+    return rows
 
 
 def row_of(outcome: Outcome) -> list[str]:
@@ -56,10 +72,54 @@ def row_of(outcome: Outcome) -> list[str]:
     return [kernel.name, kernel.version, f"`{cpu}`", stub, *(c or "no" for c in cells), result]
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
+class Rounds:
+    """What several rounds of the matrix came to, by kernel, CPU model and stub."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, ...], Counter[str]] = {}
+        self._layouts: dict[tuple[str, ...], str] = {}
+
+    def note(self, outcome: Outcome) -> None:
+        """Count one more round of a kernel over a stub."""
+        kernel = outcome.kernel
+        key = (kernel.name, kernel.version, f"`{outcome.cpu}`", outcome.stub)
+        counts = self._counts.setdefault(key, Counter())
+        counts.update(outcome.answers)
+        counts.update(rounds=1, passed=int(not outcome.problems))
+        self._layouts[key] = outcome.layouts or self._layouts.get(key, "")
+
+    def rows(self) -> list[list[str]]:
+        """Return a row for each kernel, CPU model and stub, as ROUNDS_COLUMNS has them."""
+        return [[*key, self._layouts[key], *_cells(counts)] for key, counts in self._counts.items()]
+
+
+def _cells(counts: Counter[str]) -> list[str]:
+    """Return the cells of ROUNDS_COLUMNS that count something."""
+    right = counts["right"] + counts["open"]
+    return [
+        f"{counts['passed']} of {counts['rounds']}",
+        f"{right} of {right + counts['wrong']}",
+        str(counts["open"]),
+        str(counts["wrong"]),
+    ]
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Keep `count` processes of this machine busy beside the trials."""
+    spinners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
+def table(rows: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
     """Return the rows as a Markdown table."""
-    filled = [COLUMNS, *rows]
-    widths = [max(len(row[i]) for row in filled) for i in range(len(COLUMNS))]
+    filled = [columns, *rows]
+    widths = [max(len(row[i]) for row in filled) for i in range(len(columns))]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
         for row in filled
@@ -68,23 +128,39 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vm.matrix", description=__doc__)
+    add = parser.add_argument
+    add("names", nargs="*", help="kernels of the catalogue (default: all)")
+    add("--rounds", type=int, default=1, metavar="N",
+        help="how often to try each; a second table then counts the answers (default: 1)"
+        )  # fmt: skip
+    add("--busy", type=int, default=0, metavar="N",
+        help="keep N processes of this machine busy meanwhile (default: none)")  # fmt: skip
+    return parser.parse_args()
+
+
 def main() -> int:
     """Try the kernels; return 1 if something that was tried is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.vm.matrix", description=__doc__)
-    parser.add_argument("names", nargs="*", help="kernels of the catalogue (default: all)")
-    names = parser.parse_args().names
-    rows = []
+    asked, rounds = arguments(), Rounds()
+    rows: list[list[str]] = []
     try:
         asked_model()
-        for entry in load().values():
-            if not names or entry.name in names:
-                rows += rows_of(entry)
+        with busy(asked.busy):
+            for _ in range(asked.rounds):
+                for entry in load().values():
+                    if not asked.names or entry.name in asked.names:
+                        rows += rows_of(entry, rounds)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     except GivenError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 1
-    print(f"\n{table(rows)}")
+    if asked.rounds == 1:
+        print(f"\n{table(rows)}")
+    else:
+        print(f"\n{table(rounds.rows(), ROUNDS_COLUMNS)}")
     return int(not rows or any(row[-1] == FAILED for row in rows))
 
 

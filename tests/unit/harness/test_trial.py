@@ -61,11 +61,70 @@ def test_hits_of_other_functions_do_not_count(outcome):
     assert len(outcome.problems) == 1
 
 
-def test_wrong_users_are_named(outcome):
-    tasks = [{"comm": name, "uses_fpu": name != "audiod"} for name in trial.USERS]
-    trial.judge_users(outcome, {"tasks": [*tasks, {"comm": "intonly", "uses_fpu": True}]})
-    assert outcome.users == "no"
-    assert outcome.problems == ["the report is wrong about audiod, intonly"]
+def _report(**answers: bool | None) -> dict[str, object]:
+    return {
+        "tasks": [
+            {"pid": int(key[1:]), "comm": "x", "uses_fpu": answer, "why": "seen", "hits": {}}
+            for key, answer in answers.items()
+        ]
+    }
+
+
+_ANNOUNCED = [
+    "guest: ymmall pid=9 signals=3 ok",
+    "guest: intonly pid=8 signals=2 ok",
+    "guest: onereg pid=7 tgid=6 thread=1 signals=4 ok",
+    "guest: onereg pid=5 tgid=6 thread=2 signals=4 ok",
+    "guest: longago pid=4 signals=4 ok",
+]
+
+
+def test_right_answers_are_counted(outcome):
+    report = _report(p9=True, p8=False, p7=False, p5=True, p4=None)
+    trial.judge_users(outcome, _ANNOUNCED, report, lazy=False)
+    assert (outcome.users, outcome.problems) == ("yes", [])
+    assert outcome.answers == {"right": 4, "open": 1}
+
+
+def test_wrong_answers_are_named(outcome):
+    report = _report(p9=None, p8=True, p7=True, p5=False, p4=True)
+    trial.judge_users(outcome, _ANNOUNCED, report, lazy=False)
+    assert (outcome.users, outcome.answers["wrong"]) == ("no", 5)
+    assert outcome.problems == [
+        "the report is wrong: ymmall is ?: seen",
+        "the report is wrong: intonly is yes: seen",
+        "the report is wrong: onereg/1 is yes: seen",
+        "the report is wrong: onereg/2 is no: seen",
+        "the report is wrong: longago is yes: seen",
+    ]
+
+
+def test_under_lazy_switching_a_task_without_a_hit_is_in_no_row(outcome):
+    trial.judge_users(outcome, _ANNOUNCED, _report(p9=True, p5=True, p4=True), lazy=True)
+    assert outcome.problems == []
+    trial.judge_users(outcome, _ANNOUNCED, _report(p9=True, p4=True), lazy=True)
+    assert outcome.problems == ["the report is wrong: onereg/2 is missing: in no row"]
+
+
+def test_every_generation_of_forkexec_is_a_user(outcome):
+    row = {"pid": 77, "comm": "forkexec", "uses_fpu": None, "why": "seen", "hits": {"f": 1}}
+    trial.judge_users(outcome, [], {"tasks": [row, {**row, "hits": {}}]}, lazy=False)
+    assert outcome.problems == ["the report is wrong: a forkexec is not a user: seen"]
+
+
+def test_rounds_add_up(outcome):
+    rounds = matrix.Rounds()
+    outcome.layouts = "eager, standard"
+    outcome.answers.update(right=4, open=2)
+    rounds.note(outcome)
+    outcome.answers.update(wrong=1)
+    outcome.problems.append("one")
+    rounds.note(outcome)
+    (row,) = rounds.rows()
+    assert row == [
+        *("k", "9.8", "`max`", "qemu", "eager, standard", "1 of 2", "12 of 13", "4", "1")
+    ]
+    assert len(row) == len(matrix.ROUNDS_COLUMNS)
 
 
 @pytest.mark.parametrize(("flip", "right"), [(0, "yes"), (1, "no")])
