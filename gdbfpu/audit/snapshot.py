@@ -161,7 +161,7 @@ class Snapshot:
 
     def _has_state(self, task: Task) -> bool:
         """Return whether the area holds the task's state; a lazy kernel may never save one."""
-        return self.model.switching == "eager" or self.model.uses_fpu(task)
+        return self.model.state_there(task.address)[0]
 
     def _fields(self, fpu: int, at: int) -> dict[str, int]:
         layouts, found = self.model.kernel.layouts, {}

@@ -155,7 +155,7 @@ class Watch:
 
     def _frame(self, snapshot: Snapshot, call: _Call) -> list[Result]:
         entry = call.frame
-        if entry is None or self._failed():
+        if entry is None or self._model.save_failed():
             return []
         size, past = len(entry.image), entry.past[0] if entry.past else b""
         try:
@@ -182,17 +182,6 @@ class Watch:
             *spans,
             Span(0, size - MAGIC2_SIZE, MAGIC2_SIZE),
         )
-
-    def _failed(self) -> bool:
-        """Return whether the function could not write the frame, and kills the task instead.
-
-        It returns 0 for success as an int; as a bool, since 5.16, which has struct fpstate,
-        true.
-        """
-        value = self._model.kernel.stopped().register("rax") or 0
-        if "fpstate" in self._model.kernel.layouts:
-            return not value & 0xFF
-        return bool(value & 0xFFFFFFFF)
 
     def _sanitized(self, call: _Call) -> Returned:
         """Return which of the stale bytes are clean now; those that are left are a finding."""

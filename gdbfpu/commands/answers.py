@@ -58,4 +58,5 @@ def report_text(report: Report, options: ReportOptions) -> str:
         return json.dumps(report.to_json(options.sort), indent=1)
     if options.format == "csv":
         return csv_report(report, options.by, options.sort).rstrip("\n")
-    return table_report(report, options.by, options.sort, wants_colour(options.out))
+    colour = wants_colour(options.out)
+    return table_report(report, options.by, options.sort, colour, options.why)

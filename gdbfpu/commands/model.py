@@ -8,7 +8,7 @@ from pathlib import Path
 from gdbfpu.audit import snapshot
 from gdbfpu.fpu import model, xstate
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.kernel import callpath, tasks, usermem
+from gdbfpu.kernel import callpath, signals, tasks, usermem
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.cache import Question
 from gdbfpu.layouts.sources import Progress, read_layouts
@@ -16,7 +16,7 @@ from gdbfpu.target import Memory
 
 __all__ = ("ANCHORS", "TYPES", "read_model")
 
-_READERS = (model, tasks, callpath, xstate, usermem, snapshot)
+_READERS = (model, tasks, callpath, signals, xstate, usermem, snapshot)
 
 TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
 """The types that the kernel's meaning is read with, each module's own."""

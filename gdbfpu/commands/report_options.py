@@ -18,12 +18,14 @@ __all__ = ("ReportOptions", "report_parser")
 class ReportOptions:
     """`fpu-report`: `events` is the event file to report (None: the kernel), `by` what a row is.
 
-    `sort` is one of SORTS (empty: users first), `out` a new file to write.
+    `sort` is one of SORTS (empty: users first), `why` whether to tell what the answers rest on,
+    `out` a new file to write.
     """
 
     events: Path | None = None
     by: str = "task"
     sort: str = ""
+    why: bool = False
     format: str = "table"
     out: Path | None = None
 
@@ -46,6 +48,8 @@ def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
         help="what a row is (default: %(default)s)")  # fmt: skip
     add("--sort", choices=tuple(SORTS), metavar="COLUMN",
         help=f"order of tasks: {', '.join(SORTS)} (default: users, then hits)")  # fmt: skip
+    add("--why", action="store_true",
+        help="tell of each task what the answer in column FPU rests on")  # fmt: skip
     add("--format", choices=("table", "json", "csv"), help="default: %(default)s")
     add("--out", type=file_name, metavar="FILE", help="write the report to this new file")
     if not stopped:

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The breakpoints of a trace: where probed functions begin, and for an audit where they return."""
+"""The breakpoints of a trace: where probed functions begin, and where they return.
+
+Returns are for an audit, and for signal frames that may show whether a task uses the FPU; for
+the latter they are enabled only while such a frame is being written.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,7 +80,8 @@ class ProbeBreakpoint(_Recorder):
     """A breakpoint on the function that begins at `site`.
 
     It stands where the kernel can be resumed without a step, if there is such a place. `audited`
-    tells whether its calls are watched for the audit, None that nobody asked for that.
+    tells whether its calls are watched for the audit, None that nobody asked for that. `returns`
+    are where it returns.
     """
 
     def __init__(
@@ -85,8 +91,10 @@ class ProbeBreakpoint(_Recorder):
         tracer: Tracer,
         host: Host,
         audited: bool | None,
+        returns: Sequence[ReturnBreakpoint] = (),
     ) -> None:
         self._audited = audited
+        self._returns = returns
         place = (site.resume.address if site.resume else site.entry, site.resume)
         super().__init__(target, site.probe, place, tracer, host)
 
@@ -97,7 +105,8 @@ class ProbeBreakpoint(_Recorder):
 
     def _steps(self) -> tuple[Step, ...]:
         audit = self._recorded(self._enter) if self._audited else ()
-        return (*self._recorded(self._catch), *audit, self._host.enough)
+        wait = (self._wait,) if self._returns else ()
+        return (*self._recorded(self._catch), *audit, *wait, self._host.enough)
 
     def _catch(self) -> bool:
         if not self._tracer.full:
@@ -111,17 +120,61 @@ class ProbeBreakpoint(_Recorder):
             self._here.entry = self._tracer.entered(self._here.caught)
         return False
 
+    def _wait(self) -> bool:
+        if self._here.caught is not None:
+            self._tracer.wait(self._here.caught)
+        for point in self._returns:
+            point.enable()
+        return False
+
 
 class ReturnBreakpoint(_Recorder):
-    """A breakpoint where the function of `probe` returns, by the effect of `resume`."""
+    """A breakpoint where the function of `probe` returns, by the effect of `resume`.
+
+    `siblings` are all points where it does. Unless its calls are `audited` they are disabled while
+    no frame is waited for.
+    """
+
+    enabled: bool
 
     def __init__(
-        self, target: GdbTarget, probe: Probe, resume: Resume, tracer: Tracer, host: Host
+        self,
+        target: GdbTarget,
+        probe: Probe,
+        resume: Resume,
+        tracer: Tracer,
+        host: Host,
+        audited: bool,
+        siblings: Sequence[ReturnBreakpoint],
     ) -> None:
+        self._audited = audited
+        self._siblings = siblings
         super().__init__(target, probe, (resume.address, resume), tracer, host)
+        self.enable()
+
+    def describe(self) -> str:
+        """Return a line about the point, and when it is there."""
+        when = "" if self._audited else ", while it is open whether a task uses the FPU"
+        return super().describe() + when
+
+    def enable(self) -> None:
+        """Enable or disable the point, as it is needed now."""
+        needed = self._audited or self._tracer.waiting
+        if self.enabled != needed:
+            self.enabled = needed
 
     def _steps(self) -> tuple[Step, ...]:
-        return (*self._recorded(self._return), self._host.enough)
+        audit = self._recorded(self._return) if self._audited else ()
+        return (*self._recorded(self._learn), *audit, self._rest, self._host.enough)
+
+    def _learn(self) -> bool:
+        self._here.entry = self._tracer.learned(self._current()[1])
+        return False
+
+    def _rest(self) -> bool:
+        for point in self._siblings:
+            point.enable()
+        return False
 
     def _return(self) -> bool:
         self._here.entry = self._tracer.returned(self.probe, self._current()[1])

@@ -46,7 +46,7 @@ def _report(session: Session, options: ReportOptions) -> None:
         if options.events is not None:
             report = report_of_file(options.events, Progress(f"lines of {options.events}"))
         else:
-            report = collect(session.model, session.totals, Progress("tasks"))
+            report = collect(session.looks, session.totals, Progress("tasks"))
         put(report_text(report, options))
 
 

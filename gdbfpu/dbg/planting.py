@@ -16,6 +16,7 @@ from gdbfpu.errors import MemoryFault, UsageError
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
 from gdbfpu.trace.tracer import Tracer
+from gdbfpu.trace.users import waits_for_frames
 
 if TYPE_CHECKING:
     from gdbfpu.probes.resume import Resume
@@ -64,18 +65,25 @@ def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], t
 def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host) -> Iterator[Point]:
     """Plant a probe at each of `chosen`, one after another, and yield them.
 
-    When `tracer` audits, points where the function returns come before the one where it begins,
-    so that no call is seen to begin whose return is not; a function of which not every return
-    can be seen is not audited.
+    When `tracer` audits, or frames may show who uses the FPU, points where the function returns
+    come before the one where it begins, so that no call is seen to begin whose return is not; a
+    function of which not every return can be seen is not audited.
     """
     audit = tracer.options.audit
     watched = {s.entry: job_of(s.probe) for s in chosen if audit and job_of(s.probe)}
-    returns = _returns(target, [entry for entry, job in watched.items() if job is not Job.FAULT])
+    ends = {entry for entry, job in watched.items() if job is not Job.FAULT}
+    if tracer.options.state != "none":
+        ends |= {s.entry for s in chosen if waits_for_frames(s.probe, tracer.looks)}
+    returns = _returns(target, sorted(ends))
     for site in chosen:
-        for resume in returns.get(site.entry, ()):
-            yield ReturnBreakpoint(target, site.probe, resume, tracer, host)
         audited = returns.get(site.entry) != () if site.entry in watched else None
-        yield ProbeBreakpoint(target, site, tracer, host, audited)
+        points: list[ReturnBreakpoint] = []
+        for resume in returns.get(site.entry, ()):
+            points.append(
+                ReturnBreakpoint(target, site.probe, resume, tracer, host, bool(audited), points)
+            )
+            yield points[-1]
+        yield ProbeBreakpoint(target, site, tracer, host, audited, points)
 
 
 def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:

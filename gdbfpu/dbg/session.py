@@ -24,6 +24,7 @@ from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, hook_detach, run_to_tick
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
@@ -48,6 +49,7 @@ class Session:
         self._known = ""  # the kernel whose totals these are: its build-id, or its banner
         self._target: GdbTarget | None = None
         self._model: FpuModel | None = None
+        self._looks: Looks | None = None
         self._settings = Settings()
         self._draining = False
         self._unsettled = False  # probes were taken out of a kernel in KGDB that did not run since
@@ -84,6 +86,14 @@ class Session:
         if self._model is None:
             self._model = self._probe(target)
         return self._model
+
+    @property
+    def looks(self) -> Looks:
+        """Return what looks at the tasks of `model`, and knows what it learned of the machine."""
+        model = self.model
+        if self._looks is None or self._looks.model is not model:
+            self._looks = Looks(model)
+        return self._looks
 
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""
@@ -124,7 +134,7 @@ class Session:
             raise UsageError("there is nothing to trace: this is a memory dump")
         model, target = self.model, self.target
         model.kernel.current()
-        tracer = Tracer(model, options, self.totals, None)
+        tracer = Tracer(self.looks, options, self.totals, None)
         chosen, left_out = sites(target, plan, len(model.kernel.online_cpus()))
         with contextlib.ExitStack() as undo:
             points = []
@@ -138,7 +148,8 @@ class Session:
         gdb.events.stop.connect(self._stopped)
         self._settings.change(target.stub, options.backtrace)
         hook_detach(OFF)
-        return (*left_out, *(point.describe() for point in self.breakpoints))
+        described = (point.describe() for point in self.breakpoints if point.enabled)
+        return (*left_out, *described)
 
     def _header(self, model: FpuModel) -> dict[str, Any]:
         return {

@@ -17,14 +17,13 @@ from itertools import islice
 from gdbfpu.errors import CorruptState
 from gdbfpu.fpu.xstate import MAX_IMAGE, XstateConfig, read_xstate
 from gdbfpu.kernel.fields import read_fields
-from gdbfpu.kernel.tasks import Kernel, Task
+from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts, Member
 from gdbfpu.target import read_u32, read_u64
 from gdbfpu.xsave.area import (
     HEADER_OFFSET,
     LEGACY_SIZE,
     Span,
-    changed,
     compacted_spans,
     parse_header,
 )
@@ -152,18 +151,22 @@ class FpuModel:
         it, 1,600 of 2,696.
         """
         address = self.image_address(fpu)
-        size = self.xstate.size
-        if address and self.size_member is not None:  # a task that uses AMX has a larger one
-            start = address - self.regs_offset
-            size = read_u32(self.kernel.target, start + self.size_member.offset)
-            if not LEGACY_SIZE <= size <= MAX_IMAGE:
-                raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
-        size = min(size, most)
         if not address:
             return b""
+        size = min(self.image_size(address), most)
         if gaps or self.format == "compacted":
             return self.kernel.target.read_memory(address, size)
         return read_spans(self.kernel.target.read_memory, address, size, self.xstate.spans)
+
+    def image_size(self, address: int) -> int:
+        """Return the bytes of the register image at `address`; raise CorruptState."""
+        if self.size_member is None:
+            return self.xstate.size
+        start = address - self.regs_offset  # a task that uses AMX has a larger one
+        size = read_u32(self.kernel.target, start + self.size_member.offset)
+        if not LEGACY_SIZE <= size <= MAX_IMAGE:
+            raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
+        return size
 
     def live(self, task: int, thread_flags: int | None = None) -> bool:
         """Return whether the CPU, not memory, holds the registers of the running task `task`.
@@ -196,6 +199,17 @@ class FpuModel:
         data = self.kernel.target.read_memory(self.fpu_of(task) + member.offset, member.size)
         return int.from_bytes(data, "little")
 
+    def save_failed(self) -> bool:
+        """Return whether the function that returns could not write a signal frame.
+
+        The task is then killed. The function returns int up to 5.15 (0 means success) and bool
+        since 5.16, which has struct fpstate (true means success).
+        """
+        value = self.kernel.stopped().register("rax") or 0
+        if "fpstate" in self.kernel.layouts:
+            return not value & 0xFF
+        return bool(value & 0xFFFFFFFF)
+
     def spans(self, image: bytes) -> tuple[Span, ...]:
         """Return where the components of `image` lie, as this kernel saves it."""
         if self.format != "compacted":
@@ -203,34 +217,18 @@ class FpuModel:
         tables = self.xstate.tables
         return compacted_spans(parse_header(image).xcomp_bv, tables.sizes, tables.align)
 
-    def differs(self, image: bytes) -> int:
-        """Return the mask of components of `image` whose values are not initial ones."""
-        spans = self.spans(image)
-        return changed(image, spans, self.xstate.init or None, self.xstate.spans)
+    def state_there(self, task: int) -> tuple[bool, str]:
+        """Return whether the task_struct at `task` has an FPU state, and what says so.
 
-    def _end_of_registers(self) -> int:
-        """Return the bytes of an image up to the last FPU register: what follows tells no use."""
-        if self.format == "compacted":  # each image says where its components are
-            return self.xstate.size
-        ends = [s.offset + s.size for s in self.xstate.spans if not NOT_FPU >> s.number & 1]
-        return max(LEGACY_SIZE, *ends)
-
-    def uses_fpu(self, task: Task) -> bool:
-        """Return whether `task` ever used the FPU, as its memory shows it.
-
-        Under lazy switching its state was ever activated (`fpstate_active`, or it has a state
-        at all); under eager switching, where every task is active, the values of some FPU
-        component differ from its initial state: the header's bits alone say nothing where
-        every save sets them.
+        Under lazy switching the kernel gives it one when it first executes an FPU instruction
+        (`fpstate_active`; up to 4.1 it allocates one), and takes it away at exec; up to 4.9 for
+        a signal handler, too. Under eager switching every task has one.
         """
-        if task.kthread:
-            return False
-        if self.switching == "lazy" and "fpstate_active" in self.flags:
-            return bool(self._flag(task.address, "fpstate_active"))
-        image = self.image(self.fpu_of(task.address), self._end_of_registers())
-        if self.switching == "lazy":
-            return bool(image)
-        return bool(image and self.differs(image) & ~NOT_FPU)
+        if self.switching == "eager":
+            return True, "eager switching"
+        if "fpstate_active" in self.flags:
+            return bool(self._flag(task, "fpstate_active")), "fpstate_active"
+        return bool(self.image_address(self.fpu_of(task))), "thread.fpu.state"
 
 
 def probe(kernel: Kernel) -> FpuModel:

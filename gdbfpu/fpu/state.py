@@ -104,7 +104,7 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
     guest = model.holds_guest(fpu)
     loaded = cpu is not None and not taken and not guest and model.live(task.address)
     registers = shown_registers(model, cpu) if loaded and cpu is not None else {}
-    unused = model.switching == "lazy" and not model.uses_fpu(task)
+    unused = model.switching == "lazy" and not model.state_there(task.address)[0]
     truth = _GUEST if guest else _truth(cpu, taken, loaded, registers)
     return TaskState(
         task=task,

@@ -22,6 +22,7 @@ from gdbfpu.commands.state_options import StateOptions, state_parser
 from gdbfpu.commands.streams import remark, show, standard_input
 from gdbfpu.commands.values import STANDARD_INPUT
 from gdbfpu.errors import UsageError
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kdump.target import DrgnMemory
 from gdbfpu.kernel import identity
@@ -62,7 +63,7 @@ def _report(options: ReportOptions, dump: _Dump) -> int:
 def _reported(options: ReportOptions, dump: _Dump) -> Report:
     events = options.events
     if events is None:
-        return collect(dump()[0], Totals(), _progress("tasks"))
+        return collect(Looks(dump()[0]), Totals(), _progress("tasks"))
     if events != STANDARD_INPUT:
         return report_of_file(events, _progress(f"lines of {events}"))
     name = "standard input"

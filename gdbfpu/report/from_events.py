@@ -8,7 +8,6 @@ used before its type and range are known.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,9 @@ from typing import Any, BinaryIO, Callable
 
 from gdbfpu.audit.rules import RULES
 from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.fpu.evidence import Answer, Use
 from gdbfpu.kernel.tasks import Task
+from gdbfpu.report.event_values import S32, U64, flag, hexadecimal, listed, number
 from gdbfpu.report.report import Report, by_use
 from gdbfpu.text.printable import one_line
 from gdbfpu.trace.event_file import SCHEMA
@@ -41,11 +42,9 @@ _MAX_DEPTH = 64  # callers of a path
 _MAX_NAME = 128  # characters of a function's name
 _MAX_COMM = 64  # characters: char[TASK_COMM_LEN], each byte as `\xNN`
 _MAX_BANNER = 512
-_U64 = 1 << 64
-_S32 = 1 << 31
+_MAX_WHY = 256
 _STEP = 256  # lines between two looks at the clock
 _DECODER = json.JSONDecoder()
-_HEX = re.compile("0x[0-9a-f]{1,16}")
 
 
 @dataclass
@@ -102,7 +101,7 @@ def report_of_stream(stream: BinaryIO, name: str, progress: Callable[[int], None
         rows=rows,
         tasks=len(totals.tasks) + totals.folded,
         kthreads=0,
-        using=sum(row.uses_fpu is True for row in rows),
+        using=sum(row.use.answer is Answer.YES for row in rows),
         hits=totals.hits,
         paths=tuple(totals.paths.most_common()),
         defects=reading.defects(),
@@ -143,7 +142,7 @@ def _read(stream: BinaryIO, reading: _Reading, progress: Callable[[int], None]) 
             continue
         try:
             event = _object(line)
-            (_audited if "of" in event else _count)(event, reading)
+            _take(event, reading)
         except CorruptState as error:
             why = str(error)
             reading.note(number, why if whole or why != _NO_JSON else _CUT)
@@ -165,6 +164,16 @@ def _object(line: bytes) -> dict[str, Any]:
     return value
 
 
+def _take(event: dict[str, Any], reading: _Reading) -> None:
+    """Add what a line tells to `reading`, or nothing of it."""
+    if "use_of" in event:
+        _learned(event, reading)
+    elif "of" in event:
+        _audited(event, reading)
+    else:
+        _count(event, reading)
+
+
 def _count(hit: dict[str, Any], reading: _Reading) -> None:
     """Add `hit` to the totals, or nothing of it: raise CorruptState, KeyError or TypeError."""
     task = _task(hit["task"], hit["pid"], hit["tgid"], hit["comm"])
@@ -181,27 +190,51 @@ def _count(hit: dict[str, Any], reading: _Reading) -> None:
 
 def _facts(hit: dict[str, Any]) -> Facts:
     """Return what `hit` adds to a row: raise CorruptState or KeyError."""
-    thread, uses = hit["thread"], hit.get("uses_fpu")
+    thread = hit["thread"]
     return Facts(
-        _number("time_ns", hit["time_ns"], _U64),
-        _number("cpu", hit["cpu"], _S32),
-        thread if thread is None else _number("thread", thread, _S32),
+        number("time_ns", hit["time_ns"], U64),
+        number("cpu", hit["cpu"], S32),
+        thread if thread is None else number("thread", thread, S32),
         _mask(hit["xfeatures"]),
-        _flag("live", hit["live"]),
-        uses if uses is None else _flag("uses_fpu", uses),
+        flag("live", hit["live"]),
+        _use(hit),
     )
+
+
+def _use(event: dict[str, Any]) -> Use | None:
+    """Return what a line tells of whether its task uses the FPU; None where it tells nothing."""
+    uses, why = event.get("uses_fpu"), event.get("why", "")
+    if uses is not None:
+        flag("uses_fpu", uses)
+    if type(why) is not str:
+        raise CorruptState("`why` is no text")
+    if uses is None and not why:
+        return None
+    answer = Answer.UNKNOWN if uses is None else Answer.YES if uses else Answer.NO
+    return Use(answer, one_line(why)[:_MAX_WHY])
+
+
+def _learned(event: dict[str, Any], reading: _Reading) -> None:
+    """Note what a frame showed of a task, or nothing of it."""
+    number("use_of", event["use_of"], U64)
+    key = hexadecimal("task", event["task"]), number("pid", event["pid"], S32)
+    use, row = _use(event), reading.totals.tasks.get(key)
+    if row is None:
+        raise CorruptState("a frame of a task that was not hit")
+    if use is not None and row.use.answer is not Answer.YES:
+        row.use = use
 
 
 def _audited(event: dict[str, Any], reading: _Reading) -> None:
     """Add what the audit of a call says to the totals of its task, or nothing of it."""
-    pid = _number("pid", event["pid"], _S32)
-    rules = tuple(_rule(finding["rule"]) for finding in _list("findings", event["findings"]))
-    undecided = tuple(_rule(text) for text in _list("undecided", event["undecided"]))
+    pid = number("pid", event["pid"], S32)
+    rules = tuple(_rule(finding["rule"]) for finding in listed("findings", event["findings"]))
+    undecided = tuple(_rule(text) for text in listed("undecided", event["undecided"]))
     cleaned = event["cleaned"]
     if type(cleaned) is not dict or not cleaned.keys() <= _COMPONENTS:
         raise CorruptState("`cleaned` is no count of bytes by component")
     for count in cleaned.values():
-        _number("cleaned", count, _S32)
+        number("cleaned", count, S32)
     if pid not in reading.latest:
         raise CorruptState("an audit of a task that was not hit")
     reading.totals.add_audit(reading.latest[pid], AuditFacts(rules, undecided, cleaned))
@@ -212,9 +245,9 @@ def _task(address: str, pid: int, tgid: int, comm: str) -> Task:
     if type(comm) is not str or len(comm) > _MAX_COMM:
         raise CorruptState("`comm` is no task's name")
     return Task(
-        _hexadecimal("task", address),
-        _number("pid", pid, _S32),
-        _number("tgid", tgid, _S32),
+        hexadecimal("task", address),
+        number("pid", pid, S32),
+        number("tgid", tgid, S32),
         one_line(comm)[:_MAX_COMM],
         False,
     )
@@ -222,13 +255,7 @@ def _task(address: str, pid: int, tgid: int, comm: str) -> Task:
 
 @lru_cache(maxsize=256)
 def _mask(text: str | None) -> int:
-    return 0 if text is None else _hexadecimal("xfeatures", text)
-
-
-def _list(name: str, value: Any) -> list[Any]:
-    if type(value) is not list:
-        raise CorruptState(f"`{name}` is no list")
-    return value
+    return 0 if text is None else hexadecimal("xfeatures", text)
 
 
 def _rule(text: Any) -> str:
@@ -237,24 +264,6 @@ def _rule(text: Any) -> str:
         raise CorruptState("something that names no rule")
     name = text.partition(":")[0]
     return name if name in _RULES else _OTHER_RULES
-
-
-def _hexadecimal(name: str, text: Any) -> int:
-    if type(text) is not str or not _HEX.fullmatch(text):
-        raise CorruptState(f"`{name}` is no hexadecimal number of 64 bits")
-    return int(text, 16)
-
-
-def _number(name: str, value: Any, limit: int) -> int:
-    if type(value) is not int or not 0 <= value < limit:
-        raise CorruptState(f"`{name}` is no number from 0 to {limit - 1}")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if type(value) is not bool:
-        raise CorruptState(f"`{name}` is neither true nor false")
-    return value
 
 
 def _path(function: Any, callers: Any, functions: set[str]) -> tuple[str, ...]:

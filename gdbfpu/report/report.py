@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
 from gdbfpu.errors import CorruptState, MemoryFault
-from gdbfpu.fpu.model import FpuModel
-from gdbfpu.kernel.tasks import Task
+from gdbfpu.fpu.evidence import Answer
+from gdbfpu.fpu.looks import Looks
+from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.report.sorts import SORTS
 from gdbfpu.text.counted import counted
 from gdbfpu.trace.totals import TaskTotals, Totals
@@ -66,23 +67,26 @@ class Report:
         }
 
 
-def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) -> Report:
-    """Return the report of the kernel as it stands, with the hits of `totals`.
+def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Report:
+    """Return the report of the kernel as it stands, with the hits of `totals`, which learn from it.
 
     `progress` is called with the number of tasks read so far. What cannot be read ends up
     among the report's defects.
     """
-    hit = dict(totals.tasks)
+    model, hit = looks.model, dict(totals.tasks)
     defects = [
         f"{counted(count, 'hit')} not recorded: {why}" for why, count in totals.errors.items()
     ]
-    threads = _thread_numbers(model)
+    threads = _thread_numbers(model.kernel)
     rows, seen = [], Counter[str]()
     try:
+        running = _running(model.kernel) if model.switching == "eager" else {}
         for task in model.kernel.tasks():
-            known = hit.pop((task.address, task.pid), None)
-            row = _living(model, task, known, threads, defects)
-            seen.update(tasks=1, kthreads=int(task.kthread), using=int(row.uses_fpu is True))
+            hit.pop((task.address, task.pid), None)
+            defects += _look(looks, totals, task, running.get(task.address))
+            row = _living(totals, task, threads)
+            using = row.use.answer is Answer.YES
+            seen.update(tasks=1, kthreads=int(task.kthread), using=int(using))
             progress(seen["tasks"])
             if not task.kthread or row.hits:
                 rows.append(row)
@@ -107,33 +111,39 @@ def collect(model: FpuModel, totals: Totals, progress: Callable[[int], None]) ->
 
 def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
     """Return `rows` in the order of a report: users first, then most hits, then pid."""
-    return tuple(sorted(rows, key=lambda row: (not row.uses_fpu, -row.count, row.pid)))
+    return tuple(
+        sorted(rows, key=lambda row: (row.use.answer is not Answer.YES, -row.count, row.pid))
+    )
 
 
-def _thread_numbers(model: FpuModel) -> dict[int, int]:
+def _thread_numbers(kernel: Kernel) -> dict[int, int]:
     """Return GDB's thread numbers by pid; only over KGDB is a GDB thread a task."""
-    machine = model.kernel.target.machine
+    machine = kernel.target.machine
     if machine is None or not machine.stub.threads_are_tasks:
         return {}
     return {thread.lwp: thread.num for thread in machine.threads()}
 
 
-def _living(
-    model: FpuModel,
-    task: Task,
-    known: TaskTotals | None,
-    threads: dict[int, int],
-    defects: list[str],
-) -> TaskTotals:
-    """Return the row of a task that exists now: its totals, or an empty row, brought up to date."""
-    row = known or TaskTotals(task.pid, task.tgid, task.comm, task.address)
-    thread = threads.get(task.pid, row.thread)
-    uses: bool | None = row.uses_fpu
+def _running(kernel: Kernel) -> dict[int, int]:
+    """Return the CPU by the address of the task_struct that it runs."""
+    return {kernel.current_task(cpu): cpu for cpu in kernel.online_cpus()}
+
+
+def _look(looks: Looks, totals: Totals, task: Task, cpu: int | None) -> list[str]:
+    """Have `totals` learn whether `task` uses the FPU; return what could not be read."""
     try:
-        uses = uses or model.uses_fpu(task)
+        totals.learn(task, looks.now(totals.known(task), task, cpu))
     except (CorruptState, MemoryFault) as error:
-        defects.append(f"FPU state of {task.comm} (pid {task.pid}): {error}")
-    return replace(row, comm=task.comm, thread=thread, uses_fpu=uses)
+        return [f"FPU state of {task.comm} (pid {task.pid}): {error}"]
+    return []
+
+
+def _living(totals: Totals, task: Task, threads: dict[int, int]) -> TaskTotals:
+    """Return the row of a task that exists now: its totals, or an empty row, brought up to date."""
+    row = totals.tasks.get((task.address, task.pid))
+    row = row or TaskTotals(task.pid, task.tgid, task.comm, task.address)
+    thread = threads.get(task.pid, row.thread)
+    return replace(row, comm=task.comm, thread=thread, use=totals.known(task).use)
 
 
 def _row_json(row: TaskTotals) -> dict[str, Any]:
@@ -149,7 +159,8 @@ def _row_json(row: TaskTotals) -> dict[str, Any]:
         "memory_hits": row.memory_hits,
         "first_ns": row.first_ns or None,
         "last_ns": row.last_ns or None,
-        "uses_fpu": row.uses_fpu,
+        "uses_fpu": row.use.answer.to_json(),
+        "why": row.use.why,
         "findings": dict(row.findings),
         "cleaned": dict(row.cleaned),
     }

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gdbfpu.fpu.evidence import Answer
 from gdbfpu.report.report import Report
 from gdbfpu.text.counted import counted
 from gdbfpu.text.table import paint, table
@@ -23,14 +24,26 @@ _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
 _HIT_COLUMNS = ("CPU", "components", "live", "memory", "first", "last")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how what a spreadsheet evaluates begins
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
-_CSV_HITS = ("cpu", "components", "live_hits", "memory_hits", "first_ns", "last_ns", "findings")
+_CSV_HITS = (
+    "cpu",
+    "components",
+    "live_hits",
+    "memory_hits",
+    "first_ns",
+    "last_ns",
+    "findings",
+    "why",
+)
 
 
-def table_report(report: Report, by: str, order: str, colour: bool) -> str:
-    """Return `report` as tables for people: `by` is `task`, `probe` or `path`."""
+def table_report(report: Report, by: str, order: str, colour: bool, why: bool = False) -> str:
+    """Return `report` as tables for people: `by` is `task`, `probe` or `path`.
+
+    With `why`, each task has a column that tells what the answer about it rests on.
+    """
     rows = report.sorted(order) if order else report.rows
     if by == "task":
-        body = _tasks(report, rows, colour)
+        body = _tasks(report, rows, colour, why)
     else:
         headers, lines = _grouped(report, by)
         body = table(lines, headers, ("right",) * (len(headers) - 1) + ("left",))
@@ -62,15 +75,16 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
-    uses = {True: "yes", False: "no", None: ""}[row.uses_fpu]
+    answer, why = row.use
+    uses = answer.value if answer is not Answer.UNKNOWN else ""
     components = features.describe(row.components) if row.components else ""
     return [row.thread, row.pid, row.tgid, row.comm, uses,
             *(row.hits[name] for name in functions), row.cpu if row.cpu >= 0 else "",
             components, row.live_hits, row.memory_hits,
-            row.first_ns or "", row.last_ns or "", sum(row.findings.values())]  # fmt: skip
+            row.first_ns or "", row.last_ns or "", sum(row.findings.values()), why]  # fmt: skip
 
 
-def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool) -> str:
+def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool, why: bool) -> str:
     functions = report.functions()
     headers = [*_TASK_COLUMNS, *(functions or ("hits",)), *_HIT_COLUMNS]
     align = ["right", "right", "right", "left", "left"]
@@ -80,11 +94,16 @@ def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool) -> str:
         headers.append("findings")
         align.append("left")
         lines = [[*line, _findings(row, colour)] for line, row in zip(lines, rows)]
+    if why:
+        headers.append("why")
+        align.append("left")
+        lines = [[*line, row.use.why or "-"] for line, row in zip(lines, rows)]
     return table(lines, [paint(h, "bold", colour) for h in headers], align)
 
 
 def _task_line(row: TaskTotals, functions: tuple[str, ...], colour: bool) -> list[str]:
-    uses = {True: paint("yes", "green", colour), False: "no", None: "?"}[row.uses_fpu]
+    answer = row.use.answer
+    uses = paint(answer.value, "green", colour and answer is Answer.YES)
     counts = [str(row.hits[name] or "-") for name in functions] or ["-"]
     hit = bool(row.hits)
     return [

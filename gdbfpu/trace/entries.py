@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a trace records: a hit, or what the audit of a call says.
+"""What a trace records: a hit, what the audit of a call says, what a frame shows of its task.
 
 Each has a line in the event file, something to add to the totals, and a text for a person.
 """
@@ -11,19 +11,22 @@ from typing import Any, Union
 
 from gdbfpu.audit.record import returned_json, returned_lines
 from gdbfpu.audit.watch import Returned
+from gdbfpu.fpu.evidence import Evidence
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.hit import Hit, hit_line
 from gdbfpu.trace.totals import AuditFacts, Facts, Totals
+from gdbfpu.trace.users import Frame
 
-__all__ = ("Audited", "Caught", "Entry", "audited")
+__all__ = ("Audited", "Caught", "Entry", "Learned", "audited")
 
 
 @dataclass(frozen=True)
 class Caught:
     """A hit of `probe`, as long as the kernel stands there: its record, and what that leaves out.
 
-    `task` is whose state it is, `caller` the task that runs.
+    `task` is whose state it is, `caller` the task that runs. `evidence` is what is known by now
+    of whether `task` uses the FPU, `frame` the frame that may tell more once it is written.
     """
 
     record: Hit
@@ -31,6 +34,8 @@ class Caught:
     task: Task
     caller: Task
     facts: Facts
+    evidence: Evidence
+    frame: Frame | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of its line in the event file."""
@@ -42,6 +47,7 @@ class Caught:
 
     def add_to(self, totals: Totals) -> None:
         """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
+        totals.learn(self.task, self.evidence)
         totals.add(self.task, (self.record.function, *self.record.backtrace), self.facts)
 
 
@@ -66,6 +72,35 @@ class Audited:
         totals.add_audit(totals.of(self.said.task), self.facts)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What is known of whether a task uses the FPU, now that `caller` has written `frame`."""
+
+    frame: Frame
+    caller: Task
+    evidence: Evidence
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of its line in the event file."""
+        answer, why = self.evidence.use
+        task = self.frame.task
+        return {
+            "use_of": self.frame.of,
+            "task": f"{task.address:#x}",
+            "pid": task.pid,
+            "uses_fpu": answer.to_json(),
+            "why": why,
+        }
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what a person sees of it: nothing before a report."""
+        return ()
+
+    def add_to(self, totals: Totals) -> None:
+        """Add it to `totals`, once however often."""
+        totals.learn(self.frame.task, self.evidence)
+
+
 def audited(said: Returned, caller: Task) -> Audited:
     """Return what is to be recorded of what an audit has `said` of a call that `caller` made."""
     rules = tuple(finding.rule for finding in said.findings)
@@ -73,5 +108,5 @@ def audited(said: Returned, caller: Task) -> Audited:
     return Audited(said, caller, AuditFacts(rules, undecided, said.cleaned))
 
 
-Entry = Union[Caught, Audited]
+Entry = Union[Caught, Audited, Learned]
 """What the event file has a line for."""

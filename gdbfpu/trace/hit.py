@@ -27,7 +27,7 @@ class Hit:
     `task`, `pid`, `tgid`, `comm`, `fpu` tell whose FPU state it was, `thread` that task's GDB
     thread (the vCPU under QEMU's gdbstub); `caller_pid` and `caller_comm` the task that ran,
     another one when a tracer reads its child. `uses_fpu` tells whether the task was
-    by then known to use the FPU, None while nothing has shown whether it does. `xfeatures` and
+    by then known to use the FPU, None while that is open, `why` what it rests on. `xfeatures` and
     `xcomp_bv` are None with `--state none`, `raw` is the image as hex with `--state full`.
     """
 
@@ -49,6 +49,7 @@ class Hit:
     caller_pid: int
     caller_comm: str
     uses_fpu: bool | None = None
+    why: str = ""
     raw: str | None = None
 
     def to_json(self) -> dict[str, Any]:

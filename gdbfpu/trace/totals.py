@@ -12,9 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gdbfpu.audit.engine import Audit
+from gdbfpu.fpu.evidence import Answer, Evidence, Use
 from gdbfpu.kernel.tasks import Task
 
-__all__ = ("MAX_ERRORS", "MAX_PATHS", "MAX_ROWS", "AuditFacts", "Facts", "TaskTotals", "Totals")
+__all__ = (
+    "MAX_ERRORS",
+    "MAX_KNOWN",
+    "MAX_PATHS",
+    "MAX_ROWS",
+    "AuditFacts",
+    "Facts",
+    "TaskTotals",
+    "Totals",
+)
 
 MAX_ERRORS = 100
 """The most different reasons counted why hits were not recorded; they may tell an address."""
@@ -25,14 +35,21 @@ MAX_PATHS = 10_000
 MAX_ROWS = 10_000
 """The most tasks with totals of their own; those hit longest ago are then counted together."""
 
+MAX_KNOWN = 4 * MAX_ROWS
+"""The most tasks of which it is known whether they use the FPU, hit or not."""
+
+_NOTHING = Evidence()
 _FOLDED = 4  # one of so many tasks is folded at once, since it takes a look at all
+
+
+_UNKNOWN = Use()
 
 
 class Facts(NamedTuple):
     """What one hit adds to the totals of its task; the fields are as in TaskTotals.
 
     `mask` is the state's XSTATE_BV (u64). `live` tells whether the CPU had the state, not memory.
-    `uses_fpu` is None where the hit does not show whether the task uses the FPU.
+    `use` is what is known by then of whether the task uses the FPU, None where nothing is told.
     """
 
     time_ns: int
@@ -40,7 +57,7 @@ class Facts(NamedTuple):
     thread: int | None
     mask: int
     live: bool
-    uses_fpu: bool | None
+    use: Use | None
 
 
 class AuditFacts(NamedTuple):
@@ -60,7 +77,7 @@ class TaskTotals:
     """What all hits of one task add up to; times are CLOCK_REALTIME in ns, 0 before a hit.
 
     `thread` is GDB's number of the task's thread, `cpu` the last CPU (-1: never hit),
-    `components` a mask; `uses_fpu` is None while nothing has shown whether it does. `findings`
+    `components` a mask; `use` tells whether it uses the FPU. `findings`
     counts what audits found by rule, `cleaned` the bytes by component that the sanitizer cleaned.
     """
 
@@ -76,7 +93,7 @@ class TaskTotals:
     memory_hits: int = 0
     first_ns: int = 0
     last_ns: int = 0
-    uses_fpu: bool | None = None
+    use: Use = _UNKNOWN
     findings: Counter[str] = field(default_factory=Counter)
     cleaned: Counter[str] = field(default_factory=Counter)
 
@@ -106,10 +123,11 @@ class Totals:
 
     `audited` counts the calls and the audits that were made, `undecided` by rule how often
     one could not tell. `others` are the hits of the `folded` tasks that have no totals of their
-    own any more.
+    own any more. What is known of tasks (`known`) may be more than the trace showed.
     """
 
     def __init__(self) -> None:
+        self._evidence: dict[tuple[int, int], Evidence] = {}
         self.tasks: dict[tuple[int, int], TaskTotals] = {}
         self.others = TaskTotals(0, 0, "(other tasks)", 0)
         self.folded = 0
@@ -150,7 +168,9 @@ class Totals:
         if path not in self.paths:
             path = self.path(path)
         row.hits.setdefault(path[0], 0)
-        time_ns, cpu, thread, mask, live, uses_fpu = facts
+        time_ns, cpu, thread, mask, live, use = facts
+        if use is None or row.use.answer is Answer.YES:
+            use = row.use
         # From here on nothing is called: Python takes a ^C only where something is.
         self._added = facts
         self.paths[path] += 1
@@ -158,12 +178,29 @@ class Totals:
         row.live_hits += live
         row.memory_hits += not live
         row.components |= mask
-        if uses_fpu is not None:
-            row.uses_fpu = row.uses_fpu or uses_fpu
+        row.use = use
         row.comm, row.thread, row.cpu = task.comm, thread, cpu
         row.first_ns = row.first_ns or time_ns
         row.last_ns = time_ns
         return row
+
+    def known(self, task: Task) -> Evidence:
+        """Return what is known of whether `task` uses the FPU."""
+        return self._evidence.get((task.address, task.pid), _NOTHING)
+
+    def learn(self, task: Task, evidence: Evidence) -> None:
+        """Remember what is known of `task`; made again, it changes nothing.
+
+        When there are too many tasks, those that were first seen longest ago go.
+        """
+        key = (task.address, task.pid)
+        if key not in self._evidence and len(self._evidence) >= MAX_KNOWN:
+            kept = list(self._evidence.items())[MAX_KNOWN // _FOLDED :]
+            self._evidence = dict(kept)
+        self._evidence[key] = evidence
+        row = self.tasks.get(key)
+        if row is not None:
+            row.use = evidence.use
 
     def add_audit(self, row: TaskTotals, facts: AuditFacts) -> None:
         """Add what the audit of a call of `row`'s task says; a ^C and `facts` are as in `add`."""

@@ -8,27 +8,24 @@ too. Apart like this, each can be made again after a ^C (see gdbfpu.dbg.interrup
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from gdbfpu.audit.watch import Watch, job_of
-from gdbfpu.errors import CorruptState, MemoryFault
-from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.evidence import Evidence
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.callpath import read_call_path
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
-from gdbfpu.trace.entries import Audited, Caught, Entry, audited
+from gdbfpu.trace.entries import Audited, Caught, Entry, Learned, audited
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.hit import Hit
 from gdbfpu.trace.totals import Facts, Totals
+from gdbfpu.trace.users import Frame, Users
 from gdbfpu.xsave import features
 
 __all__ = ("Options", "Tracer")
-
-
-_SURE_LOOKS = 16  # looks at a state that is in memory, as long as they show no FPU use
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,17 @@ class Tracer:
     """Turns hits into records and totals; knows the kernel only through its FpuModel."""
 
     def __init__(
-        self, model: FpuModel, options: Options, totals: Totals, writer: EventWriter | None
+        self, looks: Looks, options: Options, totals: Totals, writer: EventWriter | None
     ) -> None:
-        self.model = model
+        self.looks = looks
+        self.model = model = looks.model
         self.options = options
         self.totals = totals
         self.writer = writer
         self.seq = 0
         self._call_path = read_call_path(model.kernel)
         self._watch = Watch(model) if options.audit else None
+        self._users = Users(looks)
         self._threads: dict[int, int] = {}
 
     @property
@@ -86,8 +85,7 @@ class Tracer:
         if not self.options.wants(task):
             self.totals.filtered += 1
             return None
-        record, facts = self._record(probe, task, caller, cpu)
-        return Caught(record, probe, task, caller, facts)
+        return self._caught(probe, task, caller, cpu)
 
     def entered(self, caught: Caught) -> Audited | None:
         """Have the call watched that begins with `caught`; return what is to be said at once.
@@ -110,6 +108,27 @@ class Tracer:
         said = self._watch.leave(probe.function, caller) if self._watch is not None else None
         return audited(said, caller) if said is not None else None
 
+    @property
+    def waiting(self) -> bool:
+        """Return whether a frame is waited for, to see if its task uses the FPU."""
+        return self._users.waiting
+
+    def wait(self, caught: Caught) -> None:
+        """Wait for the frame of `caught`, if it is needed; made again, it changes nothing."""
+        if caught.frame is not None:
+            self._users.wait(caught.caller, caught.frame)
+
+    def learned(self, caller: Task) -> Learned | None:
+        """Return what the frame shows that `caller` has written; None if it is not waited for.
+
+        It is no more once that is added.
+        """
+        frame = self._users.frame_of(caller)
+        if frame is None:
+            return None
+        evidence = self._users.written(self.totals.known(frame.task), frame)
+        return Learned(frame, caller, evidence)
+
     def write(self, entry: Entry) -> None:
         """Append the line of `entry` to the event file; without one, once the disk is full."""
         if self.writer is None:
@@ -127,6 +146,8 @@ class Tracer:
         entry.add_to(self.totals)
         if isinstance(entry, Caught):
             self.seq = entry.record.seq
+        elif isinstance(entry, Learned):
+            self._users.forget(entry.caller)
         elif self._watch is not None:
             self._watch.forget(entry.said.function, entry.caller)
 
@@ -146,12 +167,14 @@ class Tracer:
         address = self.model.task_of(argument) if probe.subject == "fpu" else argument
         return caller if address == caller.address else self.model.kernel.task(address)
 
-    def _record(self, probe: Probe, task: Task, caller: Task, cpu: int) -> tuple[Hit, Facts]:
-        """Return the record of a hit, and what it adds to the totals."""
+    def _caught(self, probe: Probe, task: Task, caller: Task, cpu: int) -> Caught:
+        """Return a hit: its record, what it adds to the totals, what it shows of its task."""
         fpu = self.model.fpu_of(task.address)
         header, image = self._state(task, fpu)
         mask, compaction = header or (0, 0)
         live = self._live(task, caller)
+        evidence, frame = self._evidence(probe, task, cpu if live else None)
+        answer, why = evidence.use
         hit = Hit(
             seq=self.seq + 1,
             time_ns=time.time_ns(),
@@ -170,10 +193,23 @@ class Tracer:
             backtrace=self._backtrace(),
             caller_pid=caller.pid,
             caller_comm=caller.comm,
-            uses_fpu=self._uses_fpu(task, live),
+            uses_fpu=answer.to_json(),
+            why=why,
             raw=image.hex() if image else None,
         )
-        return hit, Facts(hit.time_ns, cpu, hit.thread, mask, live, hit.uses_fpu)
+        facts = Facts(hit.time_ns, cpu, hit.thread, mask, live, evidence.use)
+        return Caught(hit, probe, task, caller, facts, evidence, frame)
+
+    def _evidence(
+        self, probe: Probe, task: Task, live_on: int | None
+    ) -> tuple[Evidence, Frame | None]:
+        """Return what is known of `task` at this hit, and the frame that may tell more."""
+        known = self.totals.known(task)
+        if self.options.state == "none":
+            return known, None
+        row = self.totals.tasks.get((task.address, task.pid))
+        count = row.count + 1 if row else 1
+        return self._users.at_hit(known, count, probe, task, live_on, self.seq + 1)
 
     def _state(self, task: Task, fpu: int) -> tuple[tuple[int, int] | None, bytes]:
         """Return the header and the bytes of the state at `fpu`, as much as is asked for."""
@@ -199,20 +235,3 @@ class Tracer:
         if task.pid not in self._threads:  # all that there are now, and no more
             self._threads = {t.lwp: t.num for t in machine.threads()}
         return self._threads.get(task.pid)
-
-    def _uses_fpu(self, task: Task, live: bool) -> bool | None:
-        """Return whether `task` uses the FPU as far as is known at this hit.
-
-        A task may end before anybody asks, and its state with it; a look at each hit would
-        cost as much as --state full. So: at hits 1, 2, 4, 8 ... until it shows FPU use, and at
-        the first few where memory, not the CPU, has what the task works with: what memory has
-        at others may be from inside a signal handler, which begins with the initial state.
-        """
-        row = self.totals.tasks.get((task.address, task.pid))
-        known, count, sure = (row.uses_fpu, row.count + 1, row.memory_hits) if row else (None, 1, 0)
-        telling = not count & (count - 1) or (not live and sure < _SURE_LOOKS)
-        if self.options.state == "none" or known or not telling:
-            return known
-        with suppress(CorruptState, MemoryFault):  # the hit itself could be read
-            return self.model.uses_fpu(task)
-        return known

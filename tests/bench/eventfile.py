@@ -63,4 +63,5 @@ def _hit(seq: int, task: int, dice: int) -> Hit:
         caller_pid=task + 100,
         caller_comm=f"task{task}",
         uses_fpu=bool(task % 3),
+        why="AVX values in the frame of hit 3" if task % 3 else "initial in 3 frames",
     )

@@ -203,7 +203,8 @@ def events(path: Path) -> tuple[dict, list[dict]]:
     """Return the header and the hits of an event file, every line of which must be whole."""
     data = path.read_text(encoding="utf-8")
     assert data.endswith("\n")
-    header, *hits = (json.loads(line) for line in data.splitlines())
+    header, *lines = (json.loads(line) for line in data.splitlines())
+    hits = [line for line in lines if "use_of" not in line]
     assert [hit["seq"] for hit in hits] == list(range(1, len(hits) + 1))
     return header, hits
 

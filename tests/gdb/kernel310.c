@@ -29,6 +29,22 @@ struct signal_struct {
 	struct list_head thread_head;
 };
 
+struct sigaction {
+	void *sa_handler;
+	u64 sa_flags;
+	void *sa_restorer;
+	u64 sa_mask;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct sighand_struct {
+	int count;
+	struct k_sigaction action[64];
+};
+
 struct i387_fxsave_struct {
 	unsigned short cwd, swd, twd, fop;
 	u64 rip, rdp;
@@ -73,6 +89,8 @@ struct task_struct {
 	char comm[16];
 	struct thread_struct thread;
 	struct signal_struct *signal;
+	struct sighand_struct *sighand;
+	u64 blocked, nvcsw, nivcsw;
 };
 
 struct cpuinfo_x86 {

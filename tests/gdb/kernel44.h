@@ -42,6 +42,22 @@ struct signal_struct {
 	struct list_head thread_head;
 };
 
+struct sigaction {
+	void *sa_handler;
+	unsigned long sa_flags;
+	void *sa_restorer;
+	unsigned long sa_mask;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct sighand_struct {
+	int count;
+	struct k_sigaction action[64];
+};
+
 struct fregs_state {
 	unsigned int cwd, swd, twd, fip, fcs, foo, fos;
 	unsigned int st_space[20];
@@ -114,7 +130,9 @@ struct task_struct {
 	char times[GOLDEN_COMM - GOLDEN_PID - 8 - 32];
 	char comm[16];
 	struct signal_struct *signal;
-	char files[GOLDEN_FPU - GOLDEN_COMM - 24 - offsetof(struct thread_struct, fpu)];
+	struct sighand_struct *sighand;
+	unsigned long blocked, nvcsw, nivcsw;
+	char files[GOLDEN_FPU - GOLDEN_COMM - 56 - offsetof(struct thread_struct, fpu)];
 	struct thread_struct thread;
 };
 

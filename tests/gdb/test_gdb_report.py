@@ -133,7 +133,7 @@ def test_off_keeps_the_report(replayed: list[str]) -> None:
 
 @pytest.mark.parametrize(("switching", "column"), [("lazy", 2), ("eager", 3)])
 def test_without_a_trace(kernel44: Path, tmp_path: Path, switching: str, column: int) -> None:
-    """Eager: an integer-only task is active too, but its values are the initial ones."""
+    """Eager: an integer-only task is active too; initial values that are seen once tell nothing."""
     out = tmp_path / "report.json"
     output = trace(
         kernel44, f"fpu-report --format json --out {out}", "fpu-report", "print tasks[6].comm",
@@ -145,7 +145,7 @@ def test_without_a_trace(kernel44: Path, tmp_path: Path, switching: str, column:
     report = json.loads(out.read_text())
     assert report["switching"] == switching
     assert {t["pid"]: t["uses_fpu"] for t in report["tasks"]} == {
-        pid: row[column] for pid, row in TASKS.items()
+        pid: row[column] or (None if switching == "eager" else False) for pid, row in TASKS.items()
     }
     using = sum(row[column] for row in TASKS.values())
     assert report["totals"] == {"tasks": ALL, "using_fpu": using, "hits": 0}
@@ -160,7 +160,9 @@ def test_eager_hits_prove_no_use(kernel44: Path) -> None:
     rows = {task["pid"]: task for task in json.loads(output.parts[3])["tasks"]}
     for pid, count in ((34, 3), (35, 1), (36, 1), (39, 2)):
         assert rows[pid]["hits"] == {"copy_fpstate_to_sigframe": count}
-        assert rows[pid]["uses_fpu"] is False
+        frames = f"{count} frame{'s' * (count > 1)}"
+        assert rows[pid]["why"] == f"initial in {frames} and 1 memory image"
+        assert rows[pid]["uses_fpu"] is (None if count + 1 < 3 else False)
         assert rows[pid]["live_hits"] == count
     assert rows[37]["hits"] == {}
 

@@ -19,13 +19,16 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "linux-4.4.60" / "hits
 
 PID, TGID, COMM, FPU = 712, 716, 1144, 1792
 FLAGS, TASKS, THREAD_NODE, SIGNAL = 20, 600, 900, 1000
+NVCSW, NIVCSW, SIGHAND, BLOCKED = 1008, 1016, 1224, 1232
 THREAD_HEAD = 16  # in signal_struct
+ACTION, ACTION_BYTES = 8, 32  # of sighand_struct, and of each k_sigaction there
 TASK_BYTES = FPU + 4096
 PF_KTHREAD = 0x00200000
 CPU_OFFSETS = (0xFFFF88003FC00000, 0xFFFF88003FD00000)
 TASK_BASE = 0xFFFF880000100000
 TASK_APART = 0x4000  # bytes from one task_struct to the next
 SIGNAL_BASE = 0xFFFF880000800000
+SIGHAND_BASE = 0xFFFF880000A00000
 SYMBOLS = {
     "init_task": TASK_BASE,
     "__per_cpu_offset": 0xFFFFFFFF81001000,
@@ -60,6 +63,10 @@ def task_struct(*more):
         ("tgid", TGID, 4),
         ("thread_node", THREAD_NODE, 16, "list_head"),
         ("signal", SIGNAL, 8, "signal_struct", True),
+        ("nvcsw", NVCSW, 8),
+        ("nivcsw", NIVCSW, 8),
+        ("sighand", SIGHAND, 8, "sighand_struct", True),
+        ("blocked", BLOCKED, 8),
         ("comm", COMM, 16),
         ("thread", 1600, 4096, "thread_struct"),
         *more,
@@ -71,6 +78,14 @@ COMMON = (
     struct("signal_struct", 1000, ("sigcnt", 0, 4), ("thread_head", THREAD_HEAD, 16, "list_head")),
     struct("debuggerinfo_struct", 40, ("debuggerinfo", 0, 8), ("task", 8, 8, "task_struct", True)),
     struct("thread_struct", 4096, ("sp", 24, 8), ("fpu", FPU - 1600, 3904, "fpu")),
+    struct(
+        "sighand_struct",
+        ACTION + 64 * ACTION_BYTES,
+        ("count", 0, 4),
+        ("action", ACTION, 64 * ACTION_BYTES, "k_sigaction"),
+    ),
+    struct("k_sigaction", ACTION_BYTES, ("sa", 0, ACTION_BYTES, "sigaction")),
+    struct("sigaction", ACTION_BYTES, ("sa_handler", 0, 8), ("sa_flags", 8, 8)),
 )
 FPU_44 = (
     struct(
@@ -149,8 +164,12 @@ class World:
             self.groups.append([task])
             self.signals[task] = SIGNAL_BASE + 0x1000 * len(self.groups)
             self.target.put(self.signals[task], bytes(1000))
+            sighand = SIGHAND_BASE + 0x1000 * len(self.groups)
+            self.target.put(sighand, bytes(ACTION + 64 * ACTION_BYTES))
+            self.target.put_int(task + SIGHAND, sighand)
         else:
             group.append(task)
+            self.target.put_int(task + SIGHAND, self.read(leader + SIGHAND, 8))
         if linked:
             self.link()
         return task
@@ -182,6 +201,12 @@ class World:
         elif active:
             self.target.stopped = Thread(1 + cpu, 1 + cpu)
             self.target.registers["gs_base"] = CPU_OFFSETS[cpu]
+
+    def handle(self, task, signal, handler=0x401000, flags=0):
+        """Install a handler of `signal` for the process of `task`."""
+        place = self.read(task + SIGHAND, 8) + ACTION + ACTION_BYTES * (signal - 1)
+        self.target.put_int(place, handler)
+        self.target.put_int(place + 8, flags)
 
     def read(self, address, size):
         return int.from_bytes(self.target.read_memory(address, size), "little")

@@ -36,12 +36,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath cpuinfo fields front identity kgdb stubs tasks usermem
+            bounded callpath cpuinfo fields front identity kgdb signals stubs tasks usermem
         """,
     },
     {
         "fpu": """
-            facts model registers state state_text xstate
+            evidence facts looks model registers state state_text xstate
         """,
     },
     {
@@ -52,12 +52,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "trace": """
-            entries event_file hit totals tracer
+            entries event_file hit totals tracer users
         """,
     },
     {
         "report": """
-            from_events report sorts text
+            event_values from_events report sorts text
         """,
     },
     {

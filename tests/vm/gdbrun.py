@@ -80,6 +80,6 @@ class GdbRun:
 
 
 def events(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the header and the hits of an event file."""
-    header, *hits = (json.loads(line) for line in path.read_text().splitlines())
-    return header, hits
+    """Return the header and the hits of an event file, and its audits' lines."""
+    header, *lines = (json.loads(line) for line in path.read_text().splitlines())
+    return header, [line for line in lines if "use_of" not in line]

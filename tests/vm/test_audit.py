@@ -44,6 +44,7 @@ COMPACTED = {"XCOMP2": "1"}  # nor QEMU's CPU
 def lines_of(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the hits of an event file and the audits of their calls."""
     _, *lines = (json.loads(line) for line in path.read_text().splitlines())
+    lines = [e for e in lines if "use_of" not in e]
     return [e for e in lines if "of" not in e], [e for e in lines if "of" in e]
 
 

@@ -15,6 +15,7 @@ from audit_machines import M44, M66, M510
 from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.finding import Finding, Severity, Undecided
 from gdbfpu.audit.watch import Returned
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report.report import Report, collect
@@ -36,7 +37,9 @@ class Traced:
         self.totals = Totals()
         writer = EventWriter(path, {})
         model = m.snapshot().model
-        self.tracer = Tracer(model, Options(**{"audit": True, **options}), self.totals, writer)
+        self.tracer = Tracer(
+            Looks(model), Options(**{"audit": True, **options}), self.totals, writer
+        )
         self.path = path
 
     def current(self):
@@ -227,7 +230,7 @@ def test_the_report_of_an_audited_machine():
     stale(m, m.bob, 7)
     totals.take(m.whole())
     totals.undecided["READ"] += 2
-    report = collect(m.snapshot().model, totals, lambda count: None)
+    report = collect(Looks(m.snapshot().model), totals, lambda count: None)
     assert (report.audits, report.undecided) == (1, {"READ": 2})
     data = report.to_json()
     assert (data["audits"], data["undecided"]) == (1, {"READ": 2})

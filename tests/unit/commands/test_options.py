@@ -341,7 +341,7 @@ def test_completion_of_probes():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ("--by", "--format", "--from", "--help", "--out", "--sort")),
+        ("", ("--by", "--format", "--from", "--help", "--out", "--sort", "--why")),
         ("--by ", ("path", "probe", "task")),
         ("--by p", ("path", "probe")),
         ("--format c", ("csv",)),

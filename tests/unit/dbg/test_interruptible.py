@@ -12,6 +12,7 @@ from fake_kernel import PF_KTHREAD, World, layouts_44
 
 from gdbfpu.dbg.interruptible import interruptible
 from gdbfpu.fpu import model as fpu
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.trace.event_file import EventWriter
@@ -127,7 +128,7 @@ class Traced:
         kernel = Kernel(world.target, layouts_44())
         self.path, self.totals, self.failures = path, Totals(), []
         model, writer = fpu.probe(kernel), EventWriter(path, {})
-        self.tracer, self.kernel = Tracer(model, Options(), self.totals, writer), kernel
+        self.tracer, self.kernel = Tracer(Looks(model), Options(), self.totals, writer), kernel
         self.caught = None
         steps = (self.catch, self.log, self.add)
         self.stop = interruptible(steps, self.failures.append)

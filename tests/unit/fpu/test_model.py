@@ -22,11 +22,12 @@ from fake_kernel import (
 
 from gdbfpu.errors import CorruptState, MemoryFault, MissingMember, MissingSymbol, MissingType
 from gdbfpu.fpu import model as fpu
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.xsave.area import Span
 
-X87, SSE, AVX, PKRU = 1, 2, 4, 1 << 9
+X87, SSE, AVX = 1, 2, 4
 HITS = GOLDEN["hits"]
 ACTIVE, REGS_ACTIVE, STATE = FPU + 4, FPU + 5, FPU + 64  # offsets of 4.4 from a task_struct
 
@@ -62,7 +63,7 @@ def test_recorded_hit(hit):
     assert model.header(address) == expected
     assert model.header(address, recorded[64:]) == expected
     assert model.live(task) is bool(hit["fpu"]["fpregs_active"])
-    assert model.uses_fpu(model.kernel.task(task)) is True
+    assert model.state_there(task) == (True, "fpstate_active")
 
 
 LOADED = {"x87calc": X87, "mmxplay": X87, "Xorg": SSE | AVX, "audiod": SSE}
@@ -76,10 +77,10 @@ def test_recorded_states_differ_where_the_programs_loaded_them(comm):
     for hit in saved:
         world, task = golden_world(hit)
         model = model_of(world)
-        differs = model.differs(model.image(model.fpu_of(task)))
-        assert differs & LOADED[comm] == LOADED[comm]
+        seen = Looks(model).memory(model.kernel.task(task))
+        assert seen.used & LOADED[comm]
         clean_x87 = hit["fxsave"]["cwd"] == 0x37F and hit["fxsave"]["twd"] == 0
-        assert bool(differs & X87) is not clean_x87
+        assert bool(seen.used & X87) is not clean_x87
 
 
 def test_recorded_machine():
@@ -104,7 +105,7 @@ def test_no_read_is_made_but_of_the_header():
     assert world.target.reads == []
 
 
-# --- who uses the FPU
+# --- whether there is a state
 
 
 @pytest.mark.parametrize("active", [0, 1])
@@ -112,69 +113,21 @@ def test_lazy_switching_goes_by_fpstate_active_alone(world, active):
     task = world.add(5, b"task")
     world.target.put_int(task + ACTIVE, active, 1)
     world.target.put_int(task + REGS_ACTIVE, 1 - active, 1)
-    world.target.put_int(task + STATE, 0xFFFF - 0x5555 * active, 2)  # FCW differs either way
     model = model_of(world)
-    assert model.uses_fpu(model.kernel.task(task)) is bool(active)
+    assert model.state_there(task) == (bool(active), "fpstate_active")
     assert model.live(task) is not bool(active)
 
 
-@pytest.fixture
-def eager(world):
+def test_under_eager_switching_every_task_has_one(world):
     # X86_FEATURE_EAGER_FPU is ( 3*32+29): arch/x86/include/asm/cpufeature.h, 3.7 to 4.8
     world.target.put_int(SYMBOLS["boot_cpu_data"] + 12 + 4 * 3, 1 << 29, 4)
-    return world
+    assert model_of(world).state_there(world.add(5)) == (True, "eager switching")
 
 
-@pytest.mark.parametrize(
-    ("offset", "value", "differs"),
-    [
-        (0, b"\x7e", X87),  # FCW
-        (2, b"\x01", X87),  # FSW
-        (4, b"\x80", X87),  # FTW, abridged
-        (5, b"\xff", 0),  # reserved
-        (32, b"\x01", X87),  # ST0
-        (32 + 16 * 7 + 9, b"\x01", X87),  # ST7's last byte
-        (32 + 10, b"\xff" * 6, 0),  # behind ST0: reserved
-        (24, b"\x00", SSE),  # MXCSR
-        (28, b"\x12\x34", 0),  # MXCSR_MASK is no state
-        (160, b"\x01", SSE),  # XMM0
-        (160 + 255, b"\x01", SSE),  # XMM15
-        (416, b"\xff" * 96, 0),  # reserved, available to software
-        (512, b"\x07", 0),  # the header's bits are no values
-        (576, b"\x01", AVX),
-        (831, b"\x80", AVX),
-    ],
-)
-def test_eager_switching_goes_by_the_values(eager, offset, value, differs):
-    task = eager.add(5)
-    eager.target.put_int(task + ACTIVE, 1, 1)
-    eager.target.put(task + STATE + 512, header(7))
-    model = model_of(eager)
-    assert model.switching == "eager"
-    assert model.uses_fpu(model.kernel.task(task)) is False
-    eager.target.put(task + STATE + offset, value)
-    assert model.differs(model.image(task + FPU)) == differs
-    assert model.uses_fpu(model.kernel.task(task)) is bool(differs)
-
-
-def test_eager_switching_compares_with_the_kernels_own_initial_state(eager):
-    task = eager.add(5)
-    eager.target.put(SYMBOLS["init_fpstate"] + 576, b"\x54")
-    model = model_of(eager)
-    eager.target.put(task + STATE + 576, b"\x54")
-    assert model.differs(model.image(task + FPU)) == 0
-    eager.target.put(task + STATE + 576, b"\x55")
-    assert model.differs(model.image(task + FPU)) == AVX
-
-
-@pytest.mark.parametrize("fixture", ["world", "eager"])
-def test_kernel_threads_use_none(fixture, request):
-    world = request.getfixturevalue(fixture)
-    task = world.add(5, flags=PF_KTHREAD)
-    world.target.put_int(task + ACTIVE, 1, 1)
-    world.target.put_int(task + STATE + 160, 1)
-    model = model_of(world)
-    assert model.uses_fpu(model.kernel.task(task)) is False
+@pytest.mark.parametrize(("value", "failed"), [(0, False), (1 << 32, False), (1, True)])
+def test_a_frame_that_could_not_be_saved(world, value, failed):
+    world.target.registers["rax"] = value
+    assert model_of(world).save_failed() is failed
 
 
 @pytest.mark.parametrize(("word", "bit"), [(3, 28), (3, 30), (2, 29), (4, 29)])
@@ -208,9 +161,10 @@ def test_fxsave_only(world):
     assert model.header(task + FPU) == (3, 0)
     assert model.header(task + FPU, image) == (3, 0)
     assert world.target.reads == []
-    assert model.differs(image) == 0
-    assert model.differs(b"\x7f\x02" + image[2:]) == X87
-    assert model.differs(image[:300] + b"\x01" + image[301:]) == SSE
+    for offset, value, used in ((0, b"\x7f\x03", 0), (0, b"\x7f\x02", X87), (300, b"\x01", SSE)):
+        world.target.put(task + FPU + 64, INIT_LEGACY)
+        world.target.put(task + FPU + 64 + offset, value)
+        assert Looks(model).memory(model.kernel.task(task)).used == used
 
 
 COMPACTED = 1 << 63
@@ -238,13 +192,16 @@ def test_compacted():
     assert model.xstate.spans[2:] == (Span(2, 576, 256), Span(9, 832, 8))
     both, alone = COMPACTED | 0x207, COMPACTED | 0x203
     default, other = b"\x54\x55\x55\x55".ljust(8, b"\0"), b"\x05".ljust(8, b"\0")
-    assert model.differs(compacted_image(both, bytes(256) + default)) == 0
-    assert model.differs(compacted_image(both, bytes(256) + bytes(8))) == 0
-    assert model.differs(compacted_image(both, bytes(256) + other)) == PKRU
-    assert model.differs(compacted_image(both, b"\x01" + bytes(255) + default)) == AVX
-    # without AVX in it, PKRU follows the header: the image, not the kernel, says where
-    assert model.differs(compacted_image(alone, default + bytes(256))) == 0
-    assert model.differs(compacted_image(alone, other + bytes(256))) == PKRU
+    task = world.add(5)
+    for image, used in (
+        (compacted_image(both, bytes(256) + default), 0),
+        (compacted_image(both, bytes(256) + other), 0),  # PKRU is no register of the FPU
+        (compacted_image(both, b"\x01" + bytes(255) + default), AVX),
+        # without AVX in it, PKRU follows the header: the image, not the kernel, says where
+        (compacted_image(alone, other + bytes(256)), 0),
+    ):
+        world.target.put(task + FPU + 64, image)
+        assert Looks(model).memory(model.kernel.task(task)).used == used
 
 
 def test_standard_offsets_are_the_kernels_own(world):
@@ -283,8 +240,10 @@ def test_kernel_without_init_fpstate(world):
     del world.target.symbols["init_fpstate"]
     model = model_of(world)
     assert (model.xstate.init, model.format) == (b"", "standard")
-    assert model.differs(INIT_LEGACY + header(7) + bytes(256)) == 0
-    assert model.differs(INIT_LEGACY + header(0) + bytes(255) + b"\x01") == AVX
+    task = world.add(5)
+    for last, used in ((b"\0", 0), (b"\x01", AVX)):
+        world.target.put(task + FPU + 64, INIT_LEGACY + header(7) + bytes(255) + last)
+        assert Looks(model).memory(model.kernel.task(task)).used == used
 
 
 # --- 4.14, 5.10, 5.16
@@ -434,9 +393,9 @@ def test_fpstate_pointer_of_5_16(world_516):
     assert model.image(task + FPU) == image
     assert model.header(task + FPU) == (0x207, COMPACTED | 0x207)
     assert model.xstate.init[:512] == INIT_LEGACY
-    assert model.uses_fpu(model.kernel.task(task)) is True
+    assert Looks(model).memory(model.kernel.task(task)).used == AVX
     world_516.target.put(elsewhere + 64 + 576, b"\x00")
-    assert model.uses_fpu(model.kernel.task(task)) is False
+    assert Looks(model).memory(model.kernel.task(task)).used == 0
 
 
 def test_a_kvm_guests_state_is_not_the_tasks(world_516):
@@ -454,7 +413,7 @@ def test_a_kvm_guests_state_is_not_the_tasks(world_516):
     world_516.target.put_int(task + FPU + 32, own)
     assert model.holds_guest(task + FPU)
     assert model.image_address(task + FPU) == own + 64
-    assert model.uses_fpu(model.kernel.task(task)) is False
+    assert Looks(model).memory(model.kernel.task(task)).used == 0
 
 
 def test_an_embedded_state_holds_no_guest(world):

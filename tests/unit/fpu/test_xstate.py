@@ -17,7 +17,7 @@ from fake_kernel import (
 
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import model as fpu
-from gdbfpu.fpu.model import FpuModel
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.xsave.area import Span
@@ -93,7 +93,7 @@ def test_3_10(world_310, has_fpu):
     assert model.image_address(task + FPU) == ELSEWHERE
     assert model.header(task + FPU) == (5, 0)
     assert model.live(task) is bool(has_fpu)
-    assert model.uses_fpu(model.kernel.task(task)) is True  # it has a state at all
+    assert model.state_there(task) == (True, "thread.fpu.state")
 
 
 def test_task_of_3_10_that_never_used_the_fpu(world_310):
@@ -104,7 +104,9 @@ def test_task_of_3_10_that_never_used_the_fpu(world_310):
         assert model.switching == switching
         assert model.image_address(task + FPU) == 0
         assert model.image(task + FPU) == b""
-        assert model.uses_fpu(model.kernel.task(task)) is False
+        there = (False, "thread.fpu.state") if switching == "lazy" else (True, "eager switching")
+        assert model.state_there(task) == there
+        assert Looks(model).memory(model.kernel.task(task)) is None
         world_310.target.put_int(SYMBOLS["boot_cpu_data"] + 12 + 4 * 3, 1 << 29, 4)
 
 
@@ -222,19 +224,6 @@ def test_running_tasks_and_kernel_threads_are_not_asked(world_616):
     assert model.live(task) is True
 
 
-# --- which components are registers
-
-
-@pytest.mark.parametrize("number", range(20))
-def test_components_that_are_no_registers_are_no_use(world_616, monkeypatch, number):
-    """PT, PKRU, PASID, CET_U, CET_S, HDC, UINTR, LBR, HWP: SDM volume 1, 13.1."""
-    task = add_616(world_616, 5)
-    model = model_616(world_616)
-    monkeypatch.setattr(FpuModel, "differs", lambda model, image: 1 << number)
-    expected = number not in {8, 9, 10, 11, 12, 13, 14, 15, 16}
-    assert model.uses_fpu(model.kernel.task(task)) is expected
-
-
 # --- the kernel's tables
 
 
@@ -254,9 +243,12 @@ def test_alignment_in_the_compacted_format_is_the_kernels(world_616, flags, plac
     model = model_616(world_616)
     assert model.format == "compacted"
     assert model.xstate.spans[-1] == Span(17, place, 64)
-    changed = image[:place] + b"\x01" + image[place + 1 :]
-    assert model.differs(changed) == 1 << 17
-    assert model.differs(image[: place - 1] + b"\x01" + image[place:]) & 1 << 17 == 0
+    in_use = INIT_LEGACY + header(mask, COMPACTED | mask) + image[576:]
+    for pid, at, used in ((5, place, 1 << 17), (6, place - 1, 0)):
+        task = add_616(world_616, pid, 960)
+        changed = in_use[:at] + b"\x01" + in_use[at + 1 :]
+        world_616.target.put(ELSEWHERE + 0x10000 * pid + 64, changed)
+        assert Looks(model).memory(model.kernel.task(task)).used == used
 
 
 def test_tables_are_read_up_to_64_entries(world_616):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gdbfpu.errors import UsageError
+from gdbfpu.fpu.evidence import Answer
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report import from_events as eventreport
 from gdbfpu.report.from_events import MAX_LINE, report_of_file
@@ -49,9 +50,11 @@ HIT = {
     "caller_pid": 30,
     "caller_comm": "Xorg",
     "uses_fpu": True,
+    "why": "AVX values in memory at hit 1",
 }
 OTHER = {**HIT, "pid": 31, "tgid": 31, "comm": "intonly", "task": "0xffff888000002000",
-         "uses_fpu": False, "xfeatures": None, "components": [], "thread": None}  # fmt: skip
+         "uses_fpu": False, "why": "a kernel thread", "xfeatures": None, "components": [],
+         "thread": None}  # fmt: skip
 
 
 @pytest.fixture
@@ -99,6 +102,7 @@ def test_hits_add_up_by_task(path):
                 "first_ns": 1000,
                 "last_ns": 3000,
                 "uses_fpu": True,
+                "why": "AVX values in memory at hit 1",
                 "findings": {},
                 "cleaned": {},
             },
@@ -115,6 +119,7 @@ def test_hits_add_up_by_task(path):
                 "first_ns": 1000,
                 "last_ns": 1000,
                 "uses_fpu": False,
+                "why": "a kernel thread",
                 "findings": {},
                 "cleaned": {},
             },
@@ -137,7 +142,7 @@ def test_a_pid_used_again_is_another_task(path):
     [
         ([None, None], None),
         ([None, False], False),
-        ([False, None], False),
+        ([False, None], None),
         ([False, True, False, None], True),
         (["absent"], None),  # a file written before the key was
     ],
@@ -146,16 +151,20 @@ def test_use_that_was_seen_once_stays(path, said, known):
     hits = [{**HIT, "uses_fpu": value} for value in said]
     for hit in hits:
         if hit["uses_fpu"] == "absent":
-            del hit["uses_fpu"]
+            del hit["uses_fpu"], hit["why"]
     found = report(path, *hits)
-    assert found.rows[0].uses_fpu is known
+    assert found.rows[0].use.answer.to_json() is known
     assert found.using == (known is True)
 
 
 def test_header_bits_alone_prove_no_use(path):
-    hit = {key: value for key, value in HIT.items() if key != "uses_fpu"}
+    hit = {key: value for key, value in HIT.items() if key not in ("uses_fpu", "why")}
     found = report(path, hit, header={**HEADER, "switching": "eager"})
-    assert (found.rows[0].components, found.rows[0].uses_fpu, found.using) == (7, None, 0)
+    assert (found.rows[0].components, found.rows[0].use.answer, found.using) == (
+        7,
+        Answer.UNKNOWN,
+        0,
+    )
     assert found.switching == "eager"
 
 
@@ -185,10 +194,41 @@ def test_tables_and_csv(path):
     ]
     assert csv_report(found, "task", "pid").splitlines() == [
         "thread,pid,tgid,comm,uses_fpu,copy_fpstate_to_sigframe,fpstate_sanitize_xstate,"
-        "cpu,components,live_hits,memory_hits,first_ns,last_ns,findings",
-        "7,30,29,Xorg,yes,2,0,1,x87|SSE|AVX,2,0,1000,1000,0",
-        ",31,31,intonly,no,1,1,1,,2,0,1000,1000,0",
+        "cpu,components,live_hits,memory_hits,first_ns,last_ns,findings,why",
+        "7,30,29,Xorg,yes,2,0,1,x87|SSE|AVX,2,0,1000,1000,0,AVX values in memory at hit 1",
+        ",31,31,intonly,no,1,1,1,,2,0,1000,1000,0,a kernel thread",
     ]
+
+
+FRAME = {"use_of": 1, "task": HIT["task"], "pid": 30, "uses_fpu": True, "why": "SSE"}
+
+
+def test_a_frame_tells_more_of_its_task(path):
+    hit = {**HIT, "uses_fpu": None, "why": "not seen yet"}
+    found = report(path, hit, FRAME, {**hit, "seq": 2}, {**FRAME, "uses_fpu": False, "why": "no"})
+    assert found.rows[0].use == (Answer.YES, "SSE")
+    assert (found.hits, found.defects) == (2, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"pid": 77}, "a frame of a task that was not hit"),
+        ({"use_of": -1}, f"`use_of` is no number from 0 to {2**64 - 1}"),
+        ({"uses_fpu": 1}, "`uses_fpu` is neither true nor false"),
+        ({"why": 1}, "`why` is no text"),
+        ({"task": "here"}, "`task` is no hexadecimal number of 64 bits"),
+    ],
+)
+def test_a_frame_that_tells_nothing_is_left_out(path, change, why):
+    found = report(path, {**HIT, "uses_fpu": None, "why": ""}, {**FRAME, **change})
+    assert found.rows[0].use.answer is Answer.UNKNOWN
+    assert found.defects == (f"line 3: {why}",)
+
+
+def test_why_is_fit_for_a_terminal(path):
+    found = report(path, {**HIT, "why": "\x1b[31m" + "x" * 1000})
+    assert found.rows[0].use.why == r"\x1b[31m" + "x" * 248
 
 
 AUDIT = {

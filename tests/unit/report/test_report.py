@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from fake_kernel import FPU, GOLDEN, PF_KTHREAD, SYMBOLS, TASK_BASE, TASKS, World, layouts_44
+from fake_kernel import FPU, GOLDEN, NVCSW, PF_KTHREAD, SYMBOLS, TASK_BASE, TASKS, World, layouts_44
 
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import model as fpu
+from gdbfpu.fpu.evidence import Answer, Basis, Evidence, Observation, Use
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.report.report import collect
@@ -48,12 +50,16 @@ class Setup:
 
     def collect(self):
         self.progress = []
-        return collect(self.model, self.totals, self.progress.append)
+        return collect(Looks(self.model), self.totals, self.progress.append)
 
 
 @pytest.fixture
 def setup():
     return Setup()
+
+
+def answers(rows):
+    return [row.use.answer.to_json() for row in rows]
 
 
 def pids(rows):
@@ -63,7 +69,8 @@ def pids(rows):
 def test_without_a_trace_it_is_the_task_walk(setup):
     report = setup.collect()
     assert pids(report.rows) == [30, 31, 1]
-    assert [row.uses_fpu for row in report.rows] == [True, True, False]
+    assert answers(report.rows) == [True, True, False]
+    assert [row.use.why for row in report.rows] == ["fpstate_active"] * 2 + ["no fpstate_active"]
     assert [row.thread for row in report.rows] == [2, None, 1]
     assert [row.tgid for row in report.rows] == [30, 30, 1]
     assert (report.tasks, report.kthreads, report.using, report.hits) == (4, 1, 2, 0)
@@ -75,7 +82,7 @@ def test_without_a_trace_it_is_the_task_walk(setup):
 
 def test_hits_are_joined_by_address_and_pid(setup):
     setup.hits(setup.init, 1, 3, "old name", thread=77, cpu=1, components=3, first_ns=5, last_ns=9)
-    setup.hits(setup.init, 99, 2, "dead", uses_fpu=True, thread=44)
+    setup.hits(setup.init, 99, 2, "dead", use=Use(Answer.YES), thread=44)
     report = setup.collect()
     assert [(row.pid, row.comm, row.count) for row in report.rows] == [
         (99, "dead", 2),
@@ -96,20 +103,31 @@ def test_the_totals_are_left_as_they_were(setup):
     row = setup.hits(setup.user, 30, 1, "before")
     setup.collect()
     setup.collect()
-    assert (row.comm, row.uses_fpu, row.thread) == ("before", None, None)
+    assert (row.comm, row.thread, row.count) == ("before", None, 1)
     assert len(setup.totals.tasks) == 1
 
 
 def test_use_that_was_seen_counts_though_it_shows_no_more(setup):
-    setup.hits(setup.init, 1, 1, uses_fpu=True)
+    setup.hits(setup.init, 1, 1)
+    proof = Observation(Basis.FRAME, 4, 3)
+    setup.totals.learn(setup.model.kernel.task(setup.init), Evidence().with_(proof))
     report = setup.collect()
     assert report.using == 3
-    assert next(row for row in report.rows if row.pid == 1).uses_fpu is True
+    init = next(row for row in report.rows if row.pid == 1)
+    assert init.use == (Answer.YES, "AVX values in the frame of hit 3")
 
 
 def test_use_that_was_denied_is_looked_at_again(setup):
-    setup.hits(setup.user, 30, 1, uses_fpu=False)
-    assert setup.collect().rows[0].uses_fpu is True
+    denied = Evidence().with_(Observation(Basis.STATE, 0, flag="no fpstate_active"))
+    setup.totals.learn(setup.model.kernel.task(setup.user), denied)
+    assert answers(setup.collect().rows[:1]) == [True]
+
+
+def test_use_that_a_report_saw_counts_in_those_that_follow(setup):
+    """Also when its state is gone, and no hit of the task was ever recorded."""
+    setup.collect()
+    setup.world.target.put_int(setup.user + ACTIVE, 0, 1)
+    assert {row.pid: row.use.answer for row in setup.collect().rows}[30] is Answer.YES
 
 
 def test_users_first_then_hits_then_pid(setup):
@@ -165,16 +183,17 @@ def test_walk_that_ends_early_is_a_defect(setup):
 
 @pytest.mark.parametrize("error", [MemoryFault(0x123, 832), CorruptState("odd state")])
 def test_state_that_cannot_be_read_is_a_defect_of_that_task_alone(setup, monkeypatch, error):
-    honest = FpuModel.uses_fpu
+    honest = FpuModel.state_there
 
-    def uses_fpu(model, task):
-        if task.pid == 30:
+    def state_there(model, task):
+        if task == setup.user:
             raise error
         return honest(model, task)
 
-    monkeypatch.setattr(FpuModel, "uses_fpu", uses_fpu)
+    monkeypatch.setattr(FpuModel, "state_there", state_there)
     report = setup.collect()
-    assert {row.pid: row.uses_fpu for row in report.rows} == {1: False, 30: None, 31: True}
+    answers = {row.pid: row.use.answer.to_json() for row in report.rows}
+    assert answers == {1: False, 30: None, 31: True}
     assert report.defects == (f"FPU state of Xorg (pid 30): {error}",)
     assert (report.tasks, report.using) == (4, 1)
 
@@ -242,6 +261,7 @@ def test_json(setup):
                 "first_ns": None,
                 "last_ns": None,
                 "uses_fpu": False,
+                "why": "no fpstate_active",
                 "findings": {},
                 "cleaned": {},
             },
@@ -258,6 +278,7 @@ def test_json(setup):
                 "first_ns": 5,
                 "last_ns": 9,
                 "uses_fpu": True,
+                "why": "fpstate_active",
                 "findings": {},
                 "cleaned": {},
             },
@@ -274,6 +295,7 @@ def test_json(setup):
                 "first_ns": None,
                 "last_ns": None,
                 "uses_fpu": True,
+                "why": "fpstate_active",
                 "findings": {},
                 "cleaned": {},
             },
@@ -299,7 +321,16 @@ def test_eager_kernel(setup):
     world = setup.world
     world.target.put_int(SYMBOLS["boot_cpu_data"] + 12 + 4 * 3, 1 << 29, 4)
     world.target.put_int(setup.init + FPU + 64 + 160, 1)
-    report = collect(fpu.probe(Kernel(world.target, layouts_44())), Totals(), lambda count: None)
-    assert report.switching == "eager"
-    assert {row.pid: row.uses_fpu for row in report.rows} == {1: True, 30: False, 31: False}
+    world.target.put_int(setup.init + FPU + 64 + 512, 7)
+    looks, totals = Looks(fpu.probe(Kernel(world.target, layouts_44()))), Totals()
+    for run in range(3):  # in memory is one state, until the task ran again
+        for task in (setup.user, setup.thread):
+            world.target.put_int(task + NVCSW, run)
+        report = collect(looks, totals, lambda count: None)
+        again = collect(looks, totals, lambda count: None)
+        assert report.rows == again.rows
+        assert report.switching == "eager"
+        answers = {row.pid: row.use.answer.to_json() for row in report.rows}
+        known = None if run < 2 else False
+        assert answers == {1: True, 30: known, 31: known}
     assert TASK_BASE not in [row.task for row in report.rows]

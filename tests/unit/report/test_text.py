@@ -14,6 +14,7 @@ from collections import Counter
 import pytest
 
 from gdbfpu.errors import UsageError
+from gdbfpu.fpu.evidence import Answer, Use
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import csv_report, table_report
 from gdbfpu.text.table import paint, table
@@ -103,10 +104,11 @@ def rows():
     return (
         TaskTotals(
             *(30, 30, "Xorg", 1, 2, 1, Counter({SIGFRAME: 54, SANITIZE: 6}), 7, 50, 10),
-            *(3600 * SECOND + 5_000_000, 7325 * SECOND + 999_999_999, True),
+            *(3600 * SECOND + 5_000_000, 7325 * SECOND + 999_999_999),
+            Use(Answer.YES, "AVX values in the frame of hit 3"),
         ),
         TaskTotals(40, 39, r"evil\x1b[31m", 2, None, 0, Counter({SIGFRAME: 1}), 0, 0, 1, 1, 1),
-        TaskTotals(7, 7, "001", 3, 9, uses_fpu=False),
+        TaskTotals(7, 7, "001", 3, 9, use=Use(Answer.NO, "initial in 3 frames")),
     )
 
 
@@ -239,8 +241,10 @@ def test_values_stay_as_they_are():
 @pytest.mark.parametrize("name", ["日本語", "한국어 a", "Zoe\u0308", "🦊 fox"])
 def test_names_of_other_widths_are_aligned(name):
     """In columns of a terminal, as Unicode gives them: East Asian Wide counts two, marks none."""
-    wide = TaskTotals(8, 8, name, 1, 2, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, True)
-    plain = TaskTotals(9, 9, "plain", 2, 3, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, True)
+    wide = TaskTotals(8, 8, name, 1, 2, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, Use(Answer.YES))
+    plain = TaskTotals(
+        9, 9, "plain", 2, 3, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, Use(Answer.YES)
+    )
     lines = table_report(report((wide, plain)), "task", "", colour=False).split("\n")[2:4]
     lines += [hit_line(hit(comm=name)), hit_line(hit(comm="plain"))]
     for one, other in (lines[:2], lines[2:]):
@@ -256,7 +260,22 @@ def columns(text):
 
 def test_one_of_each():
     one = TaskTotals(
-        *(1, 1, "a", 1, 2, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, True, Counter({"STALE": 1})),
+        *(
+            1,
+            1,
+            "a",
+            1,
+            2,
+            1,
+            Counter({SIGFRAME: 1}),
+            7,
+            1,
+            0,
+            1,
+            1,
+            Use(Answer.YES),
+            Counter({"STALE": 1}),
+        ),
         Counter({"AVX": 1}),
     )
     text = table_report(
@@ -315,6 +334,7 @@ def test_csv_of_tasks():
             "first_ns": "3600005000000",
             "last_ns": "7325999999999",
             "findings": "0",
+            "why": "AVX values in the frame of hit 3",
         },
         {
             "thread": "",
@@ -331,6 +351,7 @@ def test_csv_of_tasks():
             "first_ns": "1",
             "last_ns": "1",
             "findings": "0",
+            "why": "",
         },
         {
             "thread": "9",
@@ -347,7 +368,20 @@ def test_csv_of_tasks():
             "first_ns": "",
             "last_ns": "",
             "findings": "0",
+            "why": "initial in 3 frames",
         },
+    ]
+
+
+def test_why_is_a_column_that_is_asked_for():
+    plain = table_report(report(), "task", "", False)
+    assert "why" not in plain.split("\n")[0]
+    lines = table_report(report(), "task", "", False, why=True).split("\n")
+    at = lines[0].index("why")
+    assert [line[at:] for line in lines[2:5]] == [
+        "AVX values in the frame of hit 3",
+        "-",
+        "initial in 3 frames",
     ]
 
 

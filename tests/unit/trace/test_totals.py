@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from gdbfpu.fpu.evidence import Answer, Basis, Evidence, Observation, Use
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.trace import totals as totals_module
 from gdbfpu.trace.totals import AuditFacts, Facts, TaskTotals, Totals
@@ -14,15 +15,18 @@ def task(address, pid, comm="task"):
     return Task(address, pid, pid + 1000, comm, False)
 
 
-def facts(time_ns=1, cpu=0, thread=None, mask=0, live=False, uses_fpu=None):
-    return Facts(time_ns, cpu, thread, mask, live, uses_fpu)
+_YES, _NO, _OPEN = Use(Answer.YES, "seen"), Use(Answer.NO, "n"), Use(Answer.UNKNOWN, "1 frame")
+
+
+def facts(time_ns=1, cpu=0, thread=None, mask=0, live=False, use=None):
+    return Facts(time_ns, cpu, thread, mask, live, use)
 
 
 def test_one_row_a_task():
     totals = Totals()
     row = totals.of(task(0x10, 1, "first"))
     assert (row.pid, row.tgid, row.comm, row.task) == (1, 1001, "first", 0x10)
-    assert (row.thread, row.cpu, row.uses_fpu) == (None, -1, None)
+    assert (row.thread, row.cpu, row.use.answer) == (None, -1, Answer.UNKNOWN)
     assert totals.of(task(0x10, 1, "renamed")) is row
     assert totals.of(task(0x10, 2)) is not row
     assert totals.of(task(0x20, 1)) is not row
@@ -44,9 +48,9 @@ def test_count_is_of_hits_on_all_functions():
 
 def test_a_hit_is_added_to_its_row():
     totals = Totals()
-    row = totals.add(task(0x10, 1), ("f", "a"), facts(100, 0, 7, 1, True, False))
+    row = totals.add(task(0x10, 1), ("f", "a"), facts(100, 0, 7, 1, True, _NO))
     assert row is totals.of(task(0x10, 1))
-    totals.add(task(0x10, 1, "renamed"), ("g",), facts(300, 1, None, 4, False, True))
+    totals.add(task(0x10, 1, "renamed"), ("g",), facts(300, 1, None, 4, False, _YES))
     totals.add(task(0x20, 2), ("f", "a"), facts(200, 1))
     assert (row.comm, row.thread, row.cpu) == ("renamed", None, 1)
     assert row.hits == {"f": 1, "g": 1}
@@ -56,19 +60,41 @@ def test_a_hit_is_added_to_its_row():
 
 
 @pytest.mark.parametrize(
-    ("shown", "uses_fpu"),
+    ("told", "use"),
     [
-        ([None], None),
-        ([None, False], False),
-        ([False, None], False),
-        ([False, True, None, False], True),
+        ([None], Use()),
+        ([None, _NO], _NO),
+        ([_NO, None], _NO),
+        ([_NO, _YES, None, _NO], _YES),
+        ([_NO, _OPEN], _OPEN),
     ],
 )
-def test_use_that_was_seen_stays(shown, uses_fpu):
+def test_use_that_was_seen_stays(told, use):
     totals = Totals()
-    for each in shown:
-        row = totals.add(task(1, 1), ("f",), facts(uses_fpu=each))
-    assert row.uses_fpu is uses_fpu
+    for each in told:
+        row = totals.add(task(1, 1), ("f",), facts(use=each))
+    assert row.use == use
+
+
+def test_what_is_learned_of_a_task_is_in_its_row():
+    totals, proof = Totals(), Evidence().with_(Observation(Basis.FRAME, 4, 1))
+    assert totals.known(task(1, 1)) == Evidence()
+    totals.learn(task(1, 1), proof)
+    assert (totals.known(task(1, 1)), totals.tasks) == (proof, {})
+    row = totals.add(task(1, 1), ("f",), facts(use=proof.use))
+    totals.learn(task(1, 2), proof)
+    assert (row.use, totals.hits) == (proof.use, 1)
+
+
+def test_what_is_known_has_an_upper_bound(monkeypatch):
+    monkeypatch.setattr(totals_module, "MAX_KNOWN", 8)
+    totals, proof = Totals(), Evidence().with_(Observation(Basis.FRAME, 4, 1))
+    for pid in range(20):
+        totals.learn(task(1, pid), proof)
+    known = [pid for pid in range(20) if totals.known(task(1, pid)) == proof]
+    assert known[-1] == 19
+    assert known == list(range(known[0], 20))
+    assert 4 <= len(known) <= 8
 
 
 def test_the_same_facts_add_nothing_again():
@@ -144,7 +170,7 @@ def test_tasks_beyond_the_cap_are_counted_together(monkeypatch):
     assert (totals.folded, totals.others.count, totals.others.hits) == (2, 2, {"f": 2})
     assert (totals.others.first_ns, totals.others.last_ns) == (11, 12)
     assert totals.others.components == 0b110
-    assert (totals.others.pid, totals.others.uses_fpu) == (0, None)
+    assert (totals.others.pid, totals.others.use.answer) == (0, Answer.UNKNOWN)
 
 
 def test_no_hit_is_lost_at_the_cap_of_tasks(monkeypatch):

@@ -24,6 +24,8 @@ from fake_kernel import (
 
 from gdbfpu.errors import MemoryFault
 from gdbfpu.fpu import model as fpu
+from gdbfpu.fpu.evidence import Answer
+from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.probes.catalogue import Probe
@@ -40,7 +42,7 @@ HITS = GOLDEN["hits"]
 KEYS = {
     *("seq", "time_ns", "function", "thread", "pid", "tgid", "comm", "cpu", "task", "fpu"),
     *("xfeatures", "xcomp_bv", "components", "live", "backtrace", "caller_pid", "caller_comm"),
-    "uses_fpu",
+    *("uses_fpu", "why"),
 }
 """The keys of a hit's line, as the documentation of the event file has them."""
 
@@ -64,7 +66,7 @@ class Setup:
         self.totals = Totals()
         self.path = path
         writer = EventWriter(path, {"stub": world.target.stub.name}) if path else None
-        self.tracer = Tracer(self.model, Options(**options), self.totals, writer)
+        self.tracer = Tracer(Looks(self.model), Options(**options), self.totals, writer)
 
     def hit(self, probe=SIGFRAME, task=None, cpu=0):
         """Record a hit as a breakpoint does; return its record, None if it was filtered out."""
@@ -118,7 +120,8 @@ def test_record_of_a_recorded_hit(hit, stub):
         "backtrace": tuple(hit["backtrace"][1:4]),
         "caller_pid": hit["pid"],
         "caller_comm": hit["comm"],
-        "uses_fpu": bool(hit["fpu"]["fpstate_active"]),
+        "uses_fpu": True,
+        "why": "fpstate_active at hit 1",
     }
 
 
@@ -143,7 +146,7 @@ def test_without_state_no_header_is_read():
     image = task + FPU + 64
     assert not [read for read in world.target.reads if read[0] + read[1] > image >= task > read[0]]
     assert not [read for read in world.target.reads if image <= read[0] < image + 832]
-    assert setup.totals.tasks[(task, 31)].uses_fpu is None
+    assert setup.totals.tasks[(task, 31)].use.answer is Answer.UNKNOWN
 
 
 def test_unknown_components_are_shown(world):
@@ -328,12 +331,12 @@ def test_state_that_cannot_be_looked_at_loses_no_hit(world, tmp_path, monkeypatc
     def fault(model, task):
         raise MemoryFault(0x1000, 832)
 
-    monkeypatch.setattr(FpuModel, "uses_fpu", fault)
+    monkeypatch.setattr(FpuModel, "state_there", fault)
     task = world.add(5)
     setup = Setup(world, tmp_path / "out")
     assert [setup.hit(task=task).seq for _ in range(3)] == [1, 2, 3]
     assert [line["seq"] for line in setup.lines()[1:]] == [1, 2, 3]
-    assert setup.totals.tasks[(task, 5)].uses_fpu is None
+    assert setup.totals.tasks[(task, 5)].use.answer is Answer.UNKNOWN
     setup.tracer.close()
 
 
@@ -410,51 +413,24 @@ def test_a_task_in_an_old_ones_place_has_its_own_totals(world):
     assert sorted(setup.totals.tasks) == [(task, 5), (task, 6)]
 
 
-@pytest.mark.parametrize(
-    ("live", "answers", "asked_at"),
-    [
-        (True, [False] * 5, [1, 2, 4, 8, 16]),
-        (True, [False, False, True], [1, 2, 4]),
-        (True, [True], [1]),
-        (False, [False] * 17, [*range(1, 17), 32]),
-        (False, [False, False, True], [1, 2, 3]),
-    ],
-)
-def test_use_is_looked_for_until_it_shows(world, monkeypatch, live, answers, asked_at):
-    task = world.add(5)
-    setup = Setup(world)
-    monkeypatch.setattr(FpuModel, "live", lambda model, whose, flags: live)
-    left, asked, done = list(answers), [], []
-
-    def uses_fpu(model, whose):
-        assert whose.pid == 5
-        asked.append(1 + len(done))
-        return left.pop(0)
-
-    monkeypatch.setattr(FpuModel, "uses_fpu", uses_fpu)
-    for _ in range(40 if len(answers) > 5 else 20):
-        done.append(setup.hit(task=task))
-    assert asked == asked_at
-    assert setup.totals.tasks[(task, 5)].uses_fpu is answers[-1]
-
-
 def test_use_is_remembered_when_the_state_is_gone(world):
     world.target.put_int(SYMBOLS["boot_cpu_data"] + 12 + 4 * 3, 1 << 29, 4)  # eager
     task = world.add(5)
     setup = Setup(world)
     world.target.put(task + FPU + 64, b"\x7e\x03")
+    world.target.put_int(task + FPU + 64 + 512, 7)
     setup.hit(task=task)
     world.target.put(task + FPU + 64, INIT_LEGACY)
     for _ in range(3):
         setup.hit(task=task)
-    assert setup.totals.tasks[(task, 5)].uses_fpu is True
+    assert setup.totals.tasks[(task, 5)].use == (Answer.YES, "x87 values in memory at hit 1")
 
 
 def test_memory_is_constant_after_the_first_hits_of_each_task():
     world = World(target=QuickTarget())
     tasks = [world.add(pid, b"task %d" % pid, linked=False) for pid in range(200)]
     model = fpu.probe(Kernel(world.target, layouts_44()))
-    tracer = Tracer(model, Options(), Totals(), None)
+    tracer = Tracer(Looks(model), Options(), Totals(), None)
 
     def blocks_after(hits):
         for i in range(hits):

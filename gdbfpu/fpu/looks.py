@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Look at registers that surely are a task's own, and tell whether they are initial.
+
+A look reads as little as it can: the x87 and SSE registers first, which nearly every user of the
+FPU has something in, then component by component, up to the first that is not initial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Callable
+
+from gdbfpu.fpu.evidence import Basis, Evidence, Observation
+from gdbfpu.fpu.model import NOT_FPU, FpuModel
+from gdbfpu.fpu.registers import shown_registers
+from gdbfpu.kernel.signals import blocked, blocked_and_switches, may_be_in_handler
+from gdbfpu.kernel.tasks import Task
+from gdbfpu.kernel.usermem import UserMemory
+from gdbfpu.xsave.area import LEGACY_SIZE, Span, changed, standard_spans
+from gdbfpu.xsave.legacy import FXSAVE_PLACES
+
+__all__ = ("Looks",)
+
+_X87, _SSE = 1, 2
+_EXTENDED = ~(_X87 | _SSE)
+# MXCSR, the registers and the header, in what one packet of KGDB's takes; then FCW, FSW and FTW.
+_FIRST = ((24, 528), (0, 24))
+_FXSAVE_SIZE = 416
+_POINTERS = slice(6, 24)  # FOP, FIP, FDP: CPUs leave them, or the kernel its own (FXSAVE_LEAK)
+_HEADER = slice(512, 520)
+_MXCSR = slice(24, 28)
+_INITIAL = (b"\x7f\x03".ljust(24, b"\0") + b"\x80\x1f").ljust(LEGACY_SIZE, b"\0")
+
+_OLDER = {"fpregs_active", "has_fpu"}  # members of struct fpu up to 4.13
+
+_Read = Callable[[int, int], bytes]
+
+
+class Looks:
+    """What can be looked at in the kernel of `model`.
+
+    It learns of which components the machine's XSAVE tracks use: of those whose bit is clear in
+    a frame that a CPU wrote. QEMU's TCG, say, sets nearly all bits at each save.
+    """
+
+    def __init__(self, model: FpuModel) -> None:
+        self._model = model
+        self._tracked = 0
+        xstate = model.xstate
+        self._user_spans = standard_spans(
+            xstate.user_mask | 3, xstate.tables.offsets, xstate.tables.sizes
+        )
+
+    @property
+    def model(self) -> FpuModel:
+        """Return the model of the kernel that is looked at."""
+        return self._model
+
+    def now(self, evidence: Evidence, task: Task, cpu: int | None) -> Evidence:
+        """Return `evidence` of `task` and what the kernel as it stands shows of it.
+
+        `cpu` is the one that runs it, None where none does. Raises MemoryFault or CorruptState.
+        """
+        if evidence.proof is not None:
+            return evidence
+        if task.kthread:
+            return evidence.with_(Observation(Basis.KERNEL, 0, flag="a kernel thread"))
+        if self._model.switching == "lazy":
+            seen, missing = self.state(task), "it may be in a signal handler"
+        elif cpu is None or not self._model.live(task.address):
+            seen, missing = self.memory(task), "it has no state"
+        else:
+            seen, missing = self._running(task, cpu), f"CPU {cpu} has its registers"
+        return self.add(evidence, seen, task) if seen else evidence.without(missing)
+
+    def _running(self, task: Task, cpu: int) -> Observation | None:
+        """Look at `task`, whose registers CPU number `cpu` has; None where that shows no use.
+
+        Its image in memory, of the last switch, is not initial once it used the FPU; but up to
+        4.13 exec leaves there what was the old program's, and its parent's before (b22cbe404a9c
+        is in 4.9 and 4.8.15).
+        """
+        model = self._model
+        taken, told = model.kernel_use(cpu)
+        fpu = model.fpu_of(task.address)
+        seen = (
+            self.registers(task, cpu) if told and not taken and not model.holds_guest(fpu) else None
+        )
+        if seen is None and not _OLDER & model.flags.keys():
+            seen = self.memory(task)
+        return seen if seen and seen.used else None
+
+    def memory(self, task: Task, hit: int = 0) -> Observation | None:
+        """Look at the image in memory of `task`, whose registers no CPU has now.
+
+        None where it has no image. Raises MemoryFault or CorruptState.
+        """
+        model = self._model
+        fpu = model.fpu_of(task.address)
+        address = model.image_address(fpu)
+        if not address:
+            return None
+        read, size = model.kernel.target.read_memory, model.image_size(address)
+        return self._seen(task, Basis.MEMORY, *self._values(read, address, size), hit)
+
+    def frame(self, task: Task, address: int, hit: int = 0) -> Observation:
+        """Look at the XSAVE or FXSAVE image at user `address` that was just written for `task`.
+
+        Raises MemoryFault.
+        """
+        read = UserMemory(self._model.kernel, task.address).read
+        values, bits = self._values(read, address, self._model.xstate.user_size, self._user_spans)
+        if self._model.format != "fxsave":
+            clear = self._model.xstate.user_mask & ~bits & _EXTENDED & ~NOT_FPU
+            self._tracked |= clear
+        return self._seen(task, Basis.FRAME, values, bits, hit)
+
+    def registers(self, task: Task, cpu: int, hit: int = 0) -> Observation | None:
+        """Look at the registers of CPU number `cpu`, which has those of `task`.
+
+        None where the stub shows none, or where those that it shows are initial: others need not
+        be.
+        """
+        shown = shown_registers(self._model, cpu)
+        image = bytearray(_INITIAL)
+        for name, value in shown.items():
+            image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
+        used = self._used(image, standard_spans(3), _X87 | _SSE)
+        return Observation(Basis.REGISTERS, used, hit) if used else None
+
+    def state(self, task: Task, hit: int = 0) -> Observation | None:
+        """Look whether the kernel gave `task` a state, where it switches lazily.
+
+        None where that tells nothing: it may be in a signal handler, for which its state was
+        taken away. Raises MemoryFault.
+        """
+        there, flag = self._model.state_there(task.address)
+        if there:
+            return Observation(Basis.STATE, 1, hit, flag)
+        mask = blocked(self._model.kernel, task.address)
+        if may_be_in_handler(self._model.kernel, task.address, mask):
+            return None
+        return Observation(Basis.STATE, 0, hit, f"no {flag}")
+
+    def active(self, task: Task, hit: int) -> Observation | None:
+        """Return that the kernel gave `task` a state, where it switches lazily; None if not now."""
+        there, flag = self._model.state_there(task.address)
+        return Observation(Basis.STATE, 1, hit, flag) if there else None
+
+    def add(self, evidence: Evidence, seen: Observation, task: Task) -> Evidence:
+        """Return `evidence` of `task` with what was `seen`; raise MemoryFault."""
+        evidence = evidence.with_(seen)
+        if not evidence.wanting():
+            return evidence
+        doubt = may_be_in_handler(self._model.kernel, task.address, evidence.blocked)
+        return evidence.reject() if doubt else evidence.settle()
+
+    def _seen(self, task: Task, basis: Basis, values: int, bits: int, hit: int) -> Observation:
+        if values:
+            return Observation(basis, values, hit)
+        used = bits & self._tracked
+        if used:
+            return Observation(Basis.HEADER, used, hit)
+        kernel = self._model.kernel
+        if hit:  # it ran since the last one
+            return Observation(basis, 0, hit, blocked=blocked(kernel, task.address))
+        mask, switches = blocked_and_switches(kernel, task.address)
+        return Observation(basis, 0, blocked=mask, switches=switches)
+
+    def _values(
+        self, read: _Read, start: int, size: int, spans: Sequence[Span] = ()
+    ) -> tuple[int, int]:
+        """Return the components that are not initial in the image at `start`, and its bits.
+
+        Those found first are enough. An image in the compacted format says where they are.
+        """
+        image, bits = bytearray(_INITIAL.ljust(size, b"\0")), _X87 | _SSE
+        first, read_to = self._first(size)
+        for at, end in first:
+            image[at:end] = read(start + at, end - at)
+            if self._model.format != "fxsave":
+                bits = int.from_bytes(image[_HEADER], "little")
+            used = self._used(image, standard_spans(3), bits)
+            if used:
+                return used, bits
+        for span in spans or self._model.spans(bytes(image)):
+            wanted = bits & _EXTENDED & ~NOT_FPU
+            if wanted >> span.number & 1 and span.end <= size:
+                if span.end > read_to:
+                    image[span.offset : span.end] = read(start + span.offset, span.size)
+                used = self._used(image, (span,), bits)
+                if used:
+                    return used, bits
+        return 0, bits
+
+    def _first(self, size: int) -> tuple[tuple[tuple[int, int], ...], int]:
+        """Return what to read first of an image of `size` bytes, and up to where that is all."""
+        stub = self._model.kernel.target.stub
+        if self._model.format == "fxsave":
+            return ((0, _FXSAVE_SIZE),), _FXSAVE_SIZE
+        if stub.max_read is None:  # a read takes so much that one is cheaper than two
+            end = min(size, stub.read_run)
+            return ((0, end),), end
+        return _FIRST, 0
+
+    def _used(self, image: bytearray, spans: Sequence[Span], bits: int) -> int:
+        """Return the components of `spans` that count by `bits` and are not initial in `image`.
+
+        A clear bit stands for the initial state, whatever the bytes are; but MXCSR counts always
+        in the standard format (SDM volume 1, 13.7).
+        """
+        image[_POINTERS] = bytes(18)
+        xstate = self._model.xstate
+        found = changed(bytes(image), spans, xstate.init or None, xstate.spans) & ~NOT_FPU
+        if found & _SSE & ~bits and self._model.format != "compacted":
+            bare = bytearray(_INITIAL)
+            bare[_MXCSR] = image[_MXCSR]
+            mxcsr = changed(bytes(bare), standard_spans(_SSE), xstate.init or None, xstate.spans)
+            return found & bits | mxcsr & _SSE
+        return found & bits
