@@ -168,10 +168,13 @@ def _summary(report: Report, colour: bool) -> list[str]:
         found = f"{counted(report.tasks, 'task')} in {report.source}"
         rest = f", {report.using} of them known to use the FPU"
     else:
-        uses = "uses" if report.using == 1 else "use"
+        uses = "uses" if 1 in (report.using, report.tasks) else "use"
         found = f"{report.using} of {counted(report.tasks, 'task')} {uses} the FPU"
-        are = "is a kernel thread" if report.kthreads == 1 else "are kernel threads"
-        rest = f" ({report.kthreads} {are}, which never do)"
+        one = report.kthreads == 1
+        rest = (
+            "is a kernel thread, which never does" if one else "are kernel threads, which never do"
+        )
+        rest = f" ({report.kthreads} {rest})"
     found = paint(found, "bold", colour)
     lines = [f"{found}{rest}; {counted(report.hits, 'hit')}; {report.switching} switching"]
     if report.audits:

@@ -85,7 +85,10 @@ COMPLETIONS = {
     "fpu-trace on --probe copy_fps": ["copy_fpstate_to_sigframe"],
     "fpu-trace off --": ["--help"],
     "fpu-report --by ": ["task", "probe", "path"],
-    "fpu-report --sort ": ["hits", "pid", "name", "thread", "cpu", "first", "last"],
+    "fpu-report --sort ": [
+        *("hits", "pid", "name", "thread", "cpu", "first", "last"),
+        *("tgid", "components", "live", "memory", "findings"),
+    ],
     "fpu-report --format c": ["csv"],
     "fpu-report --out ": [],
 }

@@ -283,11 +283,17 @@ def test_one_of_each():
         *("task", "", False),
     )
     assert text.split("\n")[-4:] == [
-        "1 of 1 task uses the FPU (1 is a kernel thread, which never do); 1 hit; lazy switching",
+        "1 of 1 task uses the FPU (1 is a kernel thread, which never does); 1 hit; lazy switching",
         "1 audit: 1 finding",
         "made clean for a (pid 1): AVX 1 byte",
         "not decidable, and so not clean: READ 1 time",
     ]
+
+
+def test_none_of_one():
+    text = table_report(report((), tasks=1, kthreads=0, using=0, hits=0), "task", "", False)
+    said = "0 of 1 task uses the FPU (0 are kernel threads, which never do); 0 hits; lazy switching"
+    assert text.split("\n")[-1] == said
 
 
 def test_what_is_not_installed_is_named(monkeypatch):
