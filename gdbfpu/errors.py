@@ -30,11 +30,14 @@ class MissingSymbol(GdbFpuError):
 
 
 class MissingType(GdbFpuError):
-    """A struct or union is not described by the debugging information."""
+    """Structs or unions are not described by the debugging information; `why` says the reason."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the debugging information has no type {name!r}")
-        self.name = name
+    def __init__(self, *names: str, why: str = "") -> None:
+        listed = ", ".join(map(repr, names))
+        text = f"the debugging information has no type{'s' if len(names) > 1 else ''} {listed}"
+        super().__init__(f"{text}: {why}" if why else text)
+        self.name = names[0]
+        self.names = names
 
 
 class MissingMember(GdbFpuError):

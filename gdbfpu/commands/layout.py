@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from gdbfpu.commands.layout_options import LayoutOptions
-from gdbfpu.commands.model import ANCHORS, TYPES
+from gdbfpu.commands.model import helpers_here, question
 from gdbfpu.layouts import elf
-from gdbfpu.layouts.cache import Question
 from gdbfpu.layouts.sources import from_file, neither
 from gdbfpu.layouts.types import Layouts, Member
 from gdbfpu.text.table import table
@@ -22,15 +21,15 @@ def layout_text(options: LayoutOptions) -> str:
     """Return the layouts that a vmlinux has, as a table or JSON; raise GdbFpuError."""
     vmlinux = options.vmlinux
     build_id = elf.build_id(vmlinux) or ""
-    question = Question(build_id, TYPES, ANCHORS)
-    layouts = from_file(vmlinux, question, partial(elf.symbol_addresses, vmlinux))
+    addresses = partial(elf.symbol_addresses, vmlinux)
+    layouts = from_file(vmlinux, question(build_id), addresses, helpers_here())
     if layouts is None:
         raise neither(vmlinux)
     if options.format == "json":
         return json.dumps({"build_id": build_id, **layouts.to_json()})
     headers = ("type", "member", "offset", "size", "what")
     lines = table(_rows(layouts), headers, ("left", "left", "right", "right", "left"))
-    return f"{lines}\n\nlayouts from {layouts.source}; build-id {build_id or 'none'}"
+    return f"{lines}\n\nlayouts from {layouts.origin}; build-id {build_id or 'none'}"
 
 
 def _rows(layouts: Layouts) -> Iterator[tuple[str, str, str, str, str]]:

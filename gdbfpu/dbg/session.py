@@ -17,6 +17,7 @@ import gdb
 
 import gdbfpu
 from gdbfpu.commands.model import read_model
+from gdbfpu.dbg.debug_files import debug_helpers
 from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
 from gdbfpu.dbg.progress import Progress
@@ -100,7 +101,8 @@ class Session:
         vmlinux = self._vmlinux()
         self._place_symbols(target, vmlinux)
         build_id = identity.verify(target, vmlinux)
-        model = read_model(target, vmlinux, build_id, Progress("bytes of BTF"))
+        progress = Progress("bytes of BTF")
+        model = read_model(target, vmlinux, build_id, progress, debug_helpers(vmlinux))
         known = build_id or model.kernel.banner()
         if known != self._known:
             self._known, self.build_id, self.totals = known, build_id, Totals()

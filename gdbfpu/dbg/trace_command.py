@@ -60,7 +60,7 @@ def trace_status(session: Session, _: TraceStatus) -> None:
 
 
 def _layouts(tracer: Tracer | None) -> str:
-    return f"; layouts from {tracer.model.kernel.layouts.source}" if tracer is not None else ""
+    return f"; layouts from {tracer.model.kernel.layouts.origin}" if tracer is not None else ""
 
 
 def trace_clear(session: Session, _: TraceClear) -> None:

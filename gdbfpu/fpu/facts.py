@@ -43,7 +43,7 @@ def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
     yield Fact("build-id", build_id or "none", "__start_notes, equal to vmlinux's")
     yield Fact("stub", kernel.target.stub.name, "registers that it shows")
     yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
-    yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.source}")
+    yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.origin}")
     yield Fact("switching", model.switching, _switching_source(model))
     if not model.live_flag:
         yield Fact("TIF_NEED_FPU_LOAD", f"bit {model.tif}", "thread_info.flags of sleeping tasks")

@@ -14,7 +14,7 @@ from gdbfpu.commands.audit_answers import audit_text, map_text, run_audit
 from gdbfpu.commands.audit_options import AuditOptions, audit_parser
 from gdbfpu.commands.dump_options import DumpFiles
 from gdbfpu.commands.info_options import InfoOptions, info_parser
-from gdbfpu.commands.model import read_model
+from gdbfpu.commands.model import helpers_here, read_model
 from gdbfpu.commands.output import output
 from gdbfpu.commands.parser import Parser, picked
 from gdbfpu.commands.report_options import ReportOptions, report_parser
@@ -110,7 +110,8 @@ def _dump(parser: Parser[Any], found: argparse.Namespace) -> tuple[FpuModel, str
     notes = _read(files.vmcoreinfo) if files.vmcoreinfo is not None else None
     target = DrgnMemory(files.core, files.vmlinux, notes)
     build_id = identity.verify(target, files.vmlinux)
-    return read_model(target, files.vmlinux, build_id, _progress("bytes of BTF")), build_id
+    progress = _progress("bytes of BTF")
+    return read_model(target, files.vmlinux, build_id, progress, helpers_here()), build_id
 
 
 def _progress(what: str) -> Progress:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gdbfpu.errors import CorruptState, MissingType
-from gdbfpu.layouts.types import Layouts, Member, StructLayout
+from gdbfpu.layouts.types import Layouts, Member, StructLayout, check_struct
+from gdbfpu.text.printable import printable
 
 __all__ = ("HEADER_SIZE", "MAX_SIZE", "check_header", "read_layouts")
 
@@ -39,7 +40,8 @@ _TRANSPARENT = (_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG)
 _SIZED = (_INT, _PTR, _STRUCT, _UNION, _ENUM, _FLOAT, _ENUM64)
 _POINTER_BYTES = 8
 _MAX_DEPTH = 64  # typedefs in a row, arrays of arrays, anonymous structs in each other
-_MAX_MEMBERS = 1 << 16  # of one type and its anonymous members; BTF_MAX_VLEN is one less
+_MAX_MEMBERS = 1 << 16  # of all types wanted, with their anonymous members and duplicates
+_MAX_TYPES = 1 << 20  # distributions' kernels have some 150,000
 
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")  # name_off, info, size or type; also btf_array and btf_member
@@ -101,7 +103,7 @@ class _Types:
         types, names = check_header(data, len(data))
         self._types, self._names = data[types], data[names]
         self._starts = [0, *_starts(self._types)]  # of id 0 there is none
-        self._budget = 0
+        self._budget = _MAX_MEMBERS
         if self._names[:1] != b"\0":
             raise _damaged("its strings do not begin with the empty one")
 
@@ -126,8 +128,9 @@ class _Types:
         struct_ = self._strip(ident)
         if struct_ is None:
             raise _damaged(f"{name!r} is void")
-        self._budget = _MAX_MEMBERS
-        return StructLayout(name, struct_.value, tuple(self._members(struct_, 0, _MAX_DEPTH)))
+        self._budget -= 1
+        members = tuple(self._members(struct_, 0, _MAX_DEPTH))
+        return check_struct(StructLayout(name, struct_.value, members))
 
     def _members(self, struct_: _Type, base: int, depth: int) -> Iterator[Member]:
         """Yield the members of `struct_`, which is `base` bytes from the outermost type's start."""
@@ -204,7 +207,7 @@ class _Types:
         return _Type(kind, bool(info >> 31), vlen, name, value, start + _TYPE.size)
 
     def _text(self, offset: int) -> str:
-        return self._raw_name(offset).decode("utf-8", "replace")
+        return printable(self._raw_name(offset))
 
     def _raw_name(self, offset: int) -> bytes:
         end = self._names.find(b"\0", offset)
@@ -215,12 +218,15 @@ class _Types:
 
 def _starts(types: bytes) -> Iterator[int]:
     """Yield where each type begins; `info` is vlen (24 bits), kind (7 bits), kind_flag."""
-    at, end, unpack = 0, len(types), _TYPE.unpack_from
+    at, end, unpack, count = 0, len(types), _TYPE.unpack_from, 0
     while at + _TYPE.size <= end:
         info = unpack(types, at)[1]
         trailing = _TRAILING.get(info >> 24 & 0x7F)
         if trailing is None:
             raise CorruptState(f"BTF of kind {info >> 24 & 0x7F} is newer than gdbfpu knows")
+        count += 1
+        if count > _MAX_TYPES:
+            raise _damaged(f"it has more than {_MAX_TYPES} types")
         yield at
         at += _TYPE.size + trailing[0] + trailing[1] * (info & 0xFFFFFF)
     if at != end:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Layouts kept from one session to the next: a file for each build-id, in XDG's cache directory.
 
-A file is only believed for the build-id, the questions and the version of gdbfpu's readers it
-was written for, and if nothing in it was damaged. Anything else counts as not being there; it is
+A file is only believed for the build-id, the questions, the files of debugging information (which
+have to be the very same, unchanged) and the version of gdbfpu's readers it was written for, and if
+nothing in it was damaged. Anything else counts as not being there; it is
 written anew, as a whole or not at all. `GDBFPU_CACHE=off` in the environment: neither is done.
 """
 
@@ -13,7 +14,9 @@ import os
 import re
 import stat
 import tempfile
+import time
 import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -22,9 +25,10 @@ from typing import NamedTuple
 from gdbfpu.errors import CorruptState
 from gdbfpu.layouts.types import Layouts
 
-__all__ = ("Question", "load", "store")
+__all__ = ("Question", "load", "stamp", "store")
 
 _BUILD_ID = re.compile("[0-9a-f]{16,128}")  # a name for a file, whatever a hostile note says
+_TICK = 20_000_000  # ns; the clock of a file's times goes in steps of up to 10 ms
 _MAX_BYTES = 4 << 20  # some 50 KiB are usual
 
 
@@ -32,12 +36,28 @@ class Question(NamedTuple):
     """What layouts answer: which types of the kernel with which build-id (hex; empty: unknown).
 
     `anchors` are the functions whose compile units were asked, which can decide what a name
-    stands for.
+    stands for. The types `needed` have to be there; of `variables`, pairs of a symbol and its
+    type, those whose symbol is there. `files` are stamps of the files that are asked.
     """
 
     build_id: str
     types: tuple[str, ...]
     anchors: tuple[str, ...]
+    needed: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[int, ...], ...] = ()
+
+
+def stamp(file: Path) -> tuple[int, ...]:
+    """Return what tells `file` from any other and from itself before a change; empty for none.
+
+    Its device, inode and size, and the times (ns) when contents and inode changed last.
+    """
+    try:
+        s = file.stat()
+    except (OSError, ValueError):
+        return ()
+    return s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
 
 
 def load(question: Question) -> Layouts | None:
@@ -45,11 +65,13 @@ def load(question: Question) -> Layouts | None:
     path = _path(question)
     data = _read(path) if path is not None else b""
     head, _, body = data.partition(b"\n")
-    if not body or head != _head(question, body):
-        return None
     try:
+        beside = json.loads(head)["beside"] if body else {}
+        there = all(stamp(Path(name)) == tuple(known) for name, known in beside.items())
+        if not body or not there or head != _head(question, body, beside):
+            return None
         layouts = Layouts.from_json(json.loads(body))
-    except (ValueError, RecursionError, CorruptState):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, CorruptState):
         return None
     if not layouts.names() or not set(layouts.names()) <= set(question.types):
         return None
@@ -62,10 +84,20 @@ def store(question: Question, layouts: Layouts) -> None:
     path = _path(question)
     if path is None:
         return
+    beside = {str(file): stamp(file) for file in layouts.files}
+    _let_pass((*question.files, *beside.values()))
     body = json.dumps(layouts.to_json()).encode()
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(path, _head(question, body) + b"\n" + body)
+        _replace(path, _head(question, body, beside) + b"\n" + body)
+
+
+def _let_pass(stamps: tuple[tuple[int, ...], ...]) -> None:
+    """Wait until a change of the files with these stamps would show in their times."""
+    newest = max((max(times[3:]) for times in stamps if times), default=0)
+    young = _TICK - (time.time_ns() - newest)
+    if 0 < young <= _TICK:
+        time.sleep(young / 1e9)
 
 
 def _path(question: Question) -> Path | None:
@@ -96,10 +128,13 @@ def _readers() -> int:
     return code
 
 
-def _head(question: Question, body: bytes) -> bytes:
-    """Return the line that a file with `body` begins with if it answers `question`."""
-    said = {"readers": _readers(), **question._asdict(), "crc32": zlib.crc32(body)}
-    return json.dumps(said).encode()
+def _head(question: Question, body: bytes, beside: Mapping[str, Sequence[int]]) -> bytes:
+    """Return the line that a file with `body` begins with if it answers `question`.
+
+    `beside` are the stamps of files that were read besides those of the question, by name.
+    """
+    said = {"readers": _readers(), **question._asdict(), "beside": beside}
+    return json.dumps({**said, "crc32": zlib.crc32(body)}).encode()
 
 
 def _read(path: Path) -> bytes:

@@ -1,249 +1,230 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read the layouts of kernel types from vmlinux's DWARF, without walking all of it.
+"""The fence around pyelftools: one file's DWARF and its units.
 
-`.debug_aranges` leads from the address of a function to the one compile unit that holds it,
-and that unit describes every type the function's file includes. An executable's debugging
-sections need no relocation, which is what makes the plain way take minutes.
+Sections are mapped and not relocated, which an executable does not need; abbreviations are read
+as far as they are asked for; a name or an address that is an index stays one until it is looked
+up, since .dwo files do not say where their tables are. Source: DWARF 5.
 """
 
 from __future__ import annotations
 
 import inspect
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
-from gdbfpu.layouts.elf import Elf, opened
-from gdbfpu.layouts.types import Layouts, Member, StructLayout
+from gdbfpu.errors import CorruptState
+from gdbfpu.layouts.dies import INDEX, root
+from gdbfpu.layouts.elf import DAMAGE
+from gdbfpu.layouts.part import Part
+from gdbfpu.layouts.units import TYPE_KINDS, Header, containing, read_header, read_headers
 
-__all__ = ("has_types", "read_layouts")
+__all__ = ("Dwarf", "damage")
 
-_STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
-_TRANSPARENT = (
-    "DW_TAG_typedef",
-    "DW_TAG_const_type",
-    "DW_TAG_volatile_type",
-    "DW_TAG_restrict_type",
-    "DW_TAG_atomic_type",
-)
-_POINTER_BYTES = 8
-_PLUS_UCONST = 0x23  # DW_OP_plus_uconst: how DWARF 2 says where a member is
-_SET = struct.Struct("<IHIBB")  # a set of .debug_aranges: length, version, unit, sizes
-_RANGE = struct.Struct("<QQ")  # address and bytes, from a multiple of their own size on
-_SECTIONS = ("info", "abbrev", "str", "line_str", "str_offsets", "addr", "loclists", "rnglists")
-
-
-def has_types(vmlinux: Path) -> bool:
-    """Return whether the file `vmlinux` has DWARF, and `.debug_aranges` to find types in it."""
-    with opened(vmlinux) as elf:
-        return _has_dwarf(elf) and elf.section(".debug_aranges") is not None
+_EMPTY = Part(b"", 0, 0)
+_MAX_SEARCHED = 4 << 30  # bytes that are searched for names; sections several times
+_MAX_DIES = 200_000  # that are looked at in one file; a unit of the kernel has 7,000
+_FORMS = {
+    "DW_FORM_strx": INDEX,
+    "DW_FORM_strx1": f"{INDEX}1",
+    "DW_FORM_strx2": f"{INDEX}2",
+    "DW_FORM_strx3": f"{INDEX}3",
+    "DW_FORM_strx4": f"{INDEX}4",
+    "DW_FORM_loclistx": INDEX,
+    "DW_FORM_rnglistx": INDEX,
+    "DW_FORM_GNU_str_index": INDEX,
+    "DW_FORM_GNU_addr_index": INDEX,
+}
 
 
-def read_layouts(vmlinux: Path, wanted: Iterable[str], anchors: Iterable[int]) -> Layouts:
-    """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
+class Dwarf:
+    """The DWARF of `file`: `sections` by name without `.debug_`, open as long as its file.
 
-    `anchors` are addresses of functions whose source files include those types; their compile
-    units are read in turn until nothing is missing. A type that none of them has is left out.
-    Raises GdbFpuError when the file has no DWARF at all, MissingType when it has none of the
-    types, CorruptState for damaged DWARF.
+    `alternate` is that of the file that `.gnu_debugaltlink` names (dwz), `lacking` says why there
+    is none. `split` tells that it is of a .dwo file, `ident` which of a .dwp's units. `type_units`
+    finds the DIE of a type by its signature elsewhere (a .dwp).
     """
-    missing = set(wanted)
-    found: dict[str, StructLayout] = {}
-    with opened(vmlinux) as elf, _pyelftools_damage(vmlinux):
-        if not _has_dwarf(elf):
-            raise GdbFpuError(
-                f"{vmlinux} has no DWARF: build the kernel with CONFIG_DEBUG_INFO "
-                "or install its debug package, and give GDB that vmlinux"
+
+    def __init__(
+        self,
+        file: Path,
+        sections: Mapping[str, Part],
+        alternate: Dwarf | None = None,
+        split: bool = False,
+        lacking: str = "",
+        ident: int = 0,
+    ) -> None:
+        self.file = file
+        self.ident = ident
+        self.alternate = alternate
+        self.lacking = lacking or "a file that its DWARF refers to is missing"
+        self.split = split
+        self.sections = dict(sections)
+        self.type_units: Callable[[int], Any] | None = None
+        self.search_left = _MAX_SEARCHED
+        self._left = _MAX_DIES
+        self._info = _pyelftools(self)
+
+    @cached_property
+    def headers(self) -> tuple[Header, ...]:
+        """Return the headers of all units, in order; raise ValueError for damage."""
+        return read_headers(self.part("info"))
+
+    @cached_property
+    def type_headers(self) -> tuple[Header, ...]:
+        """Return those of the type units in `.debug_types`."""
+        return read_headers(self.part("types"), of_types=True)
+
+    def part(self, section: str) -> Part:
+        """Return the bytes of `section` (`info`, `str`, ...), none where it has none."""
+        return self.sections.get(section, _EMPTY)
+
+    def unit(self, header: Header) -> Any:
+        """Return the unit that begins with `header`."""
+        if header.section == "types":
+            return self._info.get_TU_by_sig8(header.signature)
+        return self._info.get_CU_at(header.offset)
+
+    def header_at(self, offset: int) -> Header:
+        """Return the header of the unit of `.debug_info` that begins at byte `offset`."""
+        return read_header(self.part("info"), offset)
+
+    def type_die(self, signature: int) -> Any:
+        """Return the DIE of the type with `signature`; raise LookupError."""
+        found = self.own_type(signature)
+        if found is None and self.type_units is not None:
+            found = self.type_units(signature)
+        if found is None:
+            raise LookupError(f"it has no type {signature:#x}")
+        return found
+
+    def own_type(self, signature: int) -> Any:
+        """Return the DIE of the type with `signature` out of the type units here, or None."""
+        header = self._type_units.get(signature)
+        if header is None:
+            return None
+        return self.unit(header).get_DIE_from_refaddr(header.offset + header.type_at)
+
+    @cached_property
+    def _type_units(self) -> dict[int, Header]:
+        headers = (*self.headers, *self.type_headers)
+        return {header.signature: header for header in headers if header.kind in TYPE_KINDS}
+
+    def strings_at(self, unit: Any) -> int | None:
+        """Return where the table of strings of `unit` begins in `.debug_str_offsets`, or None.
+
+        A .dwo file does not say: it has the one table, up to DWARF 4 without a header.
+        """
+        base = root(unit).attributes.get("DW_AT_str_offsets_base")
+        if base is not None:
+            return int(base.value)
+        if not self.split:
+            return None
+        return 0 if unit["version"] < 5 else 16 if unit.dwarf_format() == 64 else 8
+
+    def string(self, unit: Any, index: int) -> bytes:
+        """Return the string number `index` of `unit` (DW_FORM_strx and its like)."""
+        start, size = self.strings_at(unit), unit.dwarf_format() // 8
+        at = self.part("str_offsets").bytes((start or 0) + index * size, size)
+        texts, place = self.part("str"), int.from_bytes(at, "little")
+        end = texts.find(b"\0", place)
+        if start is None or len(at) != size or end < 0:
+            raise ValueError(f"it has no string number {index}")
+        return texts.bytes(place, end - place)
+
+    def spend(self) -> None:
+        """Count a DIE that is looked at; raise ValueError when there are too many."""
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"more than {_MAX_DIES} entries of debug information to look at")
+
+
+class _Abbreviations:
+    """A table of abbreviations that is read as far as it is asked for."""
+
+    def __init__(self, structs: Any, stream: Any, at: int) -> None:
+        self._structs, self._stream, self._at = structs, stream, at
+        self._known: dict[int, Any] = {}
+
+    def get_abbrev(self, code: int) -> Any:
+        """Return abbreviation `code` (pyelftools' name for this); raise KeyError."""
+        while code not in self._known:
+            self._read_next()
+        return self._known[code]
+
+    def _read_next(self) -> None:
+        from elftools.common.utils import struct_parse
+        from elftools.dwarf.abbrevtable import AbbrevDecl
+
+        code = struct_parse(self._structs.the_Dwarf_uleb128, self._stream, self._at)
+        if not code:
+            raise KeyError("an abbreviation that it does not have")
+        declaration = struct_parse(self._structs.Dwarf_abbrev_declaration, self._stream)
+        for spec in declaration["attr_spec"]:
+            spec.form = _FORMS.get(spec.form, spec.form)
+        self._known.setdefault(code, AbbrevDecl(code, declaration))
+        self._at = self._stream.tell()
+
+
+@cache
+def _info_class() -> Any:
+    from elftools.dwarf.dwarfinfo import DWARFInfo
+
+    class Info(DWARFInfo):
+        """pyelftools' idea of a file's DWARF, with our own ways to find things in it."""
+
+        dwarf: Dwarf
+        tables: dict[int, _Abbreviations]
+
+        def get_abbrev_table(self, offset: int) -> Any:
+            if offset not in self.tables:
+                if not offset < self.dwarf.part("abbrev").size:
+                    raise ValueError(f"its abbreviations do not reach to {offset:#x}")
+                section: Any = self.debug_abbrev_sec
+                self.tables[offset] = _Abbreviations(self.structs, section.stream, offset)
+            return self.tables[offset]
+
+        def get_addr(self, _unit: Any, index: int) -> int:
+            return index
+
+        def get_CU_containing(self, refaddr: int) -> Any:  # noqa: N802
+            return self.get_CU_at(containing(self.dwarf.headers, refaddr).offset)
+
+        def get_DIE_by_sig8(self, sig8: int) -> Any:  # noqa: N802
+            return self.dwarf.type_die(sig8)
+
+    return Info
+
+
+def _pyelftools(dwarf: Dwarf) -> Any:
+    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+
+    given: dict[str, Any] = dict.fromkeys(list(inspect.signature(DWARFInfo).parameters))
+    for name in ("info", "types", "abbrev", "str", "line_str"):
+        part = dwarf.part(name)
+        if part.size:
+            given[f"debug_{name}_sec"] = DebugSectionDescriptor(
+                part.stream(), name, 0, part.size, 0
             )
-        for unit in _units(elf, anchors):
-            found.update(_structs_of(unit, missing))
-            missing -= set(found)
-            if not missing:
-                break
-    if missing and not found:
-        raise MissingType(min(missing))
-    return Layouts(found.values())
-
-
-def _has_dwarf(elf: Elf) -> bool:
-    section = elf.section(".debug_info")
-    return section is not None and section.present
+    given["config"] = DwarfConfig(True, "x64", 8)
+    info = _info_class()(**given)
+    info.dwarf, info.tables = dwarf, {}
+    if dwarf.alternate is not None:
+        info.supplementary_dwarfinfo = dwarf.alternate._info
+    return info
 
 
 @contextmanager
-def _pyelftools_damage(vmlinux: Path) -> Iterator[None]:
-    """What pyelftools finds damaged, or stumbles over, is CorruptState."""
+def damage(file: Path) -> Iterator[None]:
+    """What pyelftools finds damaged in `file`, or stumbles over, is CorruptState."""
     from elftools.common.exceptions import DWARFError, ELFError
     from elftools.construct import ConstructError
 
-    stumbles = (AssertionError, AttributeError, RecursionError, TypeError)
+    stumbles = (AssertionError, AttributeError, NotImplementedError, RecursionError, TypeError)
     try:
         yield
-    except (DWARFError, ELFError, ConstructError, *stumbles) as error:
-        raise CorruptState(f"{vmlinux} is damaged: {error}") from error
-
-
-def _units(elf: Elf, anchors: Iterable[int]) -> Iterator[Any]:
-    """Yield the compile units that hold the functions at `anchors`, in that order."""
-    ranges = elf.section(".debug_aranges")
-    if ranges is None:
-        raise CorruptState("vmlinux has DWARF but no .debug_aranges to find types with")
-    units: dict[int, int] = {}
-    addresses = tuple(anchors)
-    for start, size, unit in _ranges(elf.contents(ranges)):
-        for address in addresses:
-            if start <= address < start + size:
-                units[address] = unit
-    dwarf = _dwarf_info(elf)
-    for unit in dict.fromkeys(units[address] for address in addresses if address in units):
-        yield dwarf.get_CU_at(unit)
-
-
-def _ranges(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield address, bytes and compile unit of what `.debug_aranges` has (DWARF 5, 6.1.2).
-
-    Sets whose addresses have not 8 bytes are none of the kernel's own.
-    """
-    at = 0
-    while at + _SET.size <= len(data):
-        length, _version, unit, address_size, segment_size = _SET.unpack_from(data, at)
-        first, at = at + _RANGE.size, at + 4 + length  # the header is padded to a range's size
-        if at > len(data):
-            raise CorruptState("vmlinux has a .debug_aranges that is cut off or of 64-bit DWARF")
-        if (address_size, segment_size) == (8, 0):
-            for start, size in _RANGE.iter_unpack(data[first:at]):
-                yield start, size, unit
-
-
-def _dwarf_info(elf: Elf) -> Any:
-    """Return pyelftools' idea of the DWARF, over sections that are mapped and not relocated.
-
-    Its own way, through ELFFile, copies each section.
-    """
-    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
-
-    given: dict[str, Any] = dict.fromkeys(inspect.signature(DWARFInfo).parameters)
-    for name in _SECTIONS:
-        section = elf.section(f".debug_{name}")
-        if section is not None:
-            given[f"debug_{name}_sec"] = DebugSectionDescriptor(
-                elf.stream(section), section.name, section.offset, section.size, section.start
-            )
-    given["config"] = DwarfConfig(True, "x64", 8)
-    return DWARFInfo(**given)
-
-
-def _structs_of(unit: Any, wanted: set[str]) -> dict[str, StructLayout]:
-    found = {}
-    for die in unit.get_top_DIE().iter_children():
-        name = _name(die)
-        if name not in wanted or name in found:
-            continue
-        struct = _strip(die) if die.tag == "DW_TAG_typedef" else die
-        if (
-            struct is None
-            or struct.tag not in _STRUCTS
-            or "DW_AT_byte_size" not in struct.attributes
-        ):
-            continue
-        if die is struct or not _name(struct):
-            size = struct.attributes["DW_AT_byte_size"].value
-            found[name] = StructLayout(name, size, tuple(_members(struct, 0)))
-    return found
-
-
-def _members(struct: Any, base: int) -> Iterator[Member]:
-    for die in struct.iter_children():
-        if die.tag != "DW_TAG_member":
-            continue
-        kind = _strip(die.get_DIE_from_attribute("DW_AT_type"))
-        offset = base + _location(die)
-        if not _name(die):
-            if kind is not None and kind.tag in _STRUCTS:
-                yield from _members(kind, offset)
-            continue
-        yield _member(die, kind, offset)
-
-
-def _location(member: Any) -> int:
-    """Return the offset of a member: a number, or in DWARF 2 an expression that adds one."""
-    if "DW_AT_data_member_location" not in member.attributes:
-        return 0
-    value = member.attributes["DW_AT_data_member_location"].value
-    if isinstance(value, int):
-        return value
-    if not value or value[0] != _PLUS_UCONST:
-        raise CorruptState(f"member {_name(member)!r} is at no fixed offset")
-    return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(value[1:]))  # ULEB128
-
-
-def _member(die: Any, kind: Any, offset: int) -> Member:
-    bit_size = _value(die, "DW_AT_bit_size", None)
-    bit_offset = None
-    if bit_size is not None:
-        bits = _value(die, "DW_AT_data_bit_offset", None)
-        if bits is None:  # DWARF 2 and 3 count from the most significant bit of the storage unit
-            unit = _value(die, "DW_AT_byte_size", _size(kind)) * 8
-            bits = unit - _value(die, "DW_AT_bit_offset", 0) - bit_size
-        offset, bit_offset = offset + bits // 8, bits % 8
-    element, count = _element(kind)
-    pointer = element is not None and element.tag == "DW_TAG_pointer_type"
-    tagged = _follow(element) if pointer else element
-    name = _name(tagged) if tagged is not None and tagged.tag in _STRUCTS else ""
-    return Member(_name(die), offset, _size(kind), name, pointer, count, bit_offset, bit_size)
-
-
-def _element(kind: Any) -> tuple[Any, int | None]:
-    if kind is None or kind.tag != "DW_TAG_array_type":
-        return kind, None
-    return _follow(kind), _array_count(kind)
-
-
-def _array_count(array: Any) -> int:
-    count = 1
-    for bound in array.iter_children():
-        if "DW_AT_count" in bound.attributes:
-            count *= _value(bound, "DW_AT_count", 0)
-        else:
-            count *= _value(bound, "DW_AT_upper_bound", -1) + 1
-    return count
-
-
-def _size(kind: Any) -> int:
-    if kind is None:
-        return 0
-    if kind.tag == "DW_TAG_array_type":
-        return _array_count(kind) * _size(_follow(kind))
-    default = _POINTER_BYTES if kind.tag == "DW_TAG_pointer_type" else 0
-    return int(_value(kind, "DW_AT_byte_size", default))
-
-
-def _follow(die: Any) -> Any:
-    """Return the type that `die` refers to, typedefs and qualifiers stripped; None for void."""
-    if "DW_AT_type" not in die.attributes:
-        return None
-    return _strip(die.get_DIE_from_attribute("DW_AT_type"))
-
-
-def _strip(die: Any) -> Any:
-    while die is not None and die.tag in _TRANSPARENT:
-        if "DW_AT_type" not in die.attributes:
-            return None
-        die = die.get_DIE_from_attribute("DW_AT_type")
-    return die
-
-
-def _name(die: Any) -> str:
-    if die is None or "DW_AT_name" not in die.attributes:
-        return ""
-    return str(die.attributes["DW_AT_name"].value.decode("utf-8", "replace"))
-
-
-def _value(die: Any, attribute: str, default: Any) -> Any:
-    if attribute not in die.attributes:
-        return default
-    value = die.attributes[attribute].value
-    return value if isinstance(value, int) else default
+    except (DWARFError, ELFError, ConstructError, *stumbles, *DAMAGE) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise CorruptState(f"{file} is damaged: {said:.200}") from error

@@ -8,46 +8,55 @@ System V ABI's ELF-64 object file format.
 from __future__ import annotations
 
 import mmap
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from gdbfpu.errors import CorruptState, GdbFpuError
+from gdbfpu.layouts.compression import MAX_BYTES, decompressed, decompressed_gnu
+from gdbfpu.layouts.kinds import HEAD_SIZE, check_kernel, is_relocatable
+from gdbfpu.layouts.part import Part
 
 __all__ = (
+    "DAMAGE",
     "Elf",
     "Section",
     "btf_section",
     "build_id",
     "find_build_id",
+    "open_elf",
     "opened",
     "section_start",
     "static_string",
     "symbol_addresses",
 )
 
-_IDENT_SIZE, _CLASS_64, _LITTLE = 20, 2, 1
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")  # Elf64_Ehdr
 _SECTION = struct.Struct("<IIQQQQIIQQ")  # Elf64_Shdr
-_COMPRESSED = struct.Struct("<IIQQ")  # Elf64_Chdr
 _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
 _NOTE = struct.Struct("<III")  # Elf64_Nhdr
 _PROGBITS, _SYMTAB, _NOTES, _NOBITS = 1, 2, 7, 8  # sh_type
 _ALLOC, _IS_COMPRESSED = 1 << 1, 1 << 11  # sh_flags
-_ZLIB = 1  # ch_type
+_GNU_PREFIX = ".zdebug_"  # of the name of a section compressed in GNU's older form
 _NT_GNU_BUILD_ID = 3
+_MAX_NOTES, _MOST_NOTES = 1 << 16, 64  # bytes of a section of notes, and such sections
 _LONGEST_NAME = 4096  # of a section
-_X86_64 = 62  # e_machine
-_MACHINES = {3: "EM_386", 40: "EM_ARM", 183: "EM_AARCH64", 243: "EM_RISCV"}
-_DAMAGE = (LookupError, MemoryError, OverflowError, ValueError, struct.error, zlib.error)
+
+DAMAGE = (LookupError, MemoryError, OverflowError, ValueError, struct.error, zlib.error)
+"""What reading a damaged file raises."""
 
 
 class Section(NamedTuple):
-    """A section header: `start` is its address, `offset` and `size` bytes of the file."""
+    """A section header: `start` is its address, `offset` and `size` bytes of the file.
+
+    A section `.zdebug_NAME` is called `.debug_NAME` here; `gnu` tells that it was.
+    """
 
     name: str
     kind: int
@@ -56,6 +65,7 @@ class Section(NamedTuple):
     offset: int
     size: int
     link: int
+    gnu: bool = False
 
     @property
     def present(self) -> bool:
@@ -63,40 +73,20 @@ class Section(NamedTuple):
         return self.kind != _NOBITS
 
 
-class _Window(mmap.mmap):
-    """A part of a file as a stream of its own; a mapping itself has to begin at a page."""
-
-    _before: int
-
-    def __new__(cls, file: int, offset: int, size: int) -> _Window:
-        before = offset % mmap.ALLOCATIONGRANULARITY
-        made = super().__new__(
-            cls, file, before + size, access=mmap.ACCESS_READ, offset=offset - before
-        )
-        made._before = before
-        made.seek(0)
-        return made
-
-    def seek(self, position: int) -> None:  # type: ignore[override]
-        """Go to a byte of the part; pyelftools counts from its start only."""
-        super().seek(self._before + position)
-
-    def tell(self) -> int:
-        """Return the byte of the part that is read next."""
-        return super().tell() - self._before
-
-
 class Elf:
     """An ELF file for x86-64, open for as long as `opened` says."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._file = stream.fileno()
-        self._map = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
+        self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self._left = MAX_BYTES  # to be decompressed
+        self._parts: dict[Section, Part] = {}
         self.sections = tuple(self._sections())
+        self._file = os.dup(stream.fileno())
 
     def close(self) -> None:
-        """Give the mapping back."""
+        """Give the mapping and the file back."""
         self._map.close()
+        os.close(self._file)
 
     def _sections(self) -> Iterator[Section]:
         header = _HEADER.unpack_from(self._map)
@@ -106,7 +96,10 @@ class Elf:
         raw = [_SECTION.unpack_from(self._map, table + each * i) for i in range(count)]
         texts = raw[names][4] if raw else 0
         for name, kind, flags, start, offset, size, link, *_ in raw:
-            yield Section(self._text(texts + name), kind, flags, start, offset, size, link)
+            text = self._text(texts + name)
+            gnu = text.startswith(_GNU_PREFIX)
+            text = f".{text[2:]}" if gnu else text
+            yield Section(text, kind, flags, start, offset, size, link, gnu)
 
     def _text(self, at: int) -> str:
         end = self._map.find(b"\0", at, at + _LONGEST_NAME)
@@ -120,20 +113,29 @@ class Elf:
 
     def contents(self, section: Section) -> bytes:
         """Return the bytes of `section`, decompressed."""
-        data = self._map[section.offset : section.offset + section.size]
-        if not section.present or len(data) != section.size:
-            raise ValueError(f"section {section.name!r} is not in it")
-        return _decompressed(data) if section.flags & _IS_COMPRESSED else data
+        return self.part(section).bytes()
 
-    def stream(self, section: Section) -> BinaryIO:
-        """Return the bytes of `section`, decompressed, as a stream that outlives the mapping."""
-        if section.flags & _IS_COMPRESSED or not section.size or not section.present:
-            return BytesIO(self.contents(section))
-        return cast(BinaryIO, _Window(self._file, section.offset, section.size))
+    def part(self, section: Section) -> Part:
+        """Return the bytes of `section`, decompressed once, and mapped where they are not."""
+        if section not in self._parts:
+            if not section.present or section.offset + section.size > len(self._map):
+                raise ValueError(f"section {section.name!r} is not in it")
+            part = Part(self._map, section.offset, section.size, self._file)
+            self._parts[section] = self._unpacked(section, part)
+        return self._parts[section]
+
+    def _unpacked(self, section: Section, part: Part) -> Part:
+        packed = section.flags & _IS_COMPRESSED
+        if not packed and not section.gnu:
+            return part
+        data = (decompressed if packed else decompressed_gnu)(part.bytes(), self._left)
+        self._left -= len(data)
+        return Part(data, 0, len(data))
 
     def build_id(self) -> str | None:
         """Return the GNU build-id as hex, or None."""
-        notes = (self.contents(section) for section in self.sections if section.kind == _NOTES)
+        small = (s for s in self.sections if s.kind == _NOTES and s.size <= _MAX_NOTES)
+        notes = map(self.contents, islice(small, _MOST_NOTES))
         return next(filter(None, map(find_build_id, notes)), None)
 
     def string(self, address: int) -> bytes | None:
@@ -177,43 +179,38 @@ class Elf:
                 at = self._map.find(text, at + 1, end)
 
 
-@contextmanager
-def opened(file: Path) -> Iterator[Elf]:
-    """Open an x86-64 ELF file for a block of code; what the block finds damaged is CorruptState.
+def open_elf(file: Path, *, split: bool = False) -> Elf:
+    """Open an x86-64 ELF file, an executable, or with `split` an object as .dwo files are.
 
     Raises GdbFpuError for what cannot be read and for what is no such file.
     """
     try:
+        if not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
+            raise GdbFpuError(f"{file} is no regular file")
         with file.open("rb") as stream:
-            _check(file, stream.read(_IDENT_SIZE))
-            elf = Elf(stream)
-            try:
-                yield elf
-            finally:
-                elf.close()
+            head = stream.read(HEAD_SIZE)
+            if not (split and is_relocatable(head)):
+                check_kernel(file, head)
+            return Elf(stream)
     except OSError as error:
         raise GdbFpuError(f"cannot read {file}: {error.strerror}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise CorruptState(f"{file} is damaged: {error}") from error
 
 
-def _check(file: Path, ident: bytes) -> None:
-    if ident[:4] != b"\x7fELF":
-        raise GdbFpuError(f"{file} is not an ELF file")
-    machine = int.from_bytes(ident[18:20], "little" if ident[5] == _LITTLE else "big")
-    if (ident[4], ident[5], machine) != (_CLASS_64, _LITTLE, _X86_64):
-        name = _MACHINES.get(machine, f"machine {machine}")
-        raise GdbFpuError(f"{file} is for {name}, and gdbfpu reads EM_X86_64 kernels only")
+@contextmanager
+def opened(file: Path) -> Iterator[Elf]:
+    """Open an x86-64 kernel for a block of code; what the block finds damaged is CorruptState.
 
-
-def _decompressed(data: bytes) -> bytes:
-    kind, _, size, _ = _COMPRESSED.unpack_from(data)
-    if kind != _ZLIB:
-        raise ValueError(f"a section is compressed in way {kind}, which is not zlib")
-    found = zlib.decompressobj().decompress(data[_COMPRESSED.size :], size or 1)
-    if len(found) != size:
-        raise ValueError("a compressed section is cut off")
-    return found
+    Raises what `open_elf` raises.
+    """
+    elf = open_elf(file)
+    try:
+        yield elf
+    except DAMAGE as error:
+        raise CorruptState(f"{file} is damaged: {error}") from error
+    finally:
+        elf.close()
 
 
 def find_build_id(notes: bytes) -> str | None:

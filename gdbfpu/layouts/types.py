@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gdbfpu.errors import CorruptState, MissingMember, MissingType
 
-__all__ = ("Layouts", "Member", "StructLayout")
+__all__ = ("Layouts", "Member", "StructLayout", "check_struct")
 
 _MOST_BYTES = 1 << 31  # of a type; far more than any
 _LONGEST_NAME = 256
@@ -57,11 +58,25 @@ class StructLayout:
 
 
 class Layouts:
-    """The types of one kernel, by tag."""
+    """The types of one kernel, by tag.
 
-    def __init__(self, structs: Iterable[StructLayout], source: str = "DWARF") -> None:
-        self._structs: Mapping[str, StructLayout] = {struct.name: struct for struct in structs}
+    `source` says where they come from, `note` why not from a better source, empty where there is
+    none; `files` are those that were read besides the kernel's own.
+    """
+
+    def __init__(
+        self, structs: Iterable[StructLayout], source: str = "DWARF", note: str = ""
+    ) -> None:
+        in_order = sorted(structs, key=lambda struct: struct.name)
+        self._structs: Mapping[str, StructLayout] = {struct.name: struct for struct in in_order}
         self.source = source
+        self.note = note
+        self.files: tuple[Path, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Return the source, and the note behind it."""
+        return f"{self.source} ({self.note})" if self.note else self.source
 
     def __contains__(self, name: str) -> bool:
         return name in self._structs
@@ -111,7 +126,7 @@ class Layouts:
             {"name": s.name, "size": s.size, "members": [vars(m).copy() for m in s.members]}
             for s in self._structs.values()
         ]
-        return {"source": self.source, "structs": structs}
+        return {"source": self.source, "note": self.note, "structs": structs}
 
     @classmethod
     def from_json(cls, data: Any) -> Layouts:
@@ -119,15 +134,50 @@ class Layouts:
 
         Every value has its type, names are fit for a terminal, members lie within their types.
         """
-        structs = tuple(map(_struct, _values(data, {"source": str, "structs": list})[1]))
+        source, note, found = _values(data, {"source": str, "note": str, "structs": list})
+        structs = tuple(map(_struct, found))
         if len({struct.name for struct in structs}) != len(structs):
             raise _damaged("several types have one name")
-        return cls(structs, data["source"])
+        if not (source + note).isprintable():
+            raise _damaged("its source is not fit for a terminal")
+        return cls(structs, source, note)
 
 
 def _struct(data: Any) -> StructLayout:
     name, size, members = _values(data, {"name": str, "size": int, "members": list})
-    return StructLayout(name, size, tuple(_member(member, size) for member in members))
+    try:
+        return check_struct(StructLayout(name, size, tuple(map(_member, members))))
+    except CorruptState as error:
+        raise _damaged(str(error)) from error
+
+
+def check_struct(struct: StructLayout) -> StructLayout:
+    """Return `struct` if it can be: sizes, names fit for a terminal, members within it.
+
+    Raises CorruptState.
+    """
+    _check(struct.name, struct.size)
+    for member in struct.members:
+        _check_member(member, struct.size)
+    return struct
+
+
+def _check_member(member: Member, end: int) -> None:
+    """Raise CorruptState unless `member` can be one of a type of `end` bytes."""
+    _check(member.name, member.offset, member.type, member.size, member.count or 0)
+    bits, width = member.bit_offset, member.bit_size
+    if (bits is None) != (width is None) or not 0 <= (bits or 0) < 8 or (width or 0) < 0:
+        raise CorruptState(f"{member.name!r} is no bit-field")
+    if member.offset + (member.size if width is None else -(-((bits or 0) + width) // 8)) > end:
+        raise CorruptState(f"member {member.name!r} is outside of its type")
+
+
+def _check(*values: int | str) -> None:
+    for value in values:
+        if isinstance(value, int) and not 0 <= value <= _MOST_BYTES:
+            raise CorruptState(f"a type has a number that cannot be: {value}")
+        if isinstance(value, str) and not (value.isprintable() and len(value) <= _LONGEST_NAME):
+            raise CorruptState(f"a type has a name that cannot be: {value!r:.99}")
 
 
 _NUMBER = (int, type(None))
@@ -143,15 +193,8 @@ _MEMBER = {
 }
 
 
-def _member(data: Any, end: int) -> Member:
-    """Return a member of a type of `end` bytes."""
-    member = Member(*_values(data, _MEMBER))
-    bits, width = member.bit_offset, member.bit_size
-    if (bits is None) != (width is None) or not 0 <= (bits or 0) < 8:
-        raise _damaged(f"{member.name!r} is no bit-field")
-    if member.offset + (member.size if width is None else -(-((bits or 0) + width) // 8)) > end:
-        raise _damaged(f"{member.name!r} is outside of its type")
-    return member
+def _member(data: Any) -> Member:
+    return Member(*_values(data, _MEMBER))
 
 
 def _values(data: Any, kinds: Mapping[str, Any]) -> list[Any]:
@@ -163,10 +206,6 @@ def _values(data: Any, kinds: Mapping[str, Any]) -> list[Any]:
         wrong = isinstance(value, bool) and kind is not bool
         if wrong or not isinstance(value, kind):
             raise _damaged(f"{key} is a {type(value).__name__}")
-        if (isinstance(value, int) and not 0 <= value <= _MOST_BYTES) or (
-            isinstance(value, str) and not (value.isprintable() and len(value) <= _LONGEST_NAME)
-        ):
-            raise _damaged(f"{key} cannot be {value!r:.99}")
     return [data[key] for key in kinds]
 
 

@@ -109,12 +109,11 @@ SYMBOLS = {  # a symbol that is missing: how the error names it
     "xfeatures_mask": "xfeatures_mask",
     "boot_cpu_data": "'boot_cpu_data'",
     "linux_banner": "linux_banner",
-    "copy_fpstate_to_sigframe": "'copy_fpstate_to_sigframe'",
 }
 MEMBERS = {  # a member that is missing: how the error names it
     "comm": "struct task_struct has no member 'comm'",
     "thread_node": "struct task_struct has no member 'thread_node'",
-    "fpu": "struct thread_struct has no member 'fpu'",
+    "fpu": "the debugging information has no type 'fpu'",  # the struct is called so, too
     "x86_capability": "struct cpuinfo_x86 has no member 'x86_capability'",
 }
 

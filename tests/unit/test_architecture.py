@@ -22,7 +22,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "layouts": """
-            btf cache dwarf elf sources types
+            btf cache compression debuginfod dies dwarf elf kinds mentions needs part search
+            separate sources split structs types units
         """,
         "probes": """
             catalogue jobs resume returns
@@ -69,8 +70,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands declared functions interruptible load planting
-            point printers progress session settings settling signal_frame target terminal
+            audit_command breakpoints commands debug_files declared functions interruptible load
+            planting point printers progress session settings settling signal_frame target terminal
             trace_command
         """,
         "kdump": """
@@ -97,10 +98,11 @@ FENCES = {
     "elftools": "layouts/dwarf.py",
     "capstone": "probes/",
     "drgn": "kdump/target.py",
+    "zstandard": "layouts/compression.py",
 }
 """Packages that one place may import, a module or a folder of the package."""
 
-LAZY = {"drgn", "elftools", "pygments", "tabulate", "wcwidth"}
+LAZY = {"drgn", "elftools", "pygments", "tabulate", "wcwidth", "zstandard"}
 """Packages that are imported when they are first needed, within a function."""
 
 BOUNDARIES = {

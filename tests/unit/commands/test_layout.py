@@ -14,7 +14,7 @@ ID = "00112233445566778899aabbccddeeff01234567"
 TYPES = """
 #include <stddef.h>
 #include <stdio.h>
-struct fpstate;
+struct fpstate { unsigned size, user_size; };
 struct xstate_header { unsigned long xfeatures, xcomp_bv, reserved[6]; };
 struct fpu {
     unsigned last_cpu;
@@ -24,12 +24,15 @@ struct fpu {
     unsigned first:3, second:7, :6, third:1;
 } fpu;
 struct list_head { struct list_head *next, *prev; } head;
+struct task_struct { unsigned flags; struct list_head tasks; } init_task;
 """
 ANCHOR = "int copy_fpstate_to_sigframe(void) { return fpu.first + !head.next; }\n"
 MEMBERS = {
     "fpu": ("last_cpu", "fpstate", "header", "bytes", "headers"),
     "xstate_header": ("xfeatures", "xcomp_bv", "reserved"),
     "list_head": ("next", "prev"),
+    "fpstate": ("size", "user_size"),
+    "task_struct": ("flags", "tasks"),
 }
 WHAT = {
     ("fpu", "fpstate"): "fpstate *",
@@ -42,6 +45,7 @@ WHAT = {
     ("xstate_header", "reserved"): "[6]",
     ("list_head", "next"): "list_head *",
     ("list_head", "prev"): "list_head *",
+    ("task_struct", "tasks"): "list_head",
 }
 
 
@@ -114,7 +118,9 @@ def test_btf_of_a_stripped_file(program, folder, capsys):
     run("pahole", "-J", folder / "btf")
     run("strip", "--strip-debug", folder / "btf")
     assert main(["layout", str(folder / "btf")]) == 0
-    assert capsys.readouterr().out.endswith(f"\nlayouts from BTF; build-id {ID}\n")
+    assert capsys.readouterr().out.endswith(
+        f"\nlayouts from BTF (btf has no DWARF); build-id {ID}\n"
+    )
 
 
 def test_file_without_build_id(program, folder, capsys):
@@ -125,11 +131,12 @@ def test_file_without_build_id(program, folder, capsys):
 
 def test_errors_are_one_line(program, folder, capsys):
     run("strip", "-o", folder / "stripped", program)
-    run("objcopy", "--strip-symbol=copy_fpstate_to_sigframe", program, folder / "other")
+    (folder / "o.c").write_text("int main(void) { return 0; }")
+    run("gcc", "-g", "-o", folder / "other", folder / "o.c")
     (folder / "text").write_text("no kernel")
     for name, words in {
-        "stripped": "has neither DWARF with .debug_aranges nor BTF",
-        "other": "no symbol 'copy_fpstate_to_sigframe'",
+        "stripped": "has neither DWARF nor BTF",
+        "other": "no types 'fpu', 'task_struct': is it a Linux kernel",
         "text": "is not an ELF file",
         "missing": "cannot read",
     }.items():

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
-from gdbfpu.layouts import btf, dwarf, elf
+from gdbfpu.layouts import btf, elf
+from gdbfpu.layouts import search as dwarf
 from gdbfpu.layouts.types import Member
 
 SOURCE = Path(__file__).parents[2] / "data" / "dwarf" / "types.c"
@@ -128,7 +129,7 @@ def test_equal_to_dwarf(program, layouts):
         for line in run("nm", program).splitlines()
         if line.endswith(" anchor")
     )
-    other = dwarf.read_layouts(program, WANTED, [anchor])
+    other = dwarf.read_layouts(program, WANTED, {"anchor": anchor})
     assert layouts.names() == other.names() == tuple(sorted(WANTED))
     for name in WANTED:
         assert layouts.struct(name) == other.struct(name)

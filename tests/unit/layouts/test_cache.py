@@ -7,17 +7,22 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fake import FakeTarget
+from kernel_like import ANCHORS, NEEDED, TYPES, build
 
+from gdbfpu.errors import MissingType
 from gdbfpu.layouts import cache as layoutcache
+from gdbfpu.layouts import elf
 from gdbfpu.layouts import sources as debuginfo
 from gdbfpu.layouts.cache import Question, load, store
 from gdbfpu.layouts.types import Layouts, Member, StructLayout
@@ -84,6 +89,9 @@ def test_the_directory_is_private(file):
         QUESTION._replace(types=(*QUESTION.types, "fpstate")),
         QUESTION._replace(anchors=("restore", "save")),
         QUESTION._replace(anchors=()),
+        QUESTION._replace(needed=("fpu",)),
+        QUESTION._replace(variables=(("init_fpstate", "fpu"),)),
+        QUESTION._replace(files=((1, 2, 3, 4, 5),)),
     ],
 )
 def test_another_question_is_not_answered(file, other):
@@ -347,8 +355,9 @@ def test_the_kernels_memory_is_not_kept(target, program, home, tmp_path):
 
 
 def test_cli_reads_dwarf_once(program, tmp_path):
-    """`gdbfpu layout` on a program that has one of the types, with an anchor of its name."""
-    text = "struct fpu { int last_cpu; } fpu; int main(void) { return fpu.last_cpu; }"
+    """`gdbfpu layout` on a program that has two of the types, with an anchor of its name."""
+    text = "struct fpu { int last_cpu; } fpu; struct task_struct { int flags; } init_task;"
+    text += "int main(void) { return fpu.last_cpu; }"
     text += "int copy_fpstate_to_sigframe(void) { return fpu.last_cpu; }"
     (tmp_path / "k.c").write_text(text)
     argv = ["gcc", "-g", "-no-pie", f"-Wl,--build-id=0x{ID}", "-o", tmp_path / "k"]
@@ -364,3 +373,79 @@ def test_cli_reads_dwarf_once(program, tmp_path):
     assert last_line(GDBFPU_CACHE="off") == said.format("DWARF")
     assert [last_line(), last_line()] == [said.format("DWARF"), said.format("cache (DWARF)")]
     assert last_line(GDBFPU_CACHE="off") == said.format("DWARF")
+
+
+def test_the_same_build_id_is_not_enough(target, program, tmp_path):
+    """A damaged copy, and one that was changed in its place, are read for themselves."""
+    asked = Question(ID, ("fpu",), ("anchor",))
+
+    def read(file):
+        found = debuginfo.read_layouts(target, file, asked)
+        return found.source, found.struct("fpu").size
+
+    run = partial(subprocess.run, check=True, timeout=60)
+    (tmp_path / "other.c").write_text((program.parent / "fpu.c").read_text().replace(
+        "last_cpu;", "last_cpu; char more[100];", 1))  # fmt: skip
+    other, copy = tmp_path / "other", tmp_path / "copy"
+    argv = ["gcc", "-g", "-no-pie", f"-Wl,--build-id=0x{ID}", "-o", other]
+    run([*argv, tmp_path / "other.c"])
+    shutil.copy2(program, copy)
+    assert [read(copy), read(copy)] == [("DWARF", 16), ("cache (DWARF)", 16)]
+    assert [read(other), read(other)] == [("DWARF", 112), ("cache (DWARF)", 112)]
+    assert [read(copy), read(copy)] == [("DWARF", 16), ("cache (DWARF)", 16)]
+    times = copy.stat()
+    copy.write_bytes(other.read_bytes())  # in its place, with its old times
+    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert [read(copy), read(copy)] == [("DWARF", 112), ("cache (DWARF)", 112)]
+
+
+def test_files_beside_it_count(tmp_path, home):
+    """Another .dwo file, or none, ends what was kept; a change without a trace is no change."""
+    question = Question(ID, TYPES, ANCHORS, NEEDED)
+    file = build(tmp_path, "gcc", "-gsplit-dwarf")
+
+    def source():
+        addresses = partial(elf.symbol_addresses, file)
+        return debuginfo.from_file(file, question, addresses).source
+
+    assert [source(), source()] == ["DWARF", "cache (DWARF)"]
+    dwo = tmp_path / "signal.dwo"
+    dwo.touch()
+    assert [source(), source()] == ["DWARF", "cache (DWARF)"]
+    dwo.unlink()
+    with pytest.raises(MissingType):
+        for other in tmp_path.glob("*.dwo"):
+            other.unlink()
+        source()
+
+
+def test_a_debug_file_that_comes_later(target, program, home, tmp_path):
+    """BTF was the best there was; then the debug package was installed."""
+    stripped, debug = tmp_path / "stripped", tmp_path / "stripped.debug"
+    run = partial(subprocess.run, check=True, timeout=60)
+    run(["objcopy", "--only-keep-debug", program, debug])
+    run(["objcopy", "--strip-debug", f"--add-gnu-debuglink={debug}", program, stripped])
+    debug.rename(tmp_path / "away")
+    asked = Question(ID, ("fpu",), ("anchor",))
+
+    def source():
+        return debuginfo.read_layouts(target, stripped, asked).source
+
+    assert [source(), source()] == ["BTF", "cache (BTF)"]
+    (tmp_path / "away").rename(debug)
+    assert [source(), source()] == ["DWARF", "cache (DWARF)"]
+
+
+def test_what_a_damaged_file_gave_is_not_kept(target, program, home, tmp_path):
+    """BTF in place of DWARF that cannot be read: the next session tries again."""
+    shown = subprocess.run(["readelf", "-SW", program], check=True, capture_output=True, text=True)
+    line = next(line for line in shown.stdout.splitlines() if " .debug_abbrev " in line)
+    at, size = (int(word, 16) for word in line.split("]")[1].split()[3:5])
+    data = bytearray(program.read_bytes())
+    data[at : at + size] = bytes((255,)) * size
+    (tmp_path / "damaged").write_bytes(data)
+    found = debuginfo.read_layouts(
+        target, tmp_path / "damaged", Question(ID, ("fpu",), ("anchor",))
+    )
+    assert found.source == "BTF"
+    assert not home.exists()

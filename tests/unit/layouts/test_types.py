@@ -130,6 +130,7 @@ def test_json_is_as_documented():
     one = Layouts([StructLayout("s", 8, (Member("m", 4, 4),))], "by hand").to_json()
     assert one == {
         "source": "by hand",
+        "note": "",
         "structs": [
             {
                 "name": "s",
@@ -158,11 +159,15 @@ def test_json_is_as_documented():
         [],
         {},
         {"structs": [], "sources": "x"},
-        {"source": "x", "structs": None},
-        {"source": "x", "structs": [{"name": "s", "size": 1}]},
-        {"source": "x", "structs": [{"name": "s", "size": 1, "members": [{"name": "m"}]}]},
-        {"source": "x", "structs": [{"name": "s", "size": 1, "members": [{"odd": 1}]}]},
-        {"source": "x", "structs": "abc"},
+        {"source": "x", "note": "", "structs": None},
+        {"source": "x", "note": "", "structs": [{"name": "s", "size": 1}]},
+        {
+            "source": "x",
+            "note": "",
+            "structs": [{"name": "s", "size": 1, "members": [{"name": "m"}]}],
+        },
+        {"source": "x", "note": "", "structs": [{"name": "s", "size": 1, "members": [{"odd": 1}]}]},
+        {"source": "x", "note": "", "structs": "abc"},
         "text",
         7,
     ],
@@ -176,7 +181,7 @@ def hostile(**changes):
     """Layouts of one member of one type as JSON, changed; `structs` and `source` at the top."""
     member = vars(Member("m", 4, 4)).copy()
     struct = {"name": "s", "size": 8, "members": [member]}
-    data = {"source": "DWARF", "structs": [struct]}
+    data = {"source": "DWARF", "note": "", "structs": [struct]}
     for key, value in changes.items():
         where, _, name = key.partition("__")
         {"member": member, "struct": struct, "data": data}[where][name] = value
@@ -217,6 +222,8 @@ def hostile(**changes):
         {"struct__odd": 1},
         {"data__source": "\x1b[31mDWARF"},
         {"data__source": None},
+        {"data__note": "\x1b[31m"},
+        {"data__note": None},
         {"data__structs": [hostile()["structs"][0]] * 2},
         {"data__odd": 1},
     ],

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What GDB knows of a kernel's debug files: those it has opened, and whether it may fetch any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gdb
+
+from gdbfpu.layouts.debuginfod import fetcher
+from gdbfpu.layouts.sources import Helpers
+
+__all__ = ("debug_helpers",)
+
+
+def debug_helpers(vmlinux: Path) -> Helpers:
+    """Return the debug files that GDB opened for `vmlinux`, and debuginfod if it is turned on.
+
+    That is `set debuginfod enabled on`, and the servers of `set debuginfod urls`.
+    """
+    known = tuple(
+        Path(objfile.filename)
+        for objfile in gdb.objfiles()
+        if objfile.filename and objfile.owner is not None and objfile.owner.filename == str(vmlinux)
+    )
+    return Helpers(known, fetcher(_urls(), _write))
+
+
+def _urls() -> str:
+    """Return the servers that GDB may ask without a question, empty for none."""
+    try:
+        enabled = gdb.parameter("debuginfod enabled") == "on"
+        return str(gdb.parameter("debuginfod urls") or "") if enabled else ""
+    except (RuntimeError, gdb.error):  # before GDB 12
+        return ""
+
+
+def _write(text: str) -> None:
+    gdb.write(text)
+    gdb.flush()

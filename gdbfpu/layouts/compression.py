@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debug sections that are compressed: by zlib, in ELF's form and GNU's older one, and by zstd.
+
+Sources: the System V ABI (SHF_COMPRESSED, Elf64_Chdr); for sections called `.zdebug_*`, which
+begin with `ZLIB` and a big-endian size, binutils' bfd/compress.c.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+
+from gdbfpu.errors import GdbFpuError
+
+__all__ = ("MAX_BYTES", "decompressed", "decompressed_gnu")
+
+MAX_BYTES = 512 << 20
+"""The most bytes that the decompressed sections of one file may have in all."""
+
+_HEADER = struct.Struct("<IIQQ")  # Elf64_Chdr
+_GNU_HEADER = struct.Struct(">4sQ")
+_ZLIB, _ZSTD = 1, 2  # ch_type
+_CHUNK = 64 << 10
+
+
+def decompressed(data: bytes, most: int) -> mmap.mmap:
+    """Return the contents of a section with SHF_COMPRESSED, at most `most` bytes.
+
+    Raises ValueError and zlib.error for damage, ValueError for more bytes than can be, and
+    GdbFpuError where zstd is needed and not there.
+    """
+    kind, _, size, _ = _HEADER.unpack_from(data)
+    body = memoryview(data)[_HEADER.size :]
+    if kind not in (_ZLIB, _ZSTD):
+        raise ValueError(f"a section is compressed in way {kind}, which is neither zlib nor zstd")
+    return (_zstd if kind == _ZSTD else _zlib)(body, _room(size, most))
+
+
+def decompressed_gnu(data: bytes, most: int) -> mmap.mmap:
+    """Return the contents of a section `.zdebug_*`; see `decompressed`."""
+    magic, size = _GNU_HEADER.unpack_from(data)
+    if magic != b"ZLIB":
+        raise ValueError("a section called .zdebug_* does not begin with ZLIB")
+    return _zlib(memoryview(data)[_GNU_HEADER.size :], _room(size, most))
+
+
+def _room(size: int, most: int) -> mmap.mmap:
+    """Return memory for `size` bytes, of which none is used yet; raise ValueError beyond `most`."""
+    if not 0 < size <= most:
+        raise ValueError(f"a compressed section claims to hold {size} bytes")
+    return mmap.mmap(-1, size)
+
+
+def _zlib(body: memoryview, room: mmap.mmap) -> mmap.mmap:
+    stream, size = zlib.decompressobj(), len(room)
+    for at in range(0, len(body), _CHUNK):
+        piece: bytes | memoryview = body[at : at + _CHUNK]
+        while piece and room.tell() < size:
+            room.write(stream.decompress(piece, min(1 << 20, size - room.tell())))
+            piece = stream.unconsumed_tail
+    return _whole(room)
+
+
+def _zstd(body: memoryview, room: mmap.mmap) -> mmap.mmap:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise GdbFpuError(
+            "its debug sections are compressed by zstd, and the Python package zstandard is not "
+            "installed: `make setup` or `pip install zstandard`"
+        ) from error
+    try:
+        reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+        while data := reader.read(min(1 << 20, len(room) - room.tell())):
+            room.write(data)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a section compressed by zstd: {error}") from error
+    return _whole(room)
+
+
+def _whole(room: mmap.mmap) -> mmap.mmap:
+    if room.tell() != len(room):
+        raise ValueError("a compressed section is cut off")
+    room.seek(0)
+    return room

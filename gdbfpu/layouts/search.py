@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Find the layouts of kernel types in vmlinux's DWARF, without walking all of it.
+
+Functions whose source files include the types are the way in. `.debug_aranges` leads from their
+addresses to their compile units; where that is missing (Clang), or the unit has no types (LTO),
+the units that say the functions' names are read, and at last those that say the types' names.
+What a unit takes from others is followed: imported units (dwz, GCC's LTO), type units, .dwo files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
+from gdbfpu.layouts.dies import children, name, referred, refers_away, root, string
+from gdbfpu.layouts.dwarf import Dwarf, damage
+from gdbfpu.layouts.elf import Elf, open_elf, opened
+from gdbfpu.layouts.mentions import mentioning
+from gdbfpu.layouts.needs import still_needed
+from gdbfpu.layouts.separate import alternate_file
+from gdbfpu.layouts.split import SplitFiles, debug_parts
+from gdbfpu.layouts.structs import STRUCTS, Incomplete, StructReader
+from gdbfpu.layouts.types import Layouts, StructLayout
+from gdbfpu.layouts.units import TYPE_KINDS, Header, ranges
+
+__all__ = ("has_dwarf", "read_layouts")
+
+_TYPES = (*STRUCTS, "DW_TAG_typedef")
+_MOST_UNITS = 24  # that are walked for one name
+_MOST_MISSING = 100  # .dwo files, before no other is looked for
+_MOST_WALKED = 20_000  # with imported ones, which dwz makes small
+_MAX_DEPTH = 16  # of units that import units
+_REDUCED = b"-femit-struct-debug"  # what CONFIG_DEBUG_INFO_REDUCED adds to GCC's options
+
+
+def has_dwarf(vmlinux: Path) -> bool:
+    """Return whether the file `vmlinux` has DWARF."""
+    with opened(vmlinux) as elf:
+        return _has_dwarf(elf)
+
+
+def read_layouts(
+    vmlinux: Path,
+    wanted: Iterable[str],
+    anchors: Mapping[str, int],
+    needed: Iterable[str] = (),
+) -> Layouts:
+    """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
+
+    `anchors` are addresses of functions whose source files include those types, by name. Of the
+    types, `needed` and those that members of others are or point to have to be there; another
+    that was not found is left out. Raises GdbFpuError when the file has no DWARF at all,
+    MissingType when types are missing, CorruptState for damaged DWARF.
+    """
+    with opened(vmlinux) as elf, ExitStack() as stack, damage(vmlinux):
+        if not _has_dwarf(elf):
+            raise GdbFpuError(
+                f"{vmlinux} has no DWARF: build the kernel with CONFIG_DEBUG_INFO "
+                "or install its debug package, and give GDB that vmlinux"
+            )
+        beside = alternate_file(vmlinux, elf)
+        alternate = None
+        if beside.file is not None:
+            shared = stack.enter_context(closing(open_elf(beside.file, split=True)))
+            alternate = Dwarf(beside.file, debug_parts(shared))
+        dwarf = Dwarf(vmlinux, debug_parts(elf), alternate, lacking=beside.missing)
+        search = _Search(dwarf, SplitFiles(dwarf, stack), set(wanted), set(needed))
+        search.run(_ranges(elf), anchors)
+        missing = search.missing()
+        if missing or (search.wanted and not search.found):
+            names = sorted(missing) or [min(search.wanted)]
+            raise MissingType(*names, why=beside.missing or search.why())
+        layouts = Layouts(search.found.values())
+        common = () if beside.file is None else (beside.file,)
+        read = dict.fromkeys((*common, *search.files))
+        layouts.files = tuple(file for file in read if file != vmlinux)
+    return layouts
+
+
+def _has_dwarf(elf: Elf) -> bool:
+    section = elf.section(".debug_info")
+    return section is not None and section.present and section.size > 0
+
+
+def _ranges(elf: Elf) -> bytes:
+    section = elf.section(".debug_aranges")
+    return elf.contents(section) if section is not None and section.present else b""
+
+
+class _Search:
+    """Walks units until nothing is missing; `found` are the layouts by name."""
+
+    def __init__(self, dwarf: Dwarf, split: SplitFiles, wanted: set[str], needed: set[str]) -> None:
+        self.found: dict[str, StructLayout] = {}
+        self.wanted, self.split = wanted, split
+        self._needed, self._dwarf = needed, dwarf
+        self._encoded = {text.encode(): text for text in wanted}
+        self._reader = StructReader(self._note)
+        self._referred: dict[bytes, Any] = {}  # types that members are or point to
+        self._walked: set[tuple[Path, int, Header]] = set()
+        self._functions: set[bytes] = set()  # the anchors that walked units define
+        self._anchors: set[bytes] = set()
+        self._reduced = self._seen = False
+        self.files: dict[Path, None] = {}  # that were read
+
+    def missing(self) -> set[str]:
+        """Return the names of types that have to be there and are not."""
+        return still_needed(self.found, self.wanted, self._needed)
+
+    def run(self, table: bytes, anchors: Mapping[str, int]) -> None:
+        """Walk the units of `anchors`, by the `.debug_aranges` in `table` where there are some."""
+        self._anchors = {text.encode() for text in anchors}
+        for header in self._at(table, tuple(anchors.values())):
+            self._walk(self._dwarf, header)
+            if not self._open():
+                return
+        if table and not self.missing():
+            return
+        for text in anchors:
+            for dwarf, header in self._saying(text.encode()):
+                self._walk(dwarf, header)
+                if not self._open():
+                    return
+                if text.encode() in self._functions:
+                    break
+        for text in sorted(self.missing()):
+            for dwarf, header in self._saying(text.encode()):
+                self._walk(dwarf, header)
+                if text not in self.missing():
+                    break
+
+    def _open(self) -> bool:
+        return self.wanted - set(self.found) != set()
+
+    def _at(self, table: bytes, addresses: tuple[int, ...]) -> Iterator[Header]:
+        """Yield the compile units that hold `addresses`, in that order."""
+        units: dict[int, int] = {}
+        for start, size, unit in ranges(table):
+            for address in addresses:
+                if start <= address < start + size:
+                    units[address] = unit
+        for unit in dict.fromkeys(units[address] for address in addresses if address in units):
+            yield self._dwarf.header_at(unit)
+
+    def _saying(self, text: bytes) -> Iterator[tuple[Dwarf, Header]]:
+        """Yield some units that say the name `text`, and whose they are."""
+        for dwarf in (self._dwarf, self._dwarf.alternate):
+            if dwarf is not None:
+                for header in islice(mentioning(dwarf, text), _MOST_UNITS):
+                    yield dwarf, header
+        for skeleton in self.split.skeletons():
+            if len(self.split.missing) > _MOST_MISSING:
+                return
+            dwarf = self.split.dwarf(skeleton)
+            if dwarf is not None:
+                yield from ((dwarf, header) for header in mentioning(dwarf, text))
+
+    def _walk(self, dwarf: Dwarf, header: Header, depth: int = 0) -> None:
+        """Take what is wanted from a unit, and from those that it stands for or imports."""
+        key = (dwarf.file, dwarf.ident, header)
+        if key in self._walked or len(self._walked) >= _MOST_WALKED or depth > _MAX_DEPTH:
+            return
+        self._walked.add(key)
+        self.files[dwarf.file] = None
+        unit = dwarf.unit(header)
+        if dwarf is self._dwarf and self.split.file_name(unit):
+            beside = self.split.dwarf(header)
+            if beside is not None:
+                with damage(beside.file):
+                    for each in beside.headers:
+                        if each.kind not in TYPE_KINDS:
+                            self._walk(beside, each, depth)
+            return
+        self._seen = True
+        self._reduced |= _REDUCED in string(root(unit), "DW_AT_producer")
+        imported = self._take_children(unit)
+        self._take_referred()
+        for die in imported:
+            self._import(die, depth + 1)
+
+    def _take_children(self, unit: Any) -> list[Any]:
+        """Read the wanted types of `unit`; return what it imports."""
+        imported = []
+        for die in children(root(unit)):
+            if die.tag == "DW_TAG_imported_unit":
+                imported.append(die)
+            elif die.tag == "DW_TAG_subprogram":
+                if "DW_AT_declaration" not in die.attributes and name(die) in self._anchors:
+                    self._functions.add(name(die))
+            elif die.tag in _TYPES:
+                self._take(name(die), die)
+            if refers_away(die):
+                self._note(referred(die))
+        return imported
+
+    def _import(self, die: Any, depth: int) -> None:
+        other = referred(die, "DW_AT_import")
+        if other is not None:
+            dwarf = other.dwarfinfo.dwarf
+            self._walk(dwarf, dwarf.header_at(other.cu.cu_offset), depth)
+
+    def _note(self, die: Any) -> None:
+        """Remember a type that something in a unit refers to."""
+        if die is not None and die.tag in _TYPES:
+            self._referred.setdefault(name(die), die)
+
+    def _take_referred(self) -> None:
+        """Read the wanted types that those read so far refer to, in whatever unit they are."""
+        while self._referred:
+            self._take(*self._referred.popitem())
+
+    def _take(self, text: bytes, die: Any) -> None:
+        wanted = self._encoded.get(text)
+        if wanted is None or wanted in self.found:
+            return
+        try:
+            layout = self._reader.layout(text, die)
+        except Incomplete:
+            return
+        except CorruptState as error:
+            file = die.dwarfinfo.dwarf.file
+            raise CorruptState(f"{file} is damaged: {error}") from error
+        if layout is not None:
+            self.found[wanted] = layout
+
+    def why(self) -> str:
+        """Return the likely reason for what is missing."""
+        lost = list(dict.fromkeys(self.split.missing))
+        if lost:
+            return (
+                f"this kernel's DWARF is in .dwo files (CONFIG_DEBUG_INFO_SPLIT), and {lost[0]}"
+                f"{f' and {len(lost) - 1} more are' if len(lost) > 1 else ' is'} "
+                "neither where it was made nor beside vmlinux, nor in a .dwp there"
+            )
+        if self._reduced:
+            return "the kernel was built with CONFIG_DEBUG_INFO_REDUCED, which leaves types out"
+        if self._seen:
+            return "CONFIG_DEBUG_INFO_REDUCED leaves types out; rebuild without it"
+        return "is it a Linux kernel, with CONFIG_DEBUG_INFO?"
