@@ -15,11 +15,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from gdbfpu.errors import CorruptState
+from gdbfpu.errors import CorruptState, GdbFpuError
 from gdbfpu.layouts.dies import INDEX, root
 from gdbfpu.layouts.elf import DAMAGE
 from gdbfpu.layouts.part import Part
 from gdbfpu.layouts.units import TYPE_KINDS, Header, containing, read_header, read_headers
+from gdbfpu.text.printable import printable
 
 __all__ = ("Dwarf", "damage")
 
@@ -218,13 +219,22 @@ def _pyelftools(dwarf: Dwarf) -> Any:
 
 @contextmanager
 def damage(file: Path) -> Iterator[None]:
-    """What pyelftools finds damaged in `file`, or stumbles over, is CorruptState."""
-    from elftools.common.exceptions import DWARFError, ELFError
-    from elftools.construct import ConstructError
+    """What pyelftools finds damaged in `file`, or stumbles over, is CorruptState.
+
+    Raises GdbFpuError where pyelftools is not installed.
+    """
+    try:
+        from elftools.common.exceptions import DWARFError, ELFError
+        from elftools.construct import ConstructError
+    except ImportError as error:
+        raise GdbFpuError(
+            "DWARF needs the Python package pyelftools, which is not installed: "
+            "`make setup` or `pip install pyelftools`"
+        ) from error
 
     stumbles = (AssertionError, AttributeError, NotImplementedError, RecursionError, TypeError)
     try:
         yield
     except (DWARFError, ELFError, ConstructError, *stumbles, *DAMAGE) as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        raise CorruptState(f"{file} is damaged: {said:.200}") from error
+        raise CorruptState(f"{file} is damaged: {printable(said.encode()):.200}") from error

@@ -57,11 +57,9 @@ from functools import partial
 from pathlib import Path
 from gdbfpu.layouts import elf
 from gdbfpu.layouts.sources import from_file
-from gdbfpu.layouts.cache import Question
-from gdbfpu.commands.model import ANCHORS, TYPES
+from gdbfpu.commands.model import question
 file = Path({file!r})
-question = Question(elf.build_id(file), TYPES, ANCHORS)
-from_file(file, question, partial(elf.symbol_addresses, file))
+from_file(file, question(elf.build_id(file)), partial(elf.symbol_addresses, file))
 print(time.perf_counter() - begun)
 end
 """

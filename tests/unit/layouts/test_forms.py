@@ -126,6 +126,14 @@ def test_zstd_without_its_package(tmp_path, monkeypatch):
     assert not isinstance(caught.value, CorruptState)
 
 
+def test_without_pyelftools(tmp_path, monkeypatch):
+    file = made("gcc5", tmp_path)
+    monkeypatch.setitem(sys.modules, "elftools.common.exceptions", None)
+    with pytest.raises(GdbFpuError, match="package pyelftools, which is not installed") as caught:
+        read(file)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["gcc4", "gcc5"])
 def test_dwz(name, tmp_path):
     file = made(name, tmp_path)
