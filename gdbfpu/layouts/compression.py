@@ -10,12 +10,13 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
+from contextlib import suppress
 
 from gdbfpu.errors import GdbFpuError
 
 __all__ = ("MAX_BYTES", "decompressed", "decompressed_gnu")
 
-MAX_BYTES = 512 << 20
+MAX_BYTES = 320 << 20
 """The most bytes that the decompressed sections of one file may have in all."""
 
 _HEADER = struct.Struct("<IIQQ")  # Elf64_Chdr
@@ -48,8 +49,15 @@ def decompressed_gnu(data: bytes, most: int) -> mmap.mmap:
 def _room(size: int, most: int) -> mmap.mmap:
     """Return memory for `size` bytes, of which none is used yet; raise ValueError beyond `most`."""
     if not 0 < size <= most:
-        raise ValueError(f"a compressed section claims to hold {size} bytes")
-    return mmap.mmap(-1, size)
+        raise ValueError(
+            f"a compressed section claims to hold {size} bytes "
+            "(`objcopy --decompress-debug-sections` makes a file with no such limit)"
+        )
+    room = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # a fault for each 4 KiB takes as long as unpacking them
+        with suppress(OSError):  # a kernel without it
+            room.madvise(mmap.MADV_HUGEPAGE)
+    return room
 
 
 def _zlib(body: memoryview, room: mmap.mmap) -> mmap.mmap:

@@ -159,7 +159,7 @@ class _Abbreviations:
         from elftools.common.utils import struct_parse
         from elftools.dwarf.abbrevtable import AbbrevDecl
 
-        code = struct_parse(self._structs.the_Dwarf_uleb128, self._stream, self._at)
+        code = struct_parse(self._structs.Dwarf_uleb128(""), self._stream, self._at)
         if not code:
             raise KeyError("an abbreviation that it does not have")
         declaration = struct_parse(self._structs.Dwarf_abbrev_declaration, self._stream)
