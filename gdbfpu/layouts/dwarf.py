@@ -228,8 +228,7 @@ def damage(file: Path) -> Iterator[None]:
         from elftools.construct import ConstructError
     except ImportError as error:
         raise GdbFpuError(
-            "DWARF needs the Python package pyelftools, which is not installed: "
-            "`make setup` or `pip install pyelftools`"
+            "DWARF needs the Python package pyelftools: install it, or run `make setup`"
         ) from error
 
     stumbles = (AssertionError, AttributeError, NotImplementedError, RecursionError, TypeError)

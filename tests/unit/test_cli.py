@@ -83,7 +83,6 @@ def test_file_that_is_no_image(capsys):
         ("elftools", "pyelftools", ("layout", "vmlinux")),
         ("pygments", "pygments", ("report", "--from", "events")),
         ("tabulate", "tabulate", ("report", "--from", "events", "--by", "path")),
-        ("tabulate", "tabulate", ("layout", "vmlinux")),
     ],
 )
 def test_package_that_is_not_installed(module, package, words, tmp_path, capsys, monkeypatch):

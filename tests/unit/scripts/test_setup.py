@@ -78,7 +78,7 @@ def test_environment_is_made_once_with_the_project_s_dependencies(machine):
     _, make, install = machine.calls
     assert make == f"python -m venv --clear {venv}"
     assert install.startswith("python -m pip --disable-pip-version-check install ")
-    assert {"pyelftools>=0.29", "pytest", "qemu.qmp"} <= set(install.split())
+    assert {"pyelftools>=0.32", "pytest", "qemu.qmp"} <= set(install.split())
     assert not {".", "gdbfpu"} & set(install.split())
     second = machine.run()
     assert (second.returncode, second.stdout) == (0, "")
