@@ -29,8 +29,8 @@ def children(die: Any) -> Iterator[Any]:
     unit, dwarf, depth = die.cu, die.dwarfinfo.dwarf, 0
     at, end = die.offset + die.size, unit.cu_offset + unit.size
     while at < end:
-        dwarf.spend()
         child = type(die)(unit, die.stream, at) if depth else unit.get_DIE_from_refaddr(at)
+        dwarf.spend(3 + len(child.attributes) + child.size // 4)
         at += child.size
         if child.is_null():
             if not depth:

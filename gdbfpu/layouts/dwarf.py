@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ __all__ = ("Dwarf", "damage")
 
 _EMPTY = Part(b"", 0, 0)
 _MAX_SEARCHED = 4 << 30  # bytes that are searched for names; sections several times
-_MAX_DIES = 200_000  # that are looked at in one file; a unit of the kernel has 7,000
+_MAX_PARSED = 600_000  # about the microseconds of it; a unit of the kernel costs 60,000
+_LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 16, 1 << 12  # bytes
 _FORMS = {
     "DW_FORM_strx": INDEX,
     "DW_FORM_strx1": f"{INDEX}1",
@@ -65,7 +67,7 @@ class Dwarf:
         self.sections = dict(sections)
         self.type_units: Callable[[int], Any] | None = None
         self.search_left = _MAX_SEARCHED
-        self._left = _MAX_DIES
+        self._left = _MAX_PARSED
         self._info = _pyelftools(self)
 
     @cached_property
@@ -129,24 +131,30 @@ class Dwarf:
         """Return the string number `index` of `unit` (DW_FORM_strx and its like)."""
         start, size = self.strings_at(unit), unit.dwarf_format() // 8
         at = self.part("str_offsets").bytes((start or 0) + index * size, size)
-        texts, place = self.part("str"), int.from_bytes(at, "little")
-        end = texts.find(b"\0", place)
-        if start is None or len(at) != size or end < 0:
+        if start is None or len(at) != size:
             raise ValueError(f"it has no string number {index}")
-        return texts.bytes(place, end - place)
+        return self.text("str", int.from_bytes(at, "little"))
 
-    def spend(self) -> None:
-        """Count a DIE that is looked at; raise ValueError when there are too many."""
-        self._left -= 1
+    def spend(self, cost: int) -> None:
+        """Count the time of parsing, roughly; raise ValueError when it is too much."""
+        self._left -= cost
         if self._left < 0:
-            raise ValueError(f"more than {_MAX_DIES} entries of debug information to look at")
+            raise ValueError("there is more debug information to look at than can be")
+
+    def text(self, section: str, at: int) -> bytes:
+        """Return the string at byte `at` of the section `str` or `line_str`."""
+        part = self.part(section)
+        found = part.bytes(at, _LONGEST_TEXT).partition(b"\0")
+        if not found[1]:
+            raise ValueError(f"it has no string at {at:#x}")
+        return found[0]
 
 
 class _Abbreviations:
     """A table of abbreviations that is read as far as it is asked for."""
 
-    def __init__(self, structs: Any, stream: Any, at: int) -> None:
-        self._structs, self._stream, self._at = structs, stream, at
+    def __init__(self, dwarf: Dwarf, structs: Any, at: int) -> None:
+        self._dwarf, self._structs, self._at = dwarf, structs, at
         self._known: dict[int, Any] = {}
 
     def get_abbrev(self, code: int) -> Any:
@@ -159,14 +167,16 @@ class _Abbreviations:
         from elftools.common.utils import struct_parse
         from elftools.dwarf.abbrevtable import AbbrevDecl
 
-        code = struct_parse(self._structs.Dwarf_uleb128(""), self._stream, self._at)
+        stream = BytesIO(self._dwarf.part("abbrev").bytes(self._at, _LONGEST_DECLARATION))
+        code = struct_parse(self._structs.Dwarf_uleb128(""), stream)
         if not code:
             raise KeyError("an abbreviation that it does not have")
-        declaration = struct_parse(self._structs.Dwarf_abbrev_declaration, self._stream)
+        declaration = struct_parse(self._structs.Dwarf_abbrev_declaration, stream)
+        self._dwarf.spend(8 + 2 * len(declaration["attr_spec"]))
         for spec in declaration["attr_spec"]:
             spec.form = _FORMS.get(spec.form, spec.form)
         self._known.setdefault(code, AbbrevDecl(code, declaration))
-        self._at = self._stream.tell()
+        self._at += stream.tell()
 
 
 @cache
@@ -183,9 +193,14 @@ def _info_class() -> Any:
             if offset not in self.tables:
                 if not offset < self.dwarf.part("abbrev").size:
                     raise ValueError(f"its abbreviations do not reach to {offset:#x}")
-                section: Any = self.debug_abbrev_sec
-                self.tables[offset] = _Abbreviations(self.structs, section.stream, offset)
+                self.tables[offset] = _Abbreviations(self.dwarf, self.structs, offset)
             return self.tables[offset]
+
+        def get_string_from_table(self, offset: int) -> bytes:
+            return self.dwarf.text("str", offset)
+
+        def get_string_from_linetable(self, offset: int) -> bytes:
+            return self.dwarf.text("line_str", offset)
 
         def get_addr(self, _unit: Any, index: int) -> int:
             return index

@@ -54,7 +54,7 @@ class Dwarf:
             if form == REF4 and isinstance(value, str):
                 self.patches.append((len(self.info), value))
                 value = 0
-            sizes = {DATA4: 4, REF4: 4, REF_ADDR: 4, SIG8: 8, ALT: 4, STRX: 1}
+            sizes = {DATA4: 4, REF4: 4, REF_ADDR: 4, SIG8: 8, ALT: 4, STRX: 1, 0x0E: 4}
             self.info += value + b"\0" if form == STRING else value.to_bytes(sizes[form], "little")
         return self
 
@@ -237,6 +237,18 @@ def a_million_entries(made):
     return made
 
 
+def entries_with_long_texts(made):
+    for _ in range(100):
+        made.die(0x24, False, (NAME, STRING, b"x" * 100_000))
+    return made
+
+
+def entries_with_many_attributes(made):
+    made.die(0x24, False, *[(0x2000 + i, STRING, b"") for i in range(400)])
+    made.info += made.info[-401:] * 10_000
+    return made
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -245,7 +257,7 @@ def a_million_entries(made):
         (array_of_itself, "array in DWARF holds itself"),
         (huge_array, "an array in DWARF has"),
         (anonymous_struct_in_itself, "type in DWARF holds itself"),
-        (anonymous_structs_by_the_billion, "more members than can be"),
+        (anonymous_structs_by_the_billion, "than can be"),
         (member_outside, "member 'm' is outside of its type"),
         (member_outside_of_its_anonymous_struct, "member 'm' is outside of its type"),
         (members_place_is_not_a_number, "member 'm' is at no fixed offset"),
@@ -258,7 +270,9 @@ def a_million_entries(made):
         (name_in_no_table, "no string number 7"),
         (name_too_long, "a name that cannot be"),
         (unknown_abbreviation, "an abbreviation that it does not have"),
-        (a_million_entries, "entries of debug information to look at"),
+        (a_million_entries, "more debug information to look at than can be"),
+        (entries_with_long_texts, "more debug information to look at than can be"),
+        (entries_with_many_attributes, "more debug information to look at than can be"),
     ],
 )
 def test_hostile_entries(program, tmp_path, damage, words):
@@ -278,6 +292,22 @@ def test_units_by_the_million(program, tmp_path):
     sections = kernel().sections()
     sections["info"] += struct.pack("<IHIB", 7, 4, 0, 8) * 1_000_000
     refused(put(program, tmp_path / "k", sections), "units of debug information")
+
+
+def test_one_long_string_again_and_again(program, tmp_path):
+    made = kernel()
+    made.die(0x24, False, (NAME, 0x0E, 0))  # DW_FORM_strp
+    made.info += made.info[-5:] * 50_000
+    sections = {**made.sections(), "str": b"x" * (3 << 20) + b"\0"}
+    refused(put(program, tmp_path / "k", sections), "it has no string at 0x0")
+
+
+def test_endless_abbreviations(program, tmp_path):
+    sections = kernel().sections()
+    sections["abbrev"] = b"\x7f\x11\0\0\0" * 600_000
+    refused(put(program, tmp_path / "k", sections), "than can be")
+    sections["abbrev"] = b"\x7f\x11\0" + b"\3\x08" * 1_500_000 + b"\0\0"
+    refused(put(program, tmp_path / "k", sections), "damaged")
 
 
 @pytest.mark.parametrize("length", [0, 3, 0xFFFFFF, 0xFFFFFFF0])
