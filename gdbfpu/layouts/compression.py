@@ -75,8 +75,8 @@ def _zstd(body: memoryview, room: mmap.mmap) -> mmap.mmap:
         import zstandard
     except ImportError as error:
         raise GdbFpuError(
-            "its debug sections are compressed by zstd, and the Python package zstandard is not "
-            "installed: `make setup` or `pip install zstandard`"
+            "debug sections compressed by zstd need the Python package zstandard: install it, "
+            "or run `make setup`"
         ) from error
     try:
         reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)

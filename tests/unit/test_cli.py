@@ -91,7 +91,7 @@ def test_package_that_is_not_installed(module, package, words, tmp_path, capsys,
     subprocess.run(
         ["gcc", "-g", "-x", "c", "-", "-o", tmp_path / "vmlinux"],
         input=b"struct fpu { int last_cpu; } fpu; int copy_fpstate_to_sigframe(void) { return 0; }"
-        b"int main(void) { return 0; }",
+        b"struct task_struct { int flags; } init_task; int main(void) { return 0; }",
         check=True,
     )
     monkeypatch.chdir(tmp_path)
