@@ -15,7 +15,7 @@ from gdbfpu.audit.header import supv
 from gdbfpu.audit.rule import Defect, Said, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.xsave.area import HEADER_OFFSET, XCOMP_OFFSET, in_use, residue
-from gdbfpu.xsave.features import SUPERVISOR, component_name, describe
+from gdbfpu.xsave.features import SUPERVISOR, TILECFG, TILEDATA, component_name, describe
 from gdbfpu.xsave.legacy import SW_RESERVED_OFFSET
 from gdbfpu.xsave.sigframe import MAGIC1, SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OFFSET, frame_defects
 
@@ -23,6 +23,10 @@ __all__ = ("frame", "frame32", "framestale", "supv_in_frame")
 
 _LOST = "sigreturn takes the frame for one without extended state: AVX and all above is lost"
 _BELIEVED = "sigreturn goes by it: the state is lost, or read from behind the frame"
+# XFEATURE_MASK_SIGFRAME_INITOPT, since 5.17 (commit 30d02551ba4f): while these are initial, the
+# kernel writes no bytes for them, and the user's stack keeps its own. 5.16 writes them always, and
+# no kernel before it has them.
+_LEFT_OUT = 1 << TILECFG | 1 << TILEDATA
 
 
 @rule(
@@ -112,16 +116,16 @@ def frame32(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
     "FRAMESTALE",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="A component whose bit is clear in a frame has initial bytes there.",
+    invariant="Except for AMX, a component whose bit is clear in a frame has initial bytes there.",
 )
 def framestale(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
     """Yield a defect for stale bytes that reached the user stack."""
     if not view.frame.extended:
         return
-    used, image = in_use(view.header), view.xsave
+    written, image = in_use(view.header) | _LEFT_OUT, view.xsave
     for span in frame_spans(snapshot, view):
         places = residue(image, span)
-        if places and not used >> span.number & 1:
+        if places and not written >> span.number & 1:
             name = component_name(span.number)
             read = (
                 f"{len(places)} of {span.size} bytes of {name} are not initial, and the frame's "

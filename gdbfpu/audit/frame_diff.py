@@ -14,7 +14,7 @@ from gdbfpu.audit.legacy import leaves_pointers
 from gdbfpu.audit.rule import Said, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.xsave.area import Span, in_use, significant
-from gdbfpu.xsave.features import PKRU, X87, component_name
+from gdbfpu.xsave.features import FPSSE, PKRU, X87, component_name
 from gdbfpu.xsave.legacy import FXSAVE_PLACES
 
 __all__ = ("framediff", "framepast")
@@ -74,10 +74,22 @@ def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
         if place is None or not used >> span.number & 1 or elsewhere:
             continue
         saved = _loadable(snapshot, view.before, place)
-        if _loadable(snapshot, view.xsave, span) != saved:
+        if saved is not None and _restored(snapshot, view, span) != saved:
             name = component_name(span.number)
             read = f"{name} is not what the task's memory had at entry"
             yield view.defect(view.frame.base + span.offset, read, _NOT_ITS, name)
+
+
+def _restored(snapshot: Snapshot, view: FrameView, span: Span) -> bytes | None:
+    """Return the bytes of a component that sigreturn loads: initial ones if its bit is clear.
+
+    The bytes in the frame may then be anything: see XFEATURE_MASK_SIGFRAME_INITOPT.
+    """
+    found = _loadable(snapshot, view.xsave, span)
+    extended = not FPSSE >> span.number & 1
+    if found is not None and extended and not in_use(view.header) >> span.number & 1:
+        return bytes(len(found))
+    return found
 
 
 def _loadable(snapshot: Snapshot, image: bytes, span: Span) -> bytes | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from audit_machines import COMPACTED, M44, M49, M66, M510, SYMBOLS, frame
+from audit_machines import COMPACTED, M44, M49, M66, M510, M517, SYMBOLS, frame, pattern
 from planting import ALICE, STACK, Planted, one, seen, user_frame
 
 planted = Planted()
@@ -110,6 +110,23 @@ def stale_bytes_on_the_user_stack(m):
         read = "1 of 256 bytes of AVX are not initial, and the frame's bit 2 is clear"
         expected = [one("FRAMESTALE", "error", ALICE, "AVX", STACK + base + 831, read)]
         yield seen(m, image), expected
+
+
+@planted("FRAMESTALE", M517, M66)
+def stale_avx_beside_tiles_that_were_left_out(m):
+    """5.17 writes no TILECFG and TILEDATA while they are initial: the stack keeps its bytes."""
+    m.xfeatures(m.alice, 3)
+    tiles = {2752: b"\x5a" * 64, 2816: b"\xa5" * 8192}
+    amx = {"size": 11008, "mask": 0x60207, "registers": {}}
+
+    def found(avx):
+        image = bytes(frame(11008, 0x60207, 0x203, {576: avx, **tiles}))
+        return m.frame(image, **amx).findings
+
+    yield found(bytes(256)), []
+    read = "256 of 256 bytes of AVX are not initial, and the frame's bit 2 is clear"
+    expected = one("FRAMESTALE", "error", ALICE, "AVX", STACK + 576, read)
+    yield found(pattern("bob", "AVX", 256)), [expected]
 
 
 @planted.each()

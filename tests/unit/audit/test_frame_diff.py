@@ -45,6 +45,17 @@ def frame_that_is_not_what_memory_had(m):
     yield seen(m, user_frame(m, 7, avx=bytes(256))), []
 
 
+@planted("FRAMEDIFF", M44)
+def state_whose_bit_the_frame_lost(m):
+    """sigreturn loads initial values then, whatever bytes are there."""
+    m.poke(m.alice, 576, bytes(256))
+    yield seen(m, user_frame(m, 3, avx=bytes(256))), []
+    m.poke(m.alice, 576, pattern("alice", "AVX", 256))
+    read = "AVX is not what the task's memory had at entry"
+    expected = [one("FRAMEDIFF", "error", ALICE, "AVX", STACK + 576, read)]
+    yield seen(m, user_frame(m, 3, avx=bytes(256))), expected
+
+
 @planted("FRAMEDIFF", M510, M44)
 def frame_that_is_not_what_the_cpu_had(m):
     """Where the registers were in a CPU, those that the stub shows."""
