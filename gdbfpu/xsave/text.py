@@ -6,10 +6,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
 from gdbfpu.text.table import table
+from gdbfpu.xsave.components.float80 import neighbours
 from gdbfpu.xsave.components.views import Register, View
 from gdbfpu.xsave.features import describe
 from gdbfpu.xsave.image import ComponentState, FpuImage
@@ -177,10 +179,14 @@ def _text(view: View, single: bool) -> str:
 
 
 def _shortest_single(value: float) -> str:
-    """Return the shortest decimal that names the single-precision number `value`."""
-    exact = struct.pack("<f", value)
-    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
-    return next((t for t in texts if _packs_to(t, exact)), repr(value))
+    """Return the shortest decimal that reads back as the single-precision number `value`."""
+    exact, number = struct.pack("<f", value), Decimal(value)
+    texts = (
+        f"{float(short):.{digits}g}"
+        for digits in range(1, 10)
+        for short in neighbours(number, digits)
+    )
+    return next((text for text in texts if _packs_to(text, exact)), repr(value))
 
 
 def _packs_to(text: str, exact: bytes) -> bool:

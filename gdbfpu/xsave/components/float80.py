@@ -6,10 +6,11 @@ Source: Intel SDM volume 1, 4.2 (tables 4-3 and 8-3, with the unsupported encodi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
-__all__ = ("Float80",)
+__all__ = ("Float80", "neighbours")
 
 _BIAS = 16383
 _INTEGER_BIT = 1 << 63
@@ -61,7 +62,7 @@ class Float80:
 
     @property
     def decimal(self) -> str:
-        """Return the shortest decimal number that names this value; `inf`, `nan(0x…)`."""
+        """Return the shortest decimal that reads back as this number; `inf`, `nan(0x…)`."""
         sign = "-" if self.negative else ""
         if self.exponent == 0x7FFF:
             return sign + self._not_finite()
@@ -89,15 +90,36 @@ class Float80:
         return "inf"
 
     def _shortest(self) -> Decimal:
-        """Return the decimal of fewest digits within half a unit of the last bit."""
+        """Return the decimal of fewest digits that reads back as this number.
+
+        Of several, the nearest. The number below a power of two is only half a unit away.
+        """
         unit = _WIDE.power(Decimal(2), self._power - 63)
         value = _WIDE.multiply(Decimal(self.significand), unit)
-        half = _WIDE.divide(unit, Decimal(2))
+        above = _WIDE.divide(unit, Decimal(2))
+        halved = self.significand == _INTEGER_BIT and self.exponent > 1
+        below = _WIDE.divide(above, Decimal(2)) if halved else above
+        low, high = _WIDE.subtract(value, below), _WIDE.add(value, above)
+        even = self.significand % 2 == 0  # halfway between two numbers reads as the even one
         for digits in range(1, _MOST_DIGITS):
-            short = Context(prec=digits, Emin=-999999, Emax=999999).plus(value)
-            if _WIDE.abs(_WIDE.subtract(short, value)) < half:
-                return short
-        return Context(prec=_MOST_DIGITS, Emin=-999999, Emax=999999).plus(value)
+            found = [
+                short
+                for short in neighbours(value, digits)
+                if low < short < high or (even and short in (low, high))
+            ]
+            if found:
+                return min(found, key=lambda short: _WIDE.abs(_WIDE.subtract(short, value)))
+        return _rounded(value, _MOST_DIGITS, ROUND_HALF_EVEN)
+
+
+def neighbours(value: Decimal, digits: int) -> Iterator[Decimal]:
+    """Yield the decimals of `digits` digits next to `value`: the nearest, one below, one above."""
+    for rounding in (ROUND_HALF_EVEN, ROUND_FLOOR, ROUND_CEILING):
+        yield _rounded(value, digits, rounding)
+
+
+def _rounded(value: Decimal, digits: int, rounding: str) -> Decimal:
+    return Context(prec=digits, rounding=rounding, Emin=-999999, Emax=999999).plus(value)
 
 
 def _plain(value: Decimal) -> str:

@@ -137,6 +137,17 @@ def test_unknown_component_is_refused():
         to_json(decode(IMAGES["standard"]), ["AVX9"])
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [(0x0F800000, "1.2621775e-29"), (0x6B000000, "1.5474251e+26"), (0x6C800000, "1.2379401e+27")],
+)
+def test_shortest_single_above_the_nearest_decimal(word, text):
+    """Powers of two, as numpy prints them; the decimal just below reads as another number."""
+    image = decode(bytes(legacy(xmm=[word.to_bytes(4, "little") * 4])))
+    lines = value_lines(image.register("xmm0"))
+    assert lines[1] == f"v4_float {{{', '.join([text] * 4)}}}"
+
+
 def test_largest_single_is_still_a_number():
     image = decode(bytes(xsave(3, xmm=[b"\xff\xff\x7f\x7f" * 4])))
     lines = value_lines(image.register("xmm0"))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """80-bit numbers: every class, and decimals known from elsewhere (glibc's printf of %.21Lg)."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -65,15 +66,75 @@ def test_raw_digits():
     assert Float80.from_bytes(raw).raw == "0xc000c90fdaa22168c235"
 
 
+SMALLEST = -16382 - 63  # the power of two of the lowest bit of a denormal
+
+
+def read_back(text):
+    """The (significand, power of its lowest bit) of the 80-bit number nearest to a decimal.
+
+    Ties go to the even significand. In exact fractions, so nothing here rounds by itself.
+    """
+    value = Fraction(text)
+    power = max(value.numerator.bit_length() - value.denominator.bit_length() - 64, SMALLEST)
+    while value / Fraction(2) ** power >= 2**64:
+        power += 1
+    significand = round(value / Fraction(2) ** power)  # half to even
+    return (significand, power) if significand < 2**64 else (2**63, power + 1)
+
+
+def shorter(text):
+    """The two decimals with one digit less that are next to the decimal `text`, if it has two."""
+    number = Decimal(text)
+    digits, exponent = number.as_tuple().digits, number.as_tuple().exponent
+    stripped = "".join(map(str, digits)).rstrip("0")
+    exponent += len(digits) - len(stripped)
+    head = int(stripped[:-1] or 0)
+    return [f"{whole}e{exponent + 1}" for whole in (head, head + 1) if whole]
+
+
+def assert_shortest(exponent, significand):
+    here = significand, max(exponent, 1) - 16383 - 63
+    text = Float80.from_bytes(float80(0, exponent, significand)).decimal
+    assert read_back(text) == here, text
+    assert here not in [read_back(other) for other in shorter(text)], text
+
+
 @given(st.integers(0, 1), st.integers(16200, 16600), st.integers(INTEGER_BIT, 2**64 - 1))
 def test_decimal_names_this_number_and_no_other(negative, exponent, significand):
     """The decimal lies nearer to this number than to its neighbours."""
-    exact = Fraction(significand) * Fraction(2) ** (exponent - 16383 - 63)
-    unit = Fraction(2) ** (exponent - 16383 - 63)
+    assert_shortest(exponent, significand)
     text = Float80.from_bytes(float80(negative, exponent, significand)).decimal
-    value = Fraction(text)
-    assert (value < 0) == bool(negative)
-    assert abs(abs(value) - exact) < unit / 2
+    assert text.startswith("-") == bool(negative)
+
+
+POWERS = (*range(1, 0x7FFE, 173), *range(16383 - 140, 16383 + 140))
+
+
+@pytest.mark.parametrize("exponents", [POWERS[i::8] for i in range(8)])
+def test_decimal_of_powers_of_two_and_their_neighbours(exponents):
+    """Below a power of two the next number is only half as far away as above."""
+    for exponent in exponents:
+        for significand in (INTEGER_BIT, INTEGER_BIT + 1, 2**64 - 1):
+            assert_shortest(exponent, significand)
+
+
+def test_decimal_of_denormal_powers_of_two():
+    for bit in range(63):
+        assert_shortest(0, 1 << bit)
+
+
+@pytest.mark.parametrize(
+    ("exponent", "significand", "decimal"),
+    [
+        (16383 - 37, INTEGER_BIT, "7.2759576141834259033e-12"),
+        (16383 - 38, 2**64 - 1, "7.275957614183425903e-12"),
+        (16443, 0x8000001088A4C126, "1152921513483343908.8"),  # of two as near, the even one
+        (16383 + 64, INTEGER_BIT, "18446744073709551616"),
+    ],
+)
+def test_decimals_that_numpy_prints(exponent, significand, decimal):
+    """What numpy 2 prints of the same long double."""
+    assert Float80.from_bytes(float80(0, exponent, significand)).decimal == decimal
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
