@@ -72,14 +72,14 @@ class Placement:
 def detect(image: bytes) -> tuple[str, str]:
     """Return the format of `image` and how it was decided; raise UsageError if none is certain."""
     size = len(image)
+    for offset in (SW_RESERVED_OFFSET, FREGS_SIZE + SW_RESERVED_OFFSET):
+        if int.from_bytes(image[offset : offset + 4], "little") == MAGIC1:
+            return "sigframe", f"FP_XSTATE_MAGIC1 is at byte {offset}"
     by_size = {FSAVE_SIZE: "fsave", FREGS_SIZE: "sigframe", LEGACY_SIZE: "fxsave"}
     if size in by_size:
         return by_size[size], f"it has {size} bytes"
     if size < EXTENDED_OFFSET:
         raise UsageError(f"cannot tell the format of {size} bytes; {_ask(FORMATS)}")
-    for offset in (SW_RESERVED_OFFSET, FREGS_SIZE + SW_RESERVED_OFFSET):
-        if int.from_bytes(image[offset : offset + 4], "little") == MAGIC1:
-            return "sigframe", f"FP_XSTATE_MAGIC1 is at byte {offset}"
     header = parse_header(image)
     if header.compacted:
         return "compacted", "XCOMP_BV[63] is set"

@@ -85,6 +85,8 @@ def frame_defects(frame: Frame, size: int) -> tuple[str, ...]:
     """Return what is wrong with `frame` in an image of `size` bytes, one line each."""
     if not frame.extended:
         return ()
+    if size < frame.base + SW_XSTATE_SIZE_OFFSET + 4:
+        return ("the image ends inside sw_reserved, which has the frame's sizes",)
     found = []
     if frame.base + frame.xstate_size > size:
         found.append(f"the frame promises {frame.xstate_size} bytes of state; the image is short")

@@ -64,6 +64,27 @@ def test_signal_frames():
     assert detect(bytes(112) + image) == ("sigframe", "FP_XSTATE_MAGIC1 is at byte 576")
 
 
+@pytest.mark.parametrize("size", [468, 512, 575])
+def test_signal_frame_cut_short(size):
+    """Its magic1 says more than its size does."""
+    sw_reserved = struct.pack("<IIQI", 0x46505853, 836, 7, 832)
+    image = decode(bytes(put(xsave(7), 464, sw_reserved))[:size])
+    assert (image.format, image.reason) == ("sigframe", "FP_XSTATE_MAGIC1 is at byte 464")
+    assert image.defects == (
+        "the frame promises 832 bytes of state; the image is short"
+        if size >= 484
+        else "the image ends inside sw_reserved, which has the frame's sizes",
+        f"short: {size} of 576 bytes",
+    )
+
+
+def test_32_bit_signal_frame_cut_short():
+    sw_reserved = struct.pack("<IIQI", 0x46505853, 948, 7, 832)
+    image = decode(bytes(112) + bytes(put(xsave(7), 464, sw_reserved))[:512])
+    assert (image.format, image.frame.ia32) == ("sigframe", True)
+    assert "the frame promises 832 bytes of state; the image is short" in image.defects
+
+
 def test_unknown_format_names_the_choices():
     with pytest.raises(UsageError, match="say one of auto, standard, compacted, fxsave, fsave"):
         decode(bytes(512), format="elf")
