@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.errors import CorruptState, MissingMember, MissingSymbol
-from gdbfpu.kernel.cpuinfo import EAGER_FPU, cpu_has
+from gdbfpu.kernel.cpuinfo import AMD, EAGER_FPU, HYGON, cpu_has, cpu_vendor
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u32, read_u64
 from gdbfpu.xsave.area import (
     EXTENDED_OFFSET,
     LEGACY_SIZE,
     Span,
+    Table,
     compacted_spans,
     parse_header,
     standard_spans,
 )
+from gdbfpu.xsave.cpus import amd_offsets
 from gdbfpu.xsave.features import FPSSE, SUPERVISOR
-from gdbfpu.xsave.formats import Tables
+from gdbfpu.xsave.places import Tables
 
 __all__ = ("LAZY_COUNTERS", "MAX_IMAGE", "TYPES", "XstateConfig", "read_xstate")
 
@@ -70,7 +72,7 @@ def read_xstate(kernel: Kernel) -> XstateConfig:
     tables = Tables(
         "kernel",
         mask,
-        _table(kernel, "xstate_offsets"),
+        _offsets(kernel, mask),
         _table(kernel, "xstate_sizes"),
         _alignment(kernel),
     )
@@ -185,6 +187,14 @@ def _table(kernel: Kernel, name: str) -> dict[int, int] | None:
         return None
     data = kernel.target.read_memory(address, 4 * min(count, 64))
     return {i: int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(len(data) // 4)}
+
+
+def _offsets(kernel: Kernel, mask: int) -> Table | None:
+    """Return the offsets of components: the kernel's own, else those of its CPU's vendor."""
+    own = _table(kernel, "xstate_offsets")
+    if own is None and cpu_vendor(kernel) in (AMD, HYGON):
+        return amd_offsets(mask)
+    return own
 
 
 def _alignment(kernel: Kernel) -> dict[int, int] | None:

@@ -23,14 +23,7 @@ from gdbfpu.xsave.components.views import Register
 from gdbfpu.xsave.components.x87 import registers as x87_registers
 from gdbfpu.xsave.defects import legacy_defects, xsave_defects
 from gdbfpu.xsave.features import FPSSE, SSE, bits, component_name
-from gdbfpu.xsave.formats import (
-    ARCHITECTURE,
-    FORMATS,
-    Tables,
-    detect,
-    place_compacted,
-    place_standard,
-)
+from gdbfpu.xsave.formats import FORMATS, detect
 from gdbfpu.xsave.image import ComponentState, FpuImage
 from gdbfpu.xsave.legacy import (
     CONTROL_SIZE,
@@ -46,6 +39,7 @@ from gdbfpu.xsave.legacy import (
     parse_fxsave,
     parse_mxcsr,
 )
+from gdbfpu.xsave.places import ARCHITECTURE, Tables, place_compacted, place_standard
 from gdbfpu.xsave.sigframe import frame_defects, parse_frame
 
 __all__ = ("decode",)
@@ -118,12 +112,18 @@ def _decode_fxsave(
     )
 
 
-def _decode_xsave(image: bytes, format: str, reason: str, tables: Tables) -> FpuImage:
+def _decode_xsave(
+    image: bytes, format: str, reason: str, tables: Tables, size: int | None = None
+) -> FpuImage:
+    """Decode an area, of which `image` has the beginning; `size` bytes are all of it."""
     if len(image) < EXTENDED_OFFSET:
         return _decode_fxsave(image, reason, format, EXTENDED_OFFSET)
     header = parse_header(image)
     compacted = format == "compacted"
-    place = (place_compacted if compacted else place_standard)(image, header, tables)
+    if compacted:
+        place = place_compacted(image, header, tables)
+    else:
+        place = place_standard(image, header, tables, size)
     legacy = _effective_legacy(image, header, compacted)
     mxcsr, mask = parse_mxcsr(legacy)
     return FpuImage(
@@ -139,6 +139,7 @@ def _decode_xsave(image: bytes, format: str, reason: str, tables: Tables) -> Fpu
             *legacy_defects(len(image), EXTENDED_OFFSET, mxcsr, mask),
             *xsave_defects(len(image), header, place.spans, compacted, tables.mask),
         ),
+        notes=place.notes,
     )
 
 
@@ -151,7 +152,8 @@ def _decode_sigframe(image: bytes, reason: str, tables: Tables) -> FpuImage:
     end = frame.base + max(LEGACY_SIZE, frame.xstate_size if frame.extended else 0)
     inner = image[frame.base : end]
     if frame.extended:
-        decoded = _decode_xsave(inner, "standard", reason, replace(tables, mask=frame.xfeatures))
+        own = replace(tables, mask=frame.xfeatures)
+        decoded = _decode_xsave(inner, "standard", reason, own, frame.xstate_size)
     else:
         decoded = _decode_fxsave(inner, reason)
     registers, defects = decoded.registers, decoded.defects

@@ -38,7 +38,7 @@ class FpuImage:
     were used, `size` the image's bytes. `xfeatures` and `xcomp_bv` (u64) are None for images
     without an XSAVE header. `registers` are in reading order, initial values where the header
     says so. `defects` has one line for each thing that should not be so. `frame` is the
-    software part of a signal frame.
+    software part of a signal frame. `notes` says what was assumed to read the image.
     """
 
     format: str
@@ -51,6 +51,7 @@ class FpuImage:
     registers: tuple[Register, ...]
     defects: tuple[str, ...]
     frame: Frame | None = None
+    notes: tuple[str, ...] = ()
 
     def register(self, name: str) -> Register:
         """Return register `name` (`ymm3`); raise UsageError if the image has none of that name."""

@@ -40,6 +40,7 @@ def to_json(image: FpuImage, components: Iterable[str] | None = None) -> dict[st
         "xfeatures": _hex(image.xfeatures),
         "xcomp_bv": _hex(image.xcomp_bv),
         "defects": list(image.defects),
+        "notes": list(image.notes),
         "frame": _frame_json(image.frame) if image.frame else None,
         "components": [_component_json(component) for component in chosen],
         "registers": {
@@ -126,6 +127,7 @@ def _summary(image: FpuImage) -> str:
         task = "32-bit" if image.frame.ia32 else "64-bit"
         lines.append(f"frame      of a {task} task, {image.frame.xstate_size} bytes of state")
     lines += [f"defect     {defect}" for defect in image.defects]
+    lines += [f"note       {note}" for note in image.notes]
     return "\n".join(lines)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.formats import Tables
 from gdbfpu.xsave.legacy import parse_fsave, parse_fxsave
+from gdbfpu.xsave.places import Tables
 
 DATA = Path(__file__).parents[1] / "data" / "cpu"
 CPUS = sorted(path.parent.name for path in DATA.glob("*/golden.json"))

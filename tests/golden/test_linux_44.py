@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.formats import Tables
+from gdbfpu.xsave.places import Tables
 
 PATH = Path(__file__).parents[1] / "data" / "linux-4.4.60" / "hits.json"
 RECORD = json.loads(PATH.read_text())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from audit_machines import M510
 from fake_kernel import (
     COMMON,
     INIT_LEGACY,
@@ -308,3 +309,16 @@ def test_images_of_user_space_since_5_16(world_616):
 def test_a_kernel_without_an_initial_image_has_no_address_of_it(world_310):
     world_310.target.put_int(world_310.target.symbols["init_xstate_buf"], 0)
     assert model_310(world_310).xstate.init_address == 0
+
+
+@pytest.mark.parametrize(
+    ("vendor", "mask", "pkru"),
+    [(0, 0x207, 2688), (2, 0x207, 832), (9, 0x207, 832), (2, 0x2E7, 2432), (0, 0x2E7, 2688)],
+)
+def test_without_tables_places_are_those_of_the_vendor(vendor, mask, pkru):
+    """X86_VENDOR_INTEL, AMD, HYGON; PKRU's offset is CPUID.(0xD,9):EBX of such CPUs."""
+    m = M510()
+    m.put("xfeatures_mask_all", mask)
+    m.target.put_int(SYMBOLS["boot_cpu_data"] + 1, vendor, 1)
+    spans = m.snapshot().model.xstate.spans
+    assert {span.number: span.offset for span in spans}[9] == pkru

@@ -8,7 +8,7 @@ from fpu_images import float80, legacy, put, xsave
 
 from gdbfpu.errors import UsageError
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.formats import Tables
+from gdbfpu.xsave.places import Tables
 
 BIT63 = 1 << 63
 ONE = float80(0, 16383, 1 << 63)

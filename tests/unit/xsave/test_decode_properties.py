@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.xsave.area import changed, compacted_spans, standard_spans
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.formats import FORMATS, Tables
+from gdbfpu.xsave.formats import FORMATS
+from gdbfpu.xsave.places import Tables
 from gdbfpu.xsave.text import render_table, to_json
 
 BIT63 = 1 << 63

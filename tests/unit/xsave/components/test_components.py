@@ -7,7 +7,7 @@ import pytest
 from fpu_images import float80, put, xsave
 
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.formats import Tables
+from gdbfpu.xsave.places import Tables
 
 BIT63 = 1 << 63
 
