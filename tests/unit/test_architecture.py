@@ -31,7 +31,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "xsave": """
             area components.amx components.apx components.avx components.avx512 components.cet
             components.float80 components.mpx components.parts components.pkru components.sse
-            components.supervisor components.views components.x87 cpuid cpus decode
+            components.supervisor components.views components.x87 core cpuid cpus decode
             defects features formats image legacy places sigframe sparse text
         """,
     },
