@@ -60,10 +60,11 @@ def _parser() -> Parser[Any]:
 
 
 def _decode(words: Sequence[str]) -> int:
-    from gdbfpu.commands.decode import decode_text
+    from gdbfpu.commands.decode import decode_texts
     from gdbfpu.commands.decode_options import decode_parser
 
-    show(decode_text(decode_parser().parse(words)))
+    for text in decode_texts(decode_parser().parse(words)):
+        show(text)
     return 0
 
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 from gdbfpu.commands.parser import Parser, Several
-from gdbfpu.commands.values import file_name
+from gdbfpu.commands.values import file_name, number
+from gdbfpu.xsave.cpus import Cpu
 from gdbfpu.xsave.formats import FORMATS
 
 __all__ = ("DecodeOptions", "decode_parser")
@@ -15,13 +17,18 @@ __all__ = ("DecodeOptions", "decode_parser")
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """`gdbfpu decode`: `file` is the image (`-`: standard input), `image` its format or `auto`.
+    """The options of `gdbfpu decode`.
 
-    `components` are those to show (empty: all).
+    `file` is an image or a core file (`-`: standard input), `image` its format or `auto`.
+    `thread` is the thread of a core file to show (None: all). `cpu` wrote the image, or `cpuid`
+    is a file with its tables (None: not known). `components` are those to show (empty: all).
     """
 
     file: Path
     image: str = "auto"
+    thread: int | None = None
+    cpu: Cpu | None = None
+    cpuid: Path | None = None
     components: tuple[str, ...] = ()
     format: str = "table"
 
@@ -31,12 +38,35 @@ def decode_parser() -> Parser[DecodeOptions]:
     parser = Parser(
         DecodeOptions,
         prog="gdbfpu decode",
-        description="Show what an image of the FPU's state holds.",
+        description="Show what an image of the FPU's state holds, or each image in a core file.",
     )
     add = parser.add
-    add("file", type=file_name, metavar="FILE", help="the image's bytes; - for standard input")
-    add("--image", choices=("auto", *FORMATS), help="the format (default: %(default)s)")
+    add(
+        "file",
+        type=file_name,
+        metavar="FILE",
+        help="an image's bytes, or a core file; - for standard input",
+    )
+    image = add(
+        "--image", choices=("auto", *FORMATS), help="the image's format (default: %(default)s)"
+    )
+    thread = add("--thread", type=number, metavar="LWP",
+        help="show only this thread of a core file")  # fmt: skip
+    cpu = add("--cpu", type=_cpu, metavar="intel|amd", completions=[one.value for one in Cpu],
+        help="whose CPU wrote the image: they place components differently")  # fmt: skip
+    cpuid = add("--cpuid", type=file_name, metavar="FILE",
+        help="take sizes and places from FILE: the output of `cpuid -r` on that CPU, or "
+        "xstate_offsets and xstate_sizes of its kernel")  # fmt: skip
     add("--component", action=Several, metavar="NAME", dest="components",
         help="show only this component (x87, SSE, AVX, ...); may be given again")  # fmt: skip
     add("--format", choices=("table", "json"), help="default: %(default)s")
+    parser.add_conflicts((cpu, cpuid), (image, thread))
     return parser
+
+
+def _cpu(text: str) -> Cpu:
+    """Return the vendor called `text`."""
+    try:
+        return Cpu(text.lower())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither intel nor amd") from error

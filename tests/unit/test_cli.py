@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command, run as a person runs it."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
+import jsonschema
 import pytest
+from core_files import core, layout, prstatus, xstate
 from fpu_images import legacy, put, xsave
 
 from gdbfpu.cli import main
+
+SCHEMA = json.loads(Path(__file__).parents[2].joinpath("docs/decode.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def run(*arguments, data=b""):
@@ -106,6 +116,123 @@ def test_package_that_is_not_installed(module, package, words, tmp_path, capsys,
     assert captured.out == ""
     (line,) = captured.err.splitlines()
     assert f" the Python package {package}: install it, or " in line
+
+
+# --- whose places, and core files
+
+
+def put_file(tmp_path, data, name="image"):
+    path = tmp_path / name
+    path.write_bytes(bytes(data))
+    return str(path)
+
+
+def answer(capsys, *words):
+    assert main(["decode", *words, "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def amd_buffer():
+    """An AMD CPU's image in a buffer of 4096 bytes: CPUID has opmask at 832."""
+    image = put(xsave(0x2E7), 464, struct.pack("<Q", 0x2E7))
+    return put(put(image, 840, b"\x22" * 8), 4095, b"\0")
+
+
+def test_amd_places_in_a_larger_buffer(tmp_path, capsys):
+    path = put_file(tmp_path, amd_buffer())
+    assert answer(capsys, path)["registers"]["k1"]["bytes"] == "22" * 8
+    for words, k1 in ((("--cpu", "amd"), "22" * 8), (("--cpu", "intel"), "00" * 8)):
+        assert answer(capsys, path, *words)["registers"]["k1"]["bytes"] == k1
+
+
+def test_assumed_places_are_said(tmp_path, capsys):
+    path = put_file(tmp_path, put(xsave(0xE7), 4095, b"\0"))
+    (note,) = answer(capsys, path)["notes"]
+    assert note.startswith("nothing tells which CPU wrote this image, and the places of opmask")
+    assert main(["decode", path]) == 0
+    assert f"note       {note}\n" in capsys.readouterr().out
+    assert answer(capsys, path, "--cpu", "amd")["notes"] == []
+
+
+def test_places_from_a_file(tmp_path, capsys):
+    leaf = "   0x0000000d 0x05: eax=0x00000040 ebx=0x00000340 ecx=0x00000000 edx=0x00000000\n"
+    cpuid = put_file(tmp_path, leaf.encode(), "cpuid")
+    found = answer(capsys, put_file(tmp_path, amd_buffer()), "--cpuid", cpuid)
+    assert found["places"] == "CPUID"
+    assert found["registers"]["k1"]["bytes"] == "22" * 8
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--cpu", "via"), "'via' is neither intel nor amd"),
+        (("--cpu", "amd", "--cpuid", "x"), "--cpu and --cpuid do not go together"),
+        (("--image", "fxsave", "--thread", "1"), "--image fxsave and --thread do not go together"),
+        (("--cpuid", "/nowhere"), "cannot read /nowhere: No such file or directory"),
+        (("--cpuid", "/dev/null"), "cannot use /dev/null: it has no CPUID leaf 0xd as `cpuid -r`"),
+        (("--cpuid", "/dev/zero"), "cannot use /dev/zero: it has more than 16777216 bytes"),
+        (("--thread", "1"), "is no core file, so it has no thread to choose"),
+    ],
+)
+def test_options_that_cannot_be(words, text, tmp_path, capsys):
+    assert text in failing(capsys, put_file(tmp_path, legacy()), *words)
+
+
+YMM5 = bytes(range(0x40, 0x60))
+
+
+def core_of_two():
+    """As an AMD CPU's kernel writes it: ymm5 of the second thread is its own."""
+    image = put(xsave(7, xmm=[bytes(16)] * 5 + [YMM5[:16]]), 656, YMM5[16:])
+    put(put(image, 464, struct.pack("<Q", 0xE7)), 2431, b"\0")
+    first = put(xsave(3), 2431, b"\0")
+    return core(prstatus(41), xstate(first), prstatus(42), xstate(image))
+
+
+def test_each_thread_of_a_core_file(tmp_path, capsys):
+    path = put_file(tmp_path, core_of_two())
+    found = answer(capsys, path)
+    VALIDATOR.evolve(schema=SCHEMA["$defs"]["core"]).validate(found)
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.evolve(schema=SCHEMA["$defs"]["core"]).validate({"threads": [{"thread": 1}]})
+    assert [one["thread"] for one in found["threads"]] == [41, 42]
+    assert found["threads"][1]["registers"]["ymm5"]["bytes"] == YMM5.hex()
+    assert main(["decode", path]) == 0
+    out = capsys.readouterr().out
+    assert "format     standard (NT_X86_XSTATE of thread 41), 2432 bytes\n" in out
+    assert "\n\nformat     standard (NT_X86_XSTATE of thread 42), 2432 bytes\n" in out
+
+
+def test_one_thread_of_a_core_file(tmp_path, capsys):
+    found = answer(capsys, put_file(tmp_path, core_of_two()), "--thread", "42")
+    VALIDATOR.validate(found)
+    assert (found["thread"], found["registers"]["ymm5"]["bytes"]) == (42, YMM5.hex())
+
+
+def test_a_core_file_from_a_pipe():
+    done = run("decode", "-", "--thread", "42", "--format", "json", data=bytes(core_of_two()))
+    assert json.loads(done.stdout)["registers"]["ymm5"]["bytes"] == YMM5.hex()
+
+
+def test_a_core_file_has_the_places_of_its_cpu(tmp_path, capsys):
+    image = put(put(xsave(0x27), 840, b"\x22" * 8), 4095, b"\0")
+    path = put_file(tmp_path, core(xstate(image), layout((2, 256, 576), (5, 64, 832))))
+    (found,) = answer(capsys, path)["threads"]
+    assert (found["thread"], found["places"]) == (None, "NT_X86_XSAVE_LAYOUT")
+    assert found["registers"]["k1"]["bytes"] == "22" * 8
+
+
+def test_elf_files_that_are_no_core(tmp_path, capsys):
+    line = failing(capsys, sys.executable)
+    assert line.endswith("neither a core file nor an image of FPU state")
+    path = put_file(tmp_path, core_of_two()[:-10])
+    assert failing(capsys, path) == f"gdbfpu: {path}: the core file ends inside its notes"
+
+
+@pytest.mark.parametrize(("pack", "name"), [(gzip, "gzip"), (bz2, "bzip2"), (lzma, "xz")])
+def test_compressed_files(pack, name, tmp_path, capsys):
+    path = put_file(tmp_path, pack.compress(core_of_two()))
+    assert failing(capsys, path) == f"gdbfpu: {path} is compressed by {name}: unpack it first"
 
 
 def test_unknown_component(tmp_path, capsys):
