@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The XSAVE area: its header, where each component lies, and which ones differ from init.
+"""The XSAVE area: its header, where each component lies, and which are not initial.
 
 Source: Intel SDM volume 1, 13.4 (XSAVE area) and 13.6 (initial configurations of the state
 components); the kernel's arch/x86/kernel/fpu/xstate.c.
@@ -49,11 +49,11 @@ HEADER_OFFSET = LEGACY_SIZE
 XCOMP_OFFSET = HEADER_OFFSET + 8
 RESERVED_OFFSET = HEADER_OFFSET + 16
 EXTENDED_OFFSET = HEADER_OFFSET + 64
-"""Where the header begins, with XSTATE_BV, its XCOMP_BV, its reserved bytes, and what follows."""
+"""Where these begin: the header (with XSTATE_BV), XCOMP_BV, the reserved bytes, the components."""
 COMPACTED = 1 << 63
 """XCOMP_BV[63]: the image is in the compacted format."""
 ABSENT = 0xFFFFFFFF
-"""What the kernel's xstate_offsets[] and xstate_sizes[] hold for a component not enumerated."""
+"""What xstate_offsets[] and xstate_sizes[] of the kernel have for a component the CPU lacks."""
 
 Table = Union[Sequence[int], Mapping[int, int]]
 """Bytes by component number: the kernel's array, or a mapping made from CPUID.(0xD,i)."""
@@ -115,9 +115,9 @@ def parse_header(image: bytes) -> XsaveHeader:
 
 
 def in_use(header: XsaveHeader) -> int:
-    """Return the mask (u64) of components whose bytes in memory count: XSTATE_BV without bit 63.
+    """Return the mask (u64) of components in use: XSTATE_BV without bit 63.
 
-    A clear bit means the initial state whatever the bytes say, except for MXCSR (SDM 13.7).
+    The others are in their initial state, whatever memory has, except for MXCSR (SDM 13.7).
     """
     return header.xfeatures & ~COMPACTED
 
@@ -127,9 +127,9 @@ def standard_spans(
 ) -> tuple[Span, ...]:
     """Return where the components of `mask` (u64) lie in the standard format, by number.
 
-    `offsets` and `sizes` (bytes, by component number) go first: what they mark absent
-    (0xffffffff, -1 or 0) has no span. Numbers that they do not reach have the architecture's
-    places; components unknown to both are left out. x87 and SSE never move.
+    `offsets` and `sizes` (bytes, by component number) are used first. A component that they mark
+    as absent (0xffffffff, -1 or 0) has no span. For a number that they do not have, the
+    architecture's place is used, if there is one. x87 and SSE never move.
     Source: Intel SDM volume 1, 13.4.3: the offset is CPUID.(0xD,i):EBX, the size EAX.
     """
     spans = []
@@ -147,9 +147,9 @@ def compacted_spans(
 ) -> tuple[Span, ...]:
     """Return where the components of `xcomp_bv` (u64) lie in the compacted format, by number.
 
-    `sizes` (bytes) and `align` (non-zero: to 64 bytes) by component number go first; what they
-    do not tell is the architecture's. The walk ends at the first component whose size is
-    unknown, because nothing after it can be placed.
+    `sizes` (bytes) and `align` (non-zero: to 64 bytes), by component number, are used first, and
+    the architecture's where these have nothing. The walk ends at the first component whose size
+    is unknown: nobody can tell where the next one is.
     Source: Intel SDM volume 1, 13.4.3: number order from byte 576, CPUID.(0xD,i):ECX[1] aligns.
     """
     spans = [*standard_spans(xcomp_bv & FPSSE)]
@@ -173,10 +173,10 @@ def changed(
 ) -> int:
     """Return the mask (u64) of components whose bytes in `image` differ from the initial state.
 
-    The header's bits play no part. Padding, reserved bytes and MXCSR_MASK are ignored. When
-    `reference` is given (the kernel's init_fpstate, laid out by `reference_spans`, or else as
-    `image` is), a component that equals its bytes there is unchanged too. Components not
-    wholly inside `image` are left out.
+    The header is not looked at. Padding, reserved bytes and MXCSR_MASK are ignored. `reference`
+    is another initial state, the kernel's init_fpstate: a component that equals it is unchanged,
+    too. It is laid out by `reference_spans`, by default as `image` is. A component that is not
+    wholly inside `image` is left out.
     """
     spans = tuple(spans)
     like = {span.number: span for span in (reference_spans or spans)}
@@ -192,11 +192,11 @@ def changed(
 
 
 def residue(image: bytes, span: Span) -> tuple[int, ...]:
-    """Return the offsets in `image` of what a register left in the place of component `span`.
+    """Return the offsets of the bytes of component `span` that are neither initial nor zero.
 
-    Those are bytes of state that neither the initial configuration nor cleared memory has
-    there. Padding, reserved bytes and MXCSR, which XSTATE_BV[1] does not govern, are not
-    looked at. Empty for a component that is not wholly inside `image`.
+    Only a register can have left them in `image`. Padding and reserved bytes are not looked at,
+    nor is MXCSR, which XSTATE_BV[1] does not govern. Empty for a component that is not wholly
+    inside `image`.
     """
     if span.end > len(image):
         return ()
@@ -209,10 +209,10 @@ def residue(image: bytes, span: Span) -> tuple[int, ...]:
 
 
 def significant(image: bytes, span: Span) -> bytes | None:
-    """Return the bytes of `span` that are state, or None where they are not all in `image`.
+    """Return the bytes of `span` that are state, or None if they are not all in `image`.
 
-    Those of x87 are its words and ten bytes of each ST(i), of SSE MXCSR and the XMM registers;
-    of BNDCSR and PKRU what is defined.
+    For x87 these are its control words and ten bytes of each ST(i); for SSE, MXCSR and the XMM
+    registers; for BNDCSR and PKRU, the bytes that the SDM defines.
     """
     data = span.bytes_of(image)
     if data is None:

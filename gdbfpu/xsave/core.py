@@ -43,7 +43,7 @@ _IMAGES = {  # the best first
     _PRFPREG: ("NT_PRFPREG", "fxsave"),  # of a 32-bit program an FSAVE image
 }
 _PID_OFFSETS = {_32_BIT: 24, _64_BIT: 32}  # of pr_pid in struct elf_prstatus
-_MOST_NOTES = 1 << 20
+_MOST_NOTES = 1 << 19
 _MOST_BYTES = 256 << 20  # of all images together
 _LARGEST = 64 << 10  # bytes of a note that is wanted
 _LONGEST_NAME = 64
@@ -83,7 +83,7 @@ class _Reader:
             raise CorruptState(_CUT)
         return data
 
-    def go(self, place: int) -> None:
+    def skip_to(self, place: int) -> None:
         """Go forward to byte `place`; raise CorruptState if that is behind, or past the end."""
         if place < self.at:
             raise CorruptState("the core file's notes overlap what comes before them")
@@ -140,7 +140,7 @@ def _segments(reader: _Reader) -> tuple[int, list[tuple[int, int]]]:
         raise UsageError(f"it is an ELF {what}, neither a core file nor an image of FPU state")
     if each != _PROGRAM[bits].size:
         raise CorruptState(f"the core file's program headers have {each} bytes")
-    reader.go(table)
+    reader.skip_to(table)
     rows = [_PROGRAM[bits].unpack(reader.read(each)) for _ in range(count)]
     place = 2 if bits == _64_BIT else 1
     size = 5 if bits == _64_BIT else 4
@@ -151,7 +151,7 @@ def _notes(reader: _Reader, segments: Iterable[tuple[int, int]]) -> Iterator[tup
     """Yield type and contents of the notes that are wanted; raise CorruptState."""
     number = 0
     for start, size in segments:
-        reader.go(start)
+        reader.skip_to(start)
         end = start + size
         while reader.at + _NOTE.size <= end and number < _MOST_NOTES:
             number += 1
@@ -162,11 +162,11 @@ def _notes(reader: _Reader, segments: Iterable[tuple[int, int]]) -> Iterator[tup
                 raise CorruptState("a note of the core file is larger than its segment")
             data_at = reader.at + _padded(name_size)
             name = reader.read(min(name_size, _LONGEST_NAME)).rstrip(b"\0")
-            reader.go(min(data_at, end))
+            reader.skip_to(min(data_at, end))
             after = reader.at + _padded(data_size)
             if (name, kind) in _WANTED and data_size <= _LARGEST:
                 yield kind, reader.read(data_size)
-            reader.go(min(after, end))
+            reader.skip_to(min(after, end))
     if number == _MOST_NOTES:
         raise CorruptState(f"the core file has more than {_MOST_NOTES} notes")
 

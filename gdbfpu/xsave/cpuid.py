@@ -29,6 +29,13 @@ _LOGGED = re.compile(
 _LOGGED_FORMAT = re.compile(r"x86/fpu: Enabled xstate features .* using '(\w{1,20})' format")
 _ARRAY = r"\b{}\b[^{{}}]{{0,200}}\{{([^{{}}]{{0,4000}})\}}"
 _ITEM = re.compile(r"(-?(?:0x[0-9a-f]{1,16}|\d{1,20}))(?:\s+<repeats (\d{1,4}) times>)?")
+_COMPACTED_LOG = (
+    "its kernel uses the compacted format, and logs the offsets of that; "
+    "take the output of `cpuid -r`"
+)
+_UNCLEAR_LOG = (
+    "the log does not say which format has these offsets: keep its line `Enabled xstate features`"
+)
 _ABSENT, _NUMBERS = 0, range(2, 63)
 _ALIGN64 = 1 << 1  # of ECX
 
@@ -55,9 +62,9 @@ def _from_cpuid(text: str) -> Tables | None:
         return None
     return Tables(
         "CPUID",
-        offsets=_every({number: leaf[1] for number, leaf in leaves.items()}),
-        sizes=_every({number: leaf[0] for number, leaf in leaves.items()}),
-        align=_every({number: leaf[2] & _ALIGN64 for number, leaf in leaves.items()}),
+        offsets=_with_absent({number: leaf[1] for number, leaf in leaves.items()}),
+        sizes=_with_absent({number: leaf[0] for number, leaf in leaves.items()}),
+        align=_with_absent({number: leaf[2] & _ALIGN64 for number, leaf in leaves.items()}),
     )
 
 
@@ -68,7 +75,7 @@ def _from_arrays(text: str) -> Tables | None:
         return None
     if sizes is None:
         raise UsageError("it has xstate_offsets without xstate_sizes: print both")
-    return Tables("kernel", offsets=_every(offsets), sizes=_every(sizes))
+    return Tables("kernel", offsets=_with_absent(offsets), sizes=_with_absent(sizes))
 
 
 def _array(text: str, name: str) -> dict[int, int] | None:
@@ -83,30 +90,25 @@ def _array(text: str, name: str) -> dict[int, int] | None:
 
 def _from_log(text: str) -> Tables | None:
     """Return the tables of a kernel's log; raise UsageError for those of the compacted format."""
-    lines = [tuple(map(_logged, match.groups())) for match in _LOGGED.finditer(text)]
+    lines = [tuple(map(_logged_number, match.groups())) for match in _LOGGED.finditer(text)]
     if not lines:
         return None
     form = _LOGGED_FORMAT.search(text)
     if form is None or form[1] != "standard":
-        raise UsageError(
-            "its kernel uses the compacted format, and logs the offsets of that; "
-            "take the output of `cpuid -r`"
-            if form
-            else "it does not say whose offsets these are: keep the line `Enabled xstate features`"
-        )
+        raise UsageError(_COMPACTED_LOG if form else _UNCLEAR_LOG)
     return Tables(
         "kernel",
-        offsets=_every({number: offset for number, offset, _ in lines}),
-        sizes=_every({number: size for number, _, size in lines}),
+        offsets=_with_absent({number: offset for number, offset, _ in lines}),
+        sizes=_with_absent({number: size for number, _, size in lines}),
     )
 
 
-def _logged(number: str) -> int:
+def _logged_number(number: str) -> int:
     """Return a number of the log: hexadecimal with leading zeros up to 4.7, decimal since."""
     old = len(number) > 1 and number.startswith("0")
     return int(number, 16 if old or not number.isdigit() else 10)
 
 
-def _every(found: Mapping[int, int]) -> dict[int, int]:
+def _with_absent(found: Mapping[int, int]) -> dict[int, int]:
     """Return `found` with all components that it lacks marked as absent."""
     return {number: found.get(number, _ABSENT) for number in _NUMBERS}

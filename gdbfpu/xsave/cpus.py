@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which CPU wrote a standard image: places differ between vendors, and the image may show whose.
+"""Which vendor's CPU wrote a standard image: they place components differently.
 
 Intel's CPUs have a hole where MPX was. AMD's have none, so all that follows AVX lies lower.
 Source: CPUID leaf 0xD of CPUs of both vendors.
@@ -64,8 +64,8 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A line of CPUs: its vendor and its offsets by component number, None for the SDM's."""
+class _Family:
+    """CPUs that place components alike: their vendor, and offsets by number (None: the SDM's)."""
 
     cpu: Cpu
     offsets: Mapping[int, int] | None = None
@@ -73,9 +73,9 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What an image holds if the CPUs of `line` wrote it; `ends` is where the image may end."""
+    """Where an image has its components if `family` wrote it, and where it may end (bytes)."""
 
-    line: _Line
+    family: _Family
     spans: tuple[Span, ...]
     ends: frozenset[int]
 
@@ -94,14 +94,14 @@ _ONLY_INTEL = _mask(BNDREGS, BNDCSR, TILECFG, TILEDATA, APX)
 _ONLY_WHEN_SET = _mask(BNDREGS, BNDCSR, APX)  # MPX is gone, and APX lies in its place
 
 
-def _packed(mask: int) -> _Line:
-    """Return the line of AMD's CPUs that have `mask`: one component right after the other."""
+def _packed(mask: int) -> _Family:
+    """Return AMD's CPUs with the components `mask` (u64), which lie one right after the other."""
     offsets = {span.number: span.offset for span in compacted_spans(mask)}
-    return _Line(Cpu.AMD, {number: offsets.get(number, 0) for number in range(2, 63)})
+    return _Family(Cpu.AMD, {number: offsets.get(number, 0) for number in range(2, 63)})
 
 
 _ZEN3, _ZEN4 = _packed(_mask(AVX, PKRU)), _packed(_mask(AVX, PKRU) | _AVX512)
-_INTEL = _Line(Cpu.INTEL)
+_INTEL = _Family(Cpu.INTEL)
 
 
 def amd_offsets(mask: int) -> Table:
@@ -124,8 +124,8 @@ def guess(
     """
     size = len(image) if size is None else size
     used = in_use(header)
-    lines = _lines(cpu, used | (mask or 0))
-    candidates = [_candidate(line, mask, used, size, sizes) for line in lines]
+    families = _families(cpu, used | (mask or 0))
+    candidates = [_candidate(family, mask, used, size, sizes) for family in families]
     by_size, by_bytes = _by_size(candidates, size), _by_bytes(candidates, image, used)
     # The size of an image whose components are not known is the weaker evidence.
     found = (by_size or by_bytes) if mask is not None else (by_bytes or by_size)
@@ -134,7 +134,7 @@ def guess(
     alike = all(candidate.places == chosen.places for candidate in candidates)
     if (not found and not disputed) or alike:
         return Guess(chosen.spans, cpu)
-    return Guess(chosen.spans, chosen.line.cpu, reason, 0 if found else disputed)
+    return Guess(chosen.spans, chosen.family.cpu, reason, 0 if found else disputed)
 
 
 def room(
@@ -149,22 +149,22 @@ def room(
     return standard_spans(used | _mask(*fitting) | FPSSE, offsets, sizes)
 
 
-def _lines(cpu: Cpu | None, there: int) -> tuple[_Line, ...]:
-    """Return the lines of CPUs, of the vendor `cpu` if known, that have the components `there`."""
-    amd = (_ZEN4,) if there & _AVX512 else (_ZEN3, _ZEN4)
+def _families(cpu: Cpu | None, present: int) -> tuple[_Family, ...]:
+    """Return the CPUs, of the vendor `cpu` if known, that can have the components `present`."""
+    amd = (_ZEN4,) if present & _AVX512 else (_ZEN3, _ZEN4)
     if cpu is not None:
         return amd if cpu is Cpu.AMD else (_INTEL,)
-    return (_INTEL,) if there & _ONLY_INTEL else (_INTEL, *amd)
+    return (_INTEL,) if present & _ONLY_INTEL else (_INTEL, *amd)
 
 
 def _candidate(
-    line: _Line, mask: int | None, used: int, size: int, sizes: Table | None
+    family: _Family, mask: int | None, used: int, size: int, sizes: Table | None
 ) -> _Candidate:
     if mask is None:
-        ends = (span.end for span in standard_spans(_ALL, line.offsets, sizes))
-        return _Candidate(line, room(size, used, line.offsets, sizes), frozenset(ends))
-    spans = standard_spans(mask | used | FPSSE, line.offsets, sizes)
-    return _Candidate(line, spans, frozenset({max(span.end for span in spans)}))
+        ends = (span.end for span in standard_spans(_ALL, family.offsets, sizes))
+        return _Candidate(family, room(size, used, family.offsets, sizes), frozenset(ends))
+    spans = standard_spans(mask | used | FPSSE, family.offsets, sizes)
+    return _Candidate(family, spans, frozenset({max(span.end for span in spans)}))
 
 
 def _by_size(candidates: list[_Candidate], size: int) -> tuple[_Candidate, str] | None:
@@ -182,13 +182,13 @@ def _by_bytes(
     all components, because XSAVEOPT leaves stale bytes.
     """
     for mask in (used, _ALL):
-        found = [c for c in candidates if not _stray(image, c.spans, mask)]
+        found = [c for c in candidates if not _has_stray_bytes(image, c.spans, mask)]
         if found:
             return (found[0], "as the bytes tell") if len(found) == 1 else None
     return None
 
 
-def _stray(image: bytes, spans: tuple[Span, ...], mask: int) -> bool:
+def _has_stray_bytes(image: bytes, spans: tuple[Span, ...], mask: int) -> bool:
     """Return whether a byte is not zero outside the places of the components `mask`."""
     rest = bytearray(image)
     for span in spans:

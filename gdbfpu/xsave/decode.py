@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Decode any image of the FPU's state: bytes in, a frozen FpuImage out."""
+"""Decode an image of the FPU's state, in any format, to an FpuImage."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ _MAX_COMPONENT = 1 << 16  # bytes; a damaged table may say 4 GiB
 
 
 def decode(image: bytes, *, format: str = "auto", tables: Tables = ARCHITECTURE) -> FpuImage:
-    """Return everything in `image`, as far as it goes; what is wrong with it is in `defects`.
+    """Return all that `image` holds. A damaged image has `defects`, and is decoded anyway.
 
-    `format` is one of FORMATS, or `auto`. Raise UsageError for another format, or when `auto`
-    cannot know. Source: Intel SDM volume 1, 13.4 to 13.12.
+    `format` is one of FORMATS, or `auto`. Raises UsageError for another format, or when `auto`
+    cannot decide. Source: Intel SDM volume 1, 13.4 to 13.12.
     """
     reason = "it was asked for"
     if format == "auto":
@@ -115,7 +115,7 @@ def _decode_fxsave(
 def _decode_xsave(
     image: bytes, format: str, reason: str, tables: Tables, size: int | None = None
 ) -> FpuImage:
-    """Decode an area, of which `image` has the beginning; `size` bytes are all of it."""
+    """Decode the XSAVE area `image`; the whole area has `size` bytes, where the image is cut."""
     if len(image) < EXTENDED_OFFSET:
         return _decode_fxsave(image, reason, format, EXTENDED_OFFSET)
     header = parse_header(image)
@@ -146,7 +146,7 @@ def _decode_xsave(
 def _decode_sigframe(image: bytes, reason: str, tables: Tables) -> FpuImage:
     """Decode a frame: its XSAVE image, and a 32-bit frame's x87 from the FSAVE image before it.
 
-    The latter is what sigreturn loads (`convert_to_fxsr` in the kernel).
+    sigreturn loads x87 from that FSAVE image (`convert_to_fxsr` in the kernel).
     """
     frame = parse_frame(image)
     end = frame.base + max(LEGACY_SIZE, frame.xstate_size if frame.extended else 0)
@@ -180,14 +180,16 @@ def _differences(front: FpuImage, decoded: FpuImage) -> tuple[str, ...]:
         for register in front.registers
         if register.name in shared and other.get(register.name, register.raw) != register.raw
     ]
-    return (f"FSAVE and FXSAVE image differ in {', '.join(differing)}",) if differing else ()
+    return (
+        (f"the FSAVE and the FXSAVE image differ in {', '.join(differing)}",) if differing else ()
+    )
 
 
 def _effective_legacy(image: bytes, header: XsaveHeader, compacted: bool) -> bytes:
     """Return the legacy region with initial values where the header says so.
 
-    MXCSR has its own rule: XRSTOR loads it from a standard image whatever XSTATE_BV says,
-    and gives it its initial value with a compacted image whose XSTATE_BV[1] is clear.
+    MXCSR has its own rule. From a standard image XRSTOR always loads it. From a compacted image
+    whose XSTATE_BV[1] is clear, XRSTOR sets it to its initial value.
     Source: Intel SDM volume 1, 13.8.1 and 13.8.2.
     """
     legacy = bytearray(image[:LEGACY_SIZE])
@@ -203,7 +205,7 @@ def _effective_legacy(image: bytes, header: XsaveHeader, compacted: bool) -> byt
 
 
 def _parts(image: bytes, legacy: bytes, header: XsaveHeader, spans: tuple[Span, ...]) -> Parts:
-    """Return what the families decode: memory's bytes where in use, else zeros."""
+    """Return the bytes of each component: memory's if it is in use, else zeros."""
     data = {SSE: legacy[XMM_OFFSET:XMM_END]}
     for span in spans[2:]:
         used = header.xfeatures >> span.number & 1
@@ -213,7 +215,7 @@ def _parts(image: bytes, legacy: bytes, header: XsaveHeader, spans: tuple[Span, 
 
 
 def _registers(legacy: bytes, parts: Parts, compacted: bool = False) -> tuple[Register, ...]:
-    """Return all registers in reading order; those of a legacy region cut short are left out."""
+    """Return all registers in reading order, none if the legacy region is cut short."""
     if len(legacy) < CONTROL_SIZE:
         return ()
     fxsave = parse_fxsave(legacy)
@@ -228,7 +230,7 @@ def _registers(legacy: bytes, parts: Parts, compacted: bool = False) -> tuple[Re
 def _components(
     image: bytes, header: XsaveHeader, spans: tuple[Span, ...]
 ) -> tuple[ComponentState, ...]:
-    """Return the components placed by `spans`, and those in use whose place is not known."""
+    """Return the components at `spans`, and those in use whose place is not known."""
     used, differing = in_use(header), changed(image, spans)
     found = [
         _component(image, span, used >> span.number & 1, differing >> span.number & 1)

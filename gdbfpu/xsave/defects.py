@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is wrong with an image, one line for each defect; an image is decoded all the same.
+"""What is wrong with an image, one line for each defect. A damaged image is decoded anyway.
 
 Source: Intel SDM volume 1, 13.4.2 and 13.8 (what makes XRSTOR fault), 10.2.3.1 (MXCSR_MASK).
 """
@@ -16,7 +16,11 @@ __all__ = ("legacy_defects", "xsave_defects")
 
 
 def legacy_defects(size: int, expected: int, mxcsr: int, mxcsr_mask: int) -> tuple[str, ...]:
-    """Return the defects of a legacy region: `size` of `expected` bytes, MXCSR (u32, and mask)."""
+    """Return the defects of a legacy region.
+
+    `size` is how many bytes the image has, `expected` how many it should have at least. `mxcsr`
+    and `mxcsr_mask` are u32.
+    """
     found = []
     if size < expected:
         found.append(f"short: {size} of {expected} bytes")
@@ -54,14 +58,14 @@ def _compacted_defects(header: XsaveHeader) -> Iterator[str]:
         yield f"xcomp_bv is {header.xcomp_bv:#x}: bit 63 is clear in a compacted image"
     missing = in_use(header) & ~header.xcomp_bv
     if missing and header.compacted:
-        yield f"xfeatures has what xcomp_bv has no room for: {describe(missing)}"
+        yield f"xfeatures has {describe(missing)}, for which xcomp_bv has no room"
 
 
 def _standard_defects(header: XsaveHeader, mask: int | None) -> Iterator[str]:
     if header.xcomp_bv:
-        yield f"xcomp_bv is {header.xcomp_bv:#x}, not 0 as the standard format has it"
+        yield f"xcomp_bv is {header.xcomp_bv:#x}; in the standard format it must be 0"
     if mask is not None and in_use(header) & ~mask:
-        yield f"xfeatures has what is not enabled: {describe(in_use(header) & ~mask)}"
+        yield f"xfeatures has {describe(in_use(header) & ~mask)}, which is not enabled"
 
 
 def _place_defects(size: int, header: XsaveHeader, spans: tuple[Span, ...]) -> Iterator[str]:
@@ -69,9 +73,9 @@ def _place_defects(size: int, header: XsaveHeader, spans: tuple[Span, ...]) -> I
         yield f"the place of {component_name(number)} is not known"
     for span in spans:
         if span.end > size:
-            promise = "in use" if in_use(header) >> span.number & 1 else "initial"
-            place = f"bytes {span.offset} to {span.end - 1}"
-            yield f"short: {component_name(span.number)} ({promise}) is {place} of {size}"
+            state = "in use" if in_use(header) >> span.number & 1 else "initial"
+            name, place = component_name(span.number), f"bytes {span.offset} to {span.end - 1}"
+            yield f"short: {name} ({state}) is at {place}; the image has {size}"
     ordered = sorted(spans, key=lambda span: span.offset)
     for first, second in zip(ordered, ordered[1:]):
         if first.end > second.offset:

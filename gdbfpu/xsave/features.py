@@ -2,8 +2,8 @@
 """The XSAVE state components: numbers, names, sizes and architectural places.
 
 Source: Intel SDM volume 1, chapter 13 (XSAVE-managed features), and `enum xfeature`
-in the kernel's arch/x86/include/asm/fpu/types.h. Where a kernel or a CPU tells its own
-offsets, they go before the standard ones given here (AMD's differ from Intel's).
+in the kernel's arch/x86/include/asm/fpu/types.h. The offsets are those
+of Intel's CPUs. A kernel or a CPU may report others, as AMD's do; then use those.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Component:
 
 X87, SSE, AVX, BNDREGS, BNDCSR, OPMASK, ZMM_HI256, HI16_ZMM, PT, PKRU = range(10)
 PASID, CET_U, CET_S, HDC, UINTR, LBR, HWP, TILECFG, TILEDATA, APX = range(10, 20)
-"""The numbers of the state components: each is a bit of XCR0, IA32_XSS and XSTATE_BV."""
+"""The numbers of the state components, which are their bits in XCR0, IA32_XSS and XSTATE_BV."""
 FPSSE = 1 << X87 | 1 << SSE
 """XFEATURE_MASK_FPSSE: the components of the legacy region, which are always there."""
 
@@ -91,7 +91,7 @@ COMPONENTS: tuple[Component, ...] = (
 """All state components that have a name, by number."""
 
 SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.supervisor)
-"""The components that IA32_XSS enables (u64): user space may see none of them."""
+"""The components (u64) that IA32_XSS enables. User space must not see them."""
 
 _BY_NUMBER = {component.number: component for component in COMPONENTS}
 

@@ -9,7 +9,7 @@ from gdbfpu.xsave.features import FPSSE
 from gdbfpu.xsave.legacy import FSAVE_SIZE, SW_RESERVED_OFFSET
 from gdbfpu.xsave.sigframe import FREGS_SIZE, MAGIC1
 
-__all__ = ("FORMATS", "PACKED_MASKS", "detect", "told_xcr0")
+__all__ = ("FORMATS", "PACKED_MASKS", "detect", "ptrace_xcr0")
 
 FORMATS = ("standard", "compacted", "fxsave", "fsave", "sigframe")
 """The formats of an image, as `--image` names them (beside `auto`)."""
@@ -20,7 +20,7 @@ _XCR0_OFFSET = SW_RESERVED_OFFSET  # where ptrace and core dumps put XCR0 (NT_X8
 
 
 def detect(image: bytes) -> tuple[str, str]:
-    """Return the format of `image` and how it was decided; raise UsageError if none is certain."""
+    """Return the format of `image` and what decided it; raise UsageError if nothing does."""
     size = len(image)
     for offset in (SW_RESERVED_OFFSET, FREGS_SIZE + SW_RESERVED_OFFSET):
         if int.from_bytes(image[offset : offset + 4], "little") == MAGIC1:
@@ -29,26 +29,26 @@ def detect(image: bytes) -> tuple[str, str]:
     if size in by_size:
         return by_size[size], f"it has {size} bytes"
     if size < EXTENDED_OFFSET:
-        raise UsageError(f"cannot tell the format of {size} bytes; {_ask(FORMATS)}")
+        raise UsageError(f"cannot tell the format of {size} bytes; {_say_one_of(FORMATS)}")
     header = parse_header(image)
     if header.compacted:
         return "compacted", "XCOMP_BV[63] is set"
-    if told_xcr0(image, header) is not None:
+    if ptrace_xcr0(image, header) is not None:
         return "standard", f"XCOMP_BV[63] is clear and XCR0 is at byte {_XCR0_OFFSET}"
     if size in PACKED_MASKS:
         raise UsageError(
             f"{size} bytes without XCOMP_BV[63] can be two formats; "
-            f"{_ask(('standard', 'compacted'))}"
+            f"{_say_one_of(('standard', 'compacted'))}"
         )
     return "standard", "XCOMP_BV[63] is clear"
 
 
-def told_xcr0(image: bytes, header: XsaveHeader) -> int | None:
-    """Return XCR0 where ptrace put it, or None where those bytes cannot be it."""
+def ptrace_xcr0(image: bytes, header: XsaveHeader) -> int | None:
+    """Return the XCR0 that ptrace put into `image`, or None if those bytes cannot be XCR0."""
     value = int.from_bytes(image[_XCR0_OFFSET : _XCR0_OFFSET + 8], "little")
     plausible = value & FPSSE == FPSSE and value < 1 << 20 and not header.xfeatures & ~value
     return value if plausible else None
 
 
-def _ask(choices: tuple[str, ...]) -> str:
+def _say_one_of(choices: tuple[str, ...]) -> str:
     return f"say --image {' or '.join((', '.join(choices[:-1]), choices[-1]))}"

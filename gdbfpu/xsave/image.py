@@ -16,9 +16,9 @@ __all__ = ("ComponentState", "FpuImage")
 class ComponentState:
     """One component of an image.
 
-    `offset` and `size` are its place in bytes, None where unknown; `raw` what memory holds
-    there (for x87 and SSE without the parts that lie elsewhere), shorter where the image is;
-    `in_use` what the header says; `changed` whether the bytes differ from the initial state.
+    `offset` and `size` (bytes) are its place, None if unknown. `raw` is what memory has there,
+    less if the image is cut. For x87 and SSE that leaves out the parts that lie elsewhere.
+    `in_use` is the header's bit. `changed` says whether the bytes differ from the initial state.
     """
 
     number: int
@@ -34,11 +34,11 @@ class ComponentState:
 class FpuImage:
     """A decoded image.
 
-    `format` is one of FORMATS, `reason` how it was decided, `places` whose offsets and sizes
-    were used, `size` the image's bytes. `xfeatures` and `xcomp_bv` (u64) are None for images
-    without an XSAVE header. `registers` are in reading order, initial values where the header
-    says so. `defects` has one line for each thing that should not be so. `frame` is the
-    software part of a signal frame. `notes` says what was assumed to read the image.
+    `format` is one of FORMATS, and `reason` says what decided it. `places` says whose offsets and
+    sizes were used. `size` is in bytes. `xfeatures` and `xcomp_bv` (u64) are None for an image
+    without an XSAVE header. `registers` are in reading order, with initial values where the
+    header says so. `defects` has a line for each thing that is wrong. `frame` is what
+    a signal frame says of itself. `notes` has a line for each thing that was assumed.
     """
 
     format: str

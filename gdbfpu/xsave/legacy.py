@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The legacy region: what FXSAVE64 and FNSAVE write, with tags and the stack put in order.
+"""The legacy region: what FXSAVE64 and FNSAVE write, with full tags and ST(0) first.
 
 Source: Intel SDM volume 1, 8.1 (x87 environment) and 10.5 (FXSAVE image); volume 2, FXSAVE
 (table "Layout of the 64-Bit Mode FXSAVE64 Map") and FNSAVE; `struct fxregs_state` and
@@ -51,9 +51,9 @@ MXCSR_OFFSET, MXCSR_MASK_OFFSET = 24, 28
 INIT_FCW, INIT_MXCSR = 0x37F, 0x1F80
 """The initial state's FCW (u16) and MXCSR (u32): Intel SDM volume 1, 13.6."""
 XMM_OFFSET, XMM_END = 160, 416
-"""Where an FXSAVE image has XMM0 to XMM15; between ST(7) and XMM0 is nothing."""
+"""Where an FXSAVE image has XMM0 to XMM15, right after ST(7)."""
 SW_RESERVED_OFFSET = 464
-"""Where the 48 bytes of an FXSAVE image begin that are software's, `sw_reserved`."""
+"""Where `sw_reserved` begins: the last 48 bytes of an FXSAVE image, left to software."""
 FXSAVE_PLACES = {
     "fcw": 0,
     "fsw": 2,
@@ -61,7 +61,7 @@ FXSAVE_PLACES = {
     **{f"st{i}": CONTROL_SIZE + 16 * i for i in range(8)},
     **{f"xmm{i}": XMM_OFFSET + 16 * i for i in range(16)},
 }
-"""Where FXSAVE64 has what a debugger's stub may show live, in bytes (SDM volume 1, 10.5.1)."""
+"""Where FXSAVE64 has the registers that a debugger's stub may show (SDM volume 1, 10.5.1)."""
 DEFAULT_MXCSR_MASK = 0xFFBF
 """What an MXCSR_MASK of 0 stands for (Intel SDM volume 1, 11.6.6)."""
 VALID, ZERO, SPECIAL, EMPTY = range(4)
@@ -74,8 +74,8 @@ class X87:
 
     `fcw`, `fsw` (u16); `ftw` (u16) is the full tag word, two bits by physical register;
     `fop` (11 bits); `fip`, `fdp` (u64; u32 in an FSAVE image, with the selectors `fcs`, `fds`
-    (u16), which FXSAVE64 does not keep); `st` is ST(0) first, ten bytes each, fewer than eight
-    where the image is short.
+    (u16), which FXSAVE64 does not keep); `st` has ten bytes for each register, ST(0) first,
+    and fewer than eight registers if the image is cut.
     """
 
     fcw: int
@@ -95,7 +95,7 @@ class X87:
 
     @property
     def abridged_ftw(self) -> int:
-        """Return the tag word as FXSAVE keeps it: bit j set where physical register j is used."""
+        """Return the tag word as FXSAVE has it: bit j is set if physical register j is used."""
         return sum(1 << j for j in range(8) if self.ftw >> 2 * j & 3 != EMPTY)
 
     def tag(self, i: int) -> int:
@@ -104,7 +104,7 @@ class X87:
 
     @property
     def mm(self) -> tuple[tuple[int, bytes], ...]:
-        """Return (j, eight bytes) of each MMj, the low significand of physical register j."""
+        """Return (j, eight bytes) for each MMj, which is the significand of physical register j."""
         physical = {(self.top + i) & 7: value[:8] for i, value in enumerate(self.st)}
         return tuple(sorted(physical.items()))
 
@@ -126,7 +126,7 @@ class Fxsave:
 def parse_fxsave(image: bytes) -> Fxsave:
     """Return the legacy region at the start of `image`; raise CorruptState below 32 bytes.
 
-    Registers that are not wholly inside a short image are left out.
+    If the image is cut, registers that are not all there are left out.
     """
     if len(image) < CONTROL_SIZE:
         raise CorruptState(f"an FXSAVE image has 512 bytes; this one has {len(image)}")
@@ -162,7 +162,7 @@ def parse_mxcsr(image: bytes) -> tuple[int, int]:
 def parse_fsave(image: bytes) -> X87:
     """Return the 32-bit protected-mode FSAVE image; raise CorruptState below 28 bytes.
 
-    Registers that are not wholly inside a short image are left out.
+    If the image is cut, registers that are not all there are left out.
     """
     if len(image) < FSAVE_ENVIRONMENT_SIZE:
         raise CorruptState(f"an FSAVE image has {FSAVE_SIZE} bytes; this one has {len(image)}")
@@ -184,7 +184,7 @@ def _u16(image: bytes, offset: int) -> int:
 
 
 def _chunks(data: bytes, step: int, needed: int) -> tuple[bytes, ...]:
-    """Return every `step` bytes of `data`, those without their `needed` first bytes left out."""
+    """Return `data` in pieces of `step` bytes, without one that has fewer than `needed`."""
     pieces = (bytes(data[start : start + step]) for start in range(0, len(data), step))
     return tuple(piece for piece in pieces if len(piece) >= needed)
 

@@ -16,7 +16,7 @@ from gdbfpu.xsave.area import (
 )
 from gdbfpu.xsave.cpus import Cpu, guess, room
 from gdbfpu.xsave.features import FPSSE, names
-from gdbfpu.xsave.formats import PACKED_MASKS, told_xcr0
+from gdbfpu.xsave.formats import PACKED_MASKS, ptrace_xcr0
 
 __all__ = ("ARCHITECTURE", "Placement", "Tables", "place_compacted", "place_standard")
 
@@ -61,7 +61,7 @@ def place_standard(
     the header and what there is room for. `size` is how many bytes the whole area has, where
     `image` may be short.
     """
-    mask = tables.mask if tables.mask is not None else told_xcr0(image, header)
+    mask = tables.mask if tables.mask is not None else ptrace_xcr0(image, header)
     used, offsets, sizes = in_use(header), tables.offsets, tables.sizes
     if offsets is None:
         return _guessed(image, header, mask, tables, size)

@@ -24,13 +24,13 @@ __all__ = (
 )
 
 MAGIC1 = 0x46505853
-"""FP_XSTATE_MAGIC1, the first of the FXSAVE image's software bytes: extended state follows."""
+"""FP_XSTATE_MAGIC1, at the start of sw_reserved: the frame has extended state."""
 MAGIC2 = 0x46505845
 """FP_XSTATE_MAGIC2, after the extended state."""
 MAGIC2_SIZE = 4
 """Bytes of FP_XSTATE_MAGIC2."""
 FREGS_SIZE = 112
-"""Bytes of `struct fregs_state`, which comes before the FXSAVE image in a 32-bit frame."""
+"""Bytes of `struct fregs_state`. In a 32-bit frame it comes before the FXSAVE image."""
 
 SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OFFSET = SW_RESERVED_OFFSET + 8, SW_RESERVED_OFFSET + 16
 """Where the FXSAVE image has these members of `struct _fpx_sw_bytes`."""
@@ -38,11 +38,11 @@ SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OFFSET = SW_RESERVED_OFFSET + 8, SW_RESERVED
 
 @dataclass(frozen=True)
 class Frame:
-    """The software bytes of a frame.
+    """What a frame says of itself, in sw_reserved of its FXSAVE image.
 
-    `ia32`: the frame of a 32-bit task, which has an FSAVE image first. `magic1`,
+    `ia32` is set for the frame of a 32-bit task, which begins with an FSAVE image. `magic1`,
     `extended_size`, `xstate_size` (bytes) and `magic2` are u32, `xfeatures` u64; `magic2` is
-    None where the image ends before it or where there is no extended state.
+    None if the image ends before it, or if there is no extended state.
     """
 
     ia32: bool
@@ -64,20 +64,20 @@ class Frame:
 
 
 def parse_frame(image: bytes) -> Frame:
-    """Return the software bytes of the frame `image`; missing ones read as zero."""
+    """Return what the frame `image` says of itself; bytes that it lacks read as zero."""
     ia32 = _is_ia32(image)
     base = FREGS_SIZE if ia32 else 0
     xstate_size = _integer(image, base + SW_XSTATE_SIZE_OFFSET, 4)
     end = base + xstate_size
     magic1 = _integer(image, base + SW_RESERVED_OFFSET, 4)
-    told = magic1 == MAGIC1 and end + 4 <= len(image)
+    has_magic2 = magic1 == MAGIC1 and end + MAGIC2_SIZE <= len(image)
     return Frame(
         ia32=ia32,
         magic1=magic1,
         extended_size=_integer(image, base + SW_RESERVED_OFFSET + 4, 4),
         xfeatures=_integer(image, base + SW_XFEATURES_OFFSET, 8),
         xstate_size=xstate_size,
-        magic2=_integer(image, end, 4) if told else None,
+        magic2=_integer(image, end, 4) if has_magic2 else None,
     )
 
 
@@ -101,7 +101,7 @@ def frame_defects(frame: Frame, size: int) -> tuple[str, ...]:
 
 
 def _is_ia32(image: bytes) -> bool:
-    """Return whether an FSAVE image comes first: its control word has 0xffff above it."""
+    """Return whether the frame begins with an FSAVE image, which has 0xffff after its FCW."""
     if _integer(image, SW_RESERVED_OFFSET, 4) == MAGIC1:
         return False
     extended = _integer(image, FREGS_SIZE + SW_RESERVED_OFFSET, 4) == MAGIC1

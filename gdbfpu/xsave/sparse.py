@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read of an image only where its components are: every byte costs on the wire."""
+"""Read only those parts of an image where components lie: a remote target is slow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gdbfpu.xsave.area import EXTENDED_OFFSET, Span
 
 __all__ = ("read_spans",)
 
-_GAP = 64  # bytes: reading so much too much costs less than another packet
+_GAP = 64  # bytes: reading a gap this small is faster than sending another packet
 
 
 def read_spans(
     read: Callable[[int, int], bytes], address: int, size: int, spans: Iterable[Span]
 ) -> bytes:
-    """Return the image of `size` bytes at `address`, zeros where it has none of `spans`.
+    """Return the image of `size` bytes at `address`, with zeros outside `spans`.
 
     The legacy region and the header are always read, with `read` (address, length in bytes).
     """

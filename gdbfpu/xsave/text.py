@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An FpuImage as text: a table for people, an object for JSON. Strings are returned."""
+"""An FpuImage as text: a table for people, an object for JSON."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gdbfpu.xsave.sigframe import Frame
 
 __all__ = ("render_table", "to_json", "value_lines")
 
-_LINE = 16  # bytes of a register on one line
-_REPEATS = 8  # equal items in a row that are still written out
+_BYTES_PER_LINE = 16
+_MOST_WRITTEN_OUT = 8  # equal items in a row; more of them are counted
 _WIDE_VIEWS = ("double", "float", "int32")
 _HIDDEN_VIEWS = {"value", "uint64"}  # the table shows these in hexadecimal
 
@@ -28,8 +28,7 @@ _HIDDEN_VIEWS = {"value", "uint64"}  # the table shows these in hexadecimal
 def to_json(image: FpuImage, components: Iterable[str] | None = None) -> dict[str, Any]:
     """Return `image` as an object for `json.dumps`; docs/decode.schema.json describes it.
 
-    `components` limits the registers to the components of these names; raise UsageError for
-    one that the image lacks.
+    With `components`, only those of these names. Raises UsageError for one that the image lacks.
     """
     chosen = _chosen(image, components)
     return {
@@ -61,8 +60,8 @@ def render_table(
 ) -> str:
     """Return `image` as text: what it is, its defects, its components and its registers.
 
-    `components` limits it to the components of these names; raise UsageError for one that the
-    image lacks. `sources` tells by name where each register's value comes from.
+    With `components`, only those of these names. Raises UsageError for one that the image lacks.
+    `sources` says for each register, by name, where its value comes from.
     """
     chosen = _chosen(image, components)
     parts = ("component", "number", "offset", "size", "header", "bytes")
@@ -144,7 +143,9 @@ def _component_row(component: ComponentState) -> tuple[str, ...]:
 
 def _register_row(register: Register) -> tuple[str, ...]:
     raw = register.raw
-    data = [raw[start : start + _LINE].hex() for start in range(0, len(raw), _LINE)]
+    data = [
+        raw[start : start + _BYTES_PER_LINE].hex() for start in range(0, len(raw), _BYTES_PER_LINE)
+    ]
     if not any(raw) and len(data) > 1:
         data = [f"{len(raw)} bytes of zero"]
     return register.name, "\n".join(value_lines(register)), "\n".join(data)
@@ -170,7 +171,8 @@ def _text(view: View, single: bool) -> str:
     if isinstance(view, tuple):
         runs = [(text, len([*run])) for text, run in groupby(_text(v, single) for v in view)]
         items = (
-            f"{text} <{n} times>" if n > _REPEATS else ", ".join([text] * n) for text, n in runs
+            f"{text} <{n} times>" if n > _MOST_WRITTEN_OUT else ", ".join([text] * n)
+            for text, n in runs
         )
         return f"{{{', '.join(items)}}}"
     if isinstance(view, bool):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The families of state components: each turns its bytes into registers, in reading order."""
+"""The families of state components. Each decodes its bytes to registers, in reading order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KNOWN = {component.number for component in COMPONENTS}
 
 
 def extended_registers(parts: Parts) -> tuple[Register, ...]:
-    """Return all registers of `parts` but x87's; unknown components as `componentN`."""
+    """Return all registers of `parts` except x87's. Unknown components are called `componentN`."""
     known = [register for family in _FAMILIES for register in family(parts)]
     unknown = (
         Register(f"component{number}", number, raw, no_views, parts.initial(number))

@@ -11,7 +11,7 @@ __all__ = ("registers",)
 
 
 def registers(parts: Parts) -> tuple[Register, ...]:
-    """Return ymm0 to ymm15 as far as both halves are there (SDM volume 1, 13.5.3)."""
+    """Return those of ymm0 to ymm15 whose halves are both there (SDM volume 1, 13.5.3)."""
     low = chunks(parts.data.get(SSE, b""), 16)
     high = chunks(parts.data.get(AVX, b""), 16)
     initial = parts.initial(SSE, AVX)

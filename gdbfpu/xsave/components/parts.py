@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Parts: what the component families decode, with the initial-state rule already applied."""
+"""Parts: the bytes of the components, initial values where the header says so."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ("Parts", "chunks", "msrs", "no_views")
 
 @dataclass(frozen=True)
 class Parts:
-    """The bytes that count, by component number, and `in_use` (u64): which are not initial.
+    """The bytes of the components by number, and `in_use` (u64), the header's bits.
 
-    `data` holds initial values for a component whose header bit is clear, and fewer bytes than
-    the component has where the image is short.
+    A component whose bit is clear has its initial values in `data`. Where the image is cut, a
+    component has fewer bytes than its size.
     """
 
     data: Mapping[int, bytes]
@@ -28,7 +28,7 @@ class Parts:
 
 
 def chunks(data: bytes, size: int) -> tuple[bytes, ...]:
-    """Return the whole pieces of `size` bytes in `data`; a rest is left out."""
+    """Return `data` in pieces of `size` bytes, without a shorter one at the end."""
     return tuple(data[i : i + size] for i in range(0, len(data) - size + 1, size))
 
 
@@ -40,5 +40,5 @@ def msrs(parts: Parts, number: int, names: tuple[str, ...]) -> tuple[Register, .
 
 
 def no_views(raw: bytes) -> Views:
-    """Return no views: nothing but the bytes `raw` is known."""
+    """Return no views: we know nothing about `raw` but its bytes."""
     return {}

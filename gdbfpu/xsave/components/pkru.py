@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Component 9, PKRU: what each of the sixteen protection keys lets a user access do.
+"""Component 9, PKRU: which accesses each of the sixteen protection keys allows user code.
 
 Source: Intel SDM volume 3, 4.6.2: AD (access disable) is bit 2i, WD (write disable) 2i+1.
 """
@@ -16,7 +16,7 @@ _RIGHTS = ("read-write", "none", "read", "none")
 
 
 def registers(parts: Parts) -> tuple[Register, ...]:
-    """Return pkru (u32), or nothing where its bytes are not all there."""
+    """Return pkru (u32), or nothing if some of its bytes are missing."""
     raw = parts.data.get(PKRU, b"")[:4]
     return (Register("pkru", PKRU, raw, _views, parts.initial(PKRU)),) if len(raw) == 4 else ()
 

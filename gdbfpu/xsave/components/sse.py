@@ -21,7 +21,7 @@ _ROUNDING_FIELD = 3 << 13
 
 
 def control_registers(mxcsr: int, mxcsr_mask: int, initial: bool) -> tuple[Register, ...]:
-    """Return MXCSR and MXCSR_MASK (u32 each), which lie apart from the XMM registers."""
+    """Return MXCSR and MXCSR_MASK (u32 each). They do not lie beside the XMM registers."""
     return (
         Register("mxcsr", SSE, mxcsr.to_bytes(4, "little"), _mxcsr_views, initial),
         Register("mxcsr_mask", SSE, mxcsr_mask.to_bytes(4, "little"), _mask_views),

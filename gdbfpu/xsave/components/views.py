@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Registers, and the ways to look at their bytes: integers and floats of every width.
 
-The names of the views are GDB's own (`v4_float`, `v16_int8`, `uint128`). A value that is
-not finite is a string (`inf`, `nan(0x7fc00001)`, with the raw bits), so that nothing is lost.
+The views have GDB's names (`v4_float`, `v16_int8`, `uint128`). A value that is not finite is a
+string, `inf` or `nan(0x7fc00001)`; the latter has the raw bits, so no payload is lost.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _FLOATS = {2: "e", 4: "f", 8: "d"}
 class Register:
     """One register as the program sees it.
 
-    `component` is the number of its state component; `raw` its bytes in memory order (little
-    endian); `initial` whether they are the initial state because no header bit is set for it,
-    whatever lies in memory.
+    `component` is the number of its state component. `raw` is its bytes in memory order (little
+    endian). `initial` is set if they are the initial state because its header bits are clear.
+    Memory may then hold anything.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Register:
 
     @property
     def views(self) -> Views:
-        """Return the register's readings by name, made when asked for."""
+        """Return the views of the register by name; they are computed on each call."""
         return self.viewer(self.raw)
 
 
@@ -85,7 +85,7 @@ def _named(values: Iterable[float], words: Iterable[int], width: int) -> tuple[f
 
 
 def _not_finite(value: float, word: int, width: int) -> str:
-    """Return `inf`, `-inf`, or `nan` with the raw bits `word` that tell its payload."""
+    """Return `inf`, `-inf`, or `nan` with its raw bits `word`."""
     return f"nan({word:#0{2 * width + 2}x})" if math.isnan(value) else str(value)
 
 

@@ -35,9 +35,9 @@ _FSW_FIELDS = 0x3800
 
 
 def registers(x87: X87, ftw: bytes, initial: bool = False) -> tuple[Register, ...]:
-    """Return the registers of `x87`, ST(0) first, each MMj under its physical number.
+    """Return the registers of `x87`: the control words, ST(0) to ST(7), MM0 to MM7.
 
-    `ftw` is the tag word as it lies in memory: one byte abridged, or two bytes full.
+    `ftw` is the tag word as memory has it: one byte if abridged, two if full.
     """
     width = 8 if len(ftw) == 1 else 4
     plain = [("fop", x87.fop, 2), ("fip", x87.fip, width), ("fdp", x87.fdp, width)]

@@ -78,7 +78,7 @@ def test_supervisor_components_have_sizes_and_alignment():
         ("", "no CPUID leaf 0xd"),
         (CPUID[:200], "no CPUID leaf 0xd"),
         (LOG.format("compacted"), "logs the offsets of that; take the output of `cpuid -r`"),
-        (LOG[:300], "keep the line `Enabled xstate features`"),
+        (LOG[:300], "which format has these offsets: keep its line `Enabled"),
         (CRASH[:150], "without xstate_sizes: print both"),
     ],
 )

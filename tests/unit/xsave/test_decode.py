@@ -123,17 +123,21 @@ def test_fsave_after_fninit_is_initial():
         (bytes(20), "fsave", "short: 20 of 108 bytes"),
         (bytes(560), "standard", "short: 560 of 576 bytes"),
         (bytes(0), "compacted", "short: 0 of 576 bytes"),
-        (bytes(xsave(7)), "standard", "short: AVX (in use) is bytes 576 to 831 of 576"),
+        (
+            bytes(xsave(7)),
+            "standard",
+            "short: AVX (in use) is at bytes 576 to 831; the image has 576",
+        ),
         (
             bytes(xsave(0, BIT63 | 4)),
             "compacted",
-            "short: AVX (initial) is bytes 576 to 831 of 576",
+            "short: AVX (initial) is at bytes 576 to 831; the image has 576",
         ),
-        (bytes(xsave(3, 7)), "standard", "xcomp_bv is 0x7, not 0 as the standard format has it"),
+        (bytes(xsave(3, 7)), "standard", "xcomp_bv is 0x7; in the standard format it must be 0"),
         (
             bytes(xsave(7, BIT63 | 3)),
             "compacted",
-            "xfeatures has what xcomp_bv has no room for: AVX",
+            "xfeatures has AVX, for which xcomp_bv has no room",
         ),
         (bytes(xsave(BIT63 | 3)), "standard", "xfeatures has its reserved bit 63 set"),
         (
@@ -170,7 +174,7 @@ def test_sound_images_have_no_defect():
 
 def test_what_is_not_enabled_is_a_defect():
     image = decode(stale(7), tables=Tables("kernel", 3))
-    assert image.defects == ("xfeatures has what is not enabled: AVX",)
+    assert image.defects == ("xfeatures has AVX, which is not enabled",)
     assert image.register("ymm0").raw == b"\x77" * 16 + b"\x88" * 16
 
 

@@ -47,7 +47,7 @@ def test_32_bit_frame_takes_x87_from_its_fsave_image():
 def test_32_bit_frame_whose_parts_differ():
     image = decode(frame(extended=948, front=fregs(TWO), fsw=7 << 11, ftw=0x80, st=[ONE]))
     assert image.register("st0").raw == TWO
-    assert image.defects == ("FSAVE and FXSAVE image differ in st0",)
+    assert image.defects == ("the FSAVE and the FXSAVE image differ in st0",)
 
 
 def test_frame_without_extended_state():
@@ -69,8 +69,8 @@ def test_frame_of_fsave_alone():
         (frame()[:-4], "the image ends before FP_XSTATE_MAGIC2"),
         (frame()[:700], "the frame promises 832 bytes of state; the image is short"),
         (frame(extended=900), "extended_size is 900, not 836"),
-        (frame(mask=3), "xfeatures has what is not enabled: AVX"),
-        (frame(xcomp_bv=1 << 63 | 7), "xcomp_bv is 0x8000000000000007, not 0 as the standard"),
+        (frame(mask=3), "xfeatures has AVX, which is not enabled"),
+        (frame(xcomp_bv=1 << 63 | 7), "xcomp_bv is 0x8000000000000007; in the standard format"),
     ],
 )
 def test_defects(image, defect):

@@ -232,7 +232,7 @@ def test_unknown_component_outside_the_image():
     tables = Tables("kernel", sizes={20: 16})
     image = decode(bytes(xsave(1 << 20, BIT63 | 1 << 20)), format="compacted", tables=tables)
     assert "component20" not in {register.name for register in image.registers}
-    assert image.defects == ("short: bit 20 (in use) is bytes 576 to 591 of 576",)
+    assert image.defects == ("short: bit 20 (in use) is at bytes 576 to 591; the image has 576",)
 
 
 def test_size_from_a_damaged_table_takes_no_memory():
