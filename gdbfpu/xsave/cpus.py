@@ -53,8 +53,8 @@ class Cpu(Enum):
 class Guess:
     """Where components lie, and why we think so.
 
-    `cpu` is None where all CPUs agree. `reason` says what decided, empty if nothing did. Then
-    `disputed` (u64) are the components that other CPUs place elsewhere.
+    `cpu` is None if all CPUs agree. `reason` says what decided. It is empty if nothing did, and
+    `disputed` (u64) has the components that another CPU places elsewhere.
     """
 
     spans: tuple[Span, ...]
@@ -119,8 +119,8 @@ def guess(
 ) -> Guess:
     """Return where components lie in the standard image `image`.
 
-    `mask` (u64) is what is enabled, None if unknown. `cpu` is who wrote it, if anybody knows.
-    `size` is how many bytes the whole area has, where `image` may be short.
+    `mask` (u64) is what is enabled, None if unknown. `cpu` is the vendor, None if unknown. `size`
+    is how many bytes the area has, by default those of `image`; `image` may be cut.
     """
     size = len(image) if size is None else size
     used = in_use(header)
@@ -142,7 +142,7 @@ def room(
 ) -> tuple[Span, ...]:
     """Return the places in an area of `size` bytes whose mask is not known.
 
-    It has what the header has (`used`, u64), and the usual components that fit.
+    These are the components of its header (`used`, u64), and all usual ones that fit.
     """
     usual = _ALL if offsets is not None else _ALL & ~_ONLY_WHEN_SET
     fitting = [s.number for s in standard_spans(usual, offsets, sizes) if s.end <= size]

@@ -115,7 +115,7 @@ def _decode_fxsave(
 def _decode_xsave(
     image: bytes, format: str, reason: str, tables: Tables, size: int | None = None
 ) -> FpuImage:
-    """Decode the XSAVE area `image`; the whole area has `size` bytes, where the image is cut."""
+    """Decode an XSAVE area of `size` bytes, by default those of `image`; `image` may be cut."""
     if len(image) < EXTENDED_OFFSET:
         return _decode_fxsave(image, reason, format, EXTENDED_OFFSET)
     header = parse_header(image)

@@ -17,7 +17,7 @@ class ComponentState:
     """One component of an image.
 
     `offset` and `size` (bytes) are its place, None if unknown. `raw` is what memory has there,
-    less if the image is cut. For x87 and SSE that leaves out the parts that lie elsewhere.
+    less if the image is cut. x87 and SSE have parts elsewhere, which `raw` leaves out.
     `in_use` is the header's bit. `changed` says whether the bytes differ from the initial state.
     """
 

@@ -27,8 +27,8 @@ class Tables:
 
     `source` names them (`kernel`, `CPUID`). `mask` (u64) is what is enabled (XCR0, or the
     kernel's xfeatures mask), None where unknown. `offsets`, `sizes` (bytes) and `align`
-    (non-zero: to 64 bytes) are by component number, None for the architecture's. `cpu` is
-    whose offsets to use where `offsets` is None, None if nobody knows.
+    (non-zero: to 64 bytes) are by component number; None stands for the architecture's.
+    `cpu` is the vendor of the CPU, None if unknown. It matters only without `offsets`.
     """
 
     source: str = "architecture"
@@ -57,9 +57,9 @@ def place_standard(
 ) -> Placement:
     """Return where the components lie in `image`, in the standard format.
 
-    The mask comes from `tables`, else from the XCR0 that ptrace left in the image, else from
-    the header and what there is room for. `size` is how many bytes the whole area has, where
-    `image` may be short.
+    Which components there are is looked up in `tables`, then in the XCR0 that ptrace puts into an
+    image. Without both, they are those of the header and those that there is room for. `size` is
+    how many bytes the area has, by default those of `image`; `image` may be cut.
     """
     mask = tables.mask if tables.mask is not None else ptrace_xcr0(image, header)
     used, offsets, sizes = in_use(header), tables.offsets, tables.sizes
@@ -73,7 +73,7 @@ def place_standard(
 def _guessed(
     image: bytes, header: XsaveHeader, mask: int | None, tables: Tables, size: int | None
 ) -> Placement:
-    """Place components as the CPU does that `tables` name, or that the image seems to be from."""
+    """Return where the CPU of `tables` places components, or the CPU that the image points to."""
     found = guess(image, mask, header, tables.cpu, tables.sizes, size)
     if found.cpu is None:
         return Placement(found.spans, tables.source)
@@ -92,8 +92,8 @@ def _guessed(
 def place_compacted(image: bytes, header: XsaveHeader, tables: Tables) -> Placement:
     """Return where the components lie in `image`, in the compacted format.
 
-    XCOMP_BV tells. Where its bit 63 is clear (Linux 4.8 and 4.9 had such areas), `tables.mask`
-    does, else the size, else XSTATE_BV.
+    XCOMP_BV says which components there are. Linux 4.8 and 4.9 had areas whose XCOMP_BV has bit
+    63 clear. For these we take `tables.mask`, else what the size suggests, else XSTATE_BV.
     """
     mask, source = header.xcomp_bv, tables.source
     if not header.compacted:
