@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The errors of gdbfpu: one root, and a child for each way in which a kernel can disappoint.
+"""The errors of gdbfpu: one base class, and a subclass for each kind of failure.
 
-Every message is one line that a person can act on; the offending values are attributes.
+Each message is one line that a person can act on. The values in it are attributes, too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = (
 
 
 class GdbFpuError(Exception):
-    """The root of every error that gdbfpu raises on purpose."""
+    """Base class of all errors that gdbfpu raises on purpose."""
 
 
 class MissingSymbol(GdbFpuError):
-    """A symbol that the kernel should have is not in its symbol table."""
+    """The kernel's symbol table has no symbol of this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the kernel has no symbol {name!r}")
@@ -30,7 +30,7 @@ class MissingSymbol(GdbFpuError):
 
 
 class MissingType(GdbFpuError):
-    """Structs or unions are not described by the debugging information; `why` says the reason."""
+    """The debugging information does not describe these structs or unions; `why` says why."""
 
     def __init__(self, *names: str, why: str = "") -> None:
         listed = ", ".join(map(repr, names))
@@ -41,7 +41,7 @@ class MissingType(GdbFpuError):
 
 
 class MissingMember(GdbFpuError):
-    """A struct is there, but not the member that was asked for."""
+    """The struct exists, but it has no such member."""
 
     def __init__(self, type_name: str, member: str) -> None:
         super().__init__(f"struct {type_name} has no member {member!r}")
@@ -50,7 +50,7 @@ class MissingMember(GdbFpuError):
 
 
 class MemoryFault(GdbFpuError):
-    """Target memory at `address` (bytes, virtual) could not be read for `length` bytes."""
+    """Target memory cannot be read: `length` bytes at the virtual address `address`."""
 
     def __init__(self, address: int, length: int) -> None:
         super().__init__(f"cannot read {length} bytes at {address:#x}")
@@ -59,8 +59,8 @@ class MemoryFault(GdbFpuError):
 
 
 class CorruptState(GdbFpuError):
-    """The target's memory holds something that cannot be what it should be."""
+    """The target's memory holds a value that cannot be right."""
 
 
 class UsageError(GdbFpuError):
-    """A command was given something it cannot take."""
+    """A command cannot use what it was given."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which bytes to ask for at once, where each read costs a packet on the wire."""
+"""Join ranges of bytes into few reads, since each read costs a packet on the wire."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ __all__ = ("joined",)
 def joined(
     ranges: Iterable[tuple[int, int]], gap: int, most: int | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Yield start and end (exclusive) of the fewest reads that cover `ranges`, in order.
+    """Yield the reads that cover `ranges`, in order: each is its start and its end (exclusive).
 
-    `ranges` are (start, end) too. Those at most `gap` bytes apart share a read, unless it would
-    have more than `most` bytes (None: no limit) by that. A range longer than `most` stays whole.
+    `ranges` are pairs of start and end, too. Ranges at most `gap` bytes apart share a read, as
+    long as that read has at most `most` bytes (None: no limit). A range longer than `most` is
+    not split.
     """
     run: tuple[int, int] | None = None
     for start, end in sorted(ranges):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Memory and Machine: the two ways in which gdbfpu sees a kernel, dead or stopped."""
+"""How gdbfpu sees a kernel: Memory, of a live kernel or a dump, and Machine, stopped in GDB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ("Frame", "Machine", "Memory", "Stub", "Thread", "read_u32", "read_u64
 
 @dataclass(frozen=True)
 class Thread:
-    """A thread as the debugger numbers it: `num` as in `info threads`, `lwp` the stub's id."""
+    """A thread in the debugger: `num` as in `info threads`, `lwp` as the stub numbers it."""
 
     num: int
     lwp: int
@@ -28,18 +28,18 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Stub:
-    """What answers for the kernel, and what can be asked of it.
+    """The stub or the dump through which we read a kernel, and what it can do.
 
-    `name` is for people and for event files; code asks for an ability:
+    `name` is for people and for event files. Code tests for an ability:
 
-    - `read_gap`, `read_run`: members at most `read_gap` bytes apart share one read, which is at
-      most `read_run` bytes long;
-    - `max_read`: the most bytes that one read may ask for, None where GDB itself splits reads;
-    - `runs`: the kernel can go on, and stop at a breakpoint;
-    - `in_kernel`: the stub is a part of the kernel, whose own variables tell which CPUs it holds,
-      and which refuses breakpoints in some of its code;
-    - `threads_are_tasks`: a thread's id is a task's pid, else a thread is a CPU;
-    - `shows_vector_registers`: each CPU's x87, SSE and control registers can be read.
+    - `read_gap`, `read_run`: members at most `read_gap` bytes apart are read together, at most
+      `read_run` bytes at a time;
+    - `max_read`: the most bytes in one read, or None if GDB itself splits large reads;
+    - `runs`: the kernel can run, and stop at a breakpoint;
+    - `in_kernel`: the stub is part of the kernel. The kernel's variables say which CPUs the stub
+      holds, and the stub refuses breakpoints in some of the kernel's code;
+    - `threads_are_tasks`: a thread's id is the pid of a task; otherwise each thread is a CPU;
+    - `shows_vector_registers`: the x87, SSE and control registers of each CPU can be read.
     """
 
     name: str
@@ -53,19 +53,19 @@ class Stub:
 
 
 class Memory(Protocol):
-    """A kernel's memory and symbols, live or dead. Addresses are virtual, lengths bytes."""
+    """Memory and symbols of a kernel. Addresses are virtual, lengths are in bytes."""
 
     @property
     def stub(self) -> Stub:
-        """Return what answers for the kernel."""
+        """Return the stub or the dump that we read."""
 
     @property
     def machine(self) -> Machine | None:
-        """Return the stopped machine that has this memory, None for a dump without CPUs."""
+        """Return the stopped machine with this memory, or None for a dump that shows no CPUs."""
 
     @property
     def slide(self) -> int:
-        """Return how many bytes the symbols lie above the addresses in vmlinux (KASLR)."""
+        """Return the bytes by which symbols lie above their addresses in vmlinux (KASLR)."""
 
     def read_memory(self, address: int, length: int) -> bytes:
         """Return exactly `length` bytes at `address`; raise MemoryFault otherwise."""
@@ -74,31 +74,33 @@ class Memory(Protocol):
         """Return the address of symbol `name`, or None if the kernel has none."""
 
     def symbol_size(self, name: str) -> int:
-        """Return the bytes of the object called `name`, 0 when not known."""
+        """Return the size in bytes of the object `name`, or 0 if it is not known."""
 
 
 class Machine(Memory, Protocol):
-    """A stopped machine in a debugger: CPUs and threads beside its memory, and their functions."""
+    """A stopped machine in a debugger: its memory, functions, CPUs and threads."""
 
     def task_argument(self, function: str) -> tuple[str, str] | None:
-        """Return the register of `function`'s first argument that leads to a task, and how.
+        """Return the register and the kind of the first argument of `function` that gives a task.
 
-        That is `fpu` for a `struct fpu *`, `task` for a `struct task_struct *`, None for none.
+        The kind is `fpu` for a `struct fpu *`, `task` for a `struct task_struct *`. Returns None
+        if no argument has one of these types.
         """
 
     def inlined_copies(self, function: str) -> tuple[int, ...]:
-        """Return the addresses where `function` was inlined, empty where it was not."""
+        """Return the addresses where the compiler inlined `function`."""
 
     def register(self, name: str) -> int | None:
         """Return general register `name` (`rdi`, `gs_base`) of the stopped thread, if known."""
 
     def control_register(self, cpu: int, name: str) -> int | None:
-        """Return control register `name` (`cr0`) of CPU number `cpu`, None where it is hidden."""
+        """Return control register `name` (`cr0`) of CPU number `cpu`, None if it is hidden."""
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
-        """Return the x87 and SSE registers that CPU number `cpu` holds, as far as they are shown.
+        """Return the x87 and SSE registers of CPU number `cpu` that the stub shows.
 
-        Names as in `FpuImage` (`fcw`, `fsw`, `st0`, `xmm0`, `mxcsr`), bytes in memory order.
+        Names are those of `FpuImage` (`fcw`, `fsw`, `st0`, `xmm0`, `mxcsr`), bytes are in memory
+        order.
         """
 
     def stopped_thread(self) -> Thread:
@@ -108,10 +110,11 @@ class Machine(Memory, Protocol):
         """Return all threads, as `info threads` would list them now."""
 
     def callers(self) -> Iterator[Frame]:
-        """Yield the frames that led here, innermost first, without the stopped function's own.
+        """Yield the frames of the callers, innermost first, without that of the stopped function.
 
-        Each is unwound when it is asked for. They go on for as long as the debugger believes
-        that there are more, into what user space put on the stack (see `CallPath`).
+        Each frame is unwound when the caller asks for it. The debugger does not know where the
+        kernel begins: later frames may be made of what user space put on the stack (see
+        `CallPath`).
         """
 
 

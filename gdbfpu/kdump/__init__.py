@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kdump files, which drgn reads."""
+"""Read kdump files through drgn."""
 
 __all__ = ()

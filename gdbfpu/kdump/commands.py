@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`gdbfpu report`, `state`, `info` and `audit`: what the commands tell in GDB, told of files."""
+"""`gdbfpu report`, `state`, `info` and `audit`: the commands of GDB, for files."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ __all__ = ("FOUND", "answer")
 _MAX_VMCOREINFO = 1 << 20  # bytes; the kernel's is a page
 
 FOUND = 3
-"""The exit status of `gdbfpu audit` that found errors or warnings, or could not read all; 1 is
-that of a command that could not do its work."""
+"""The exit status of `gdbfpu audit` if it found errors or warnings, or could not read everything.
+
+A command that fails ends with status 1."""
 
 _Dump = Callable[[], tuple[FpuModel, str]]
-"""Returns the model of a dump's kernel and its build-id (hex); raises GdbFpuError."""
+"""Returns the model of the dump's kernel, and the kernel's build-id (hex); raises GdbFpuError."""
 
 
 def answer(command: str, words: Sequence[str]) -> int:
-    """Print or write what `command` (`report`, `state`, `info`, `audit`) tells; return its status.
+    """Run `command` (`report`, `state`, `info`, `audit`) and return its exit status.
 
     `words` are its arguments. Raises GdbFpuError, and HelpShown for --help.
     """
@@ -103,7 +104,7 @@ _COMMANDS: dict[str, tuple[Callable[..., Parser[Any]], Callable[[Any, _Dump], in
 
 
 def _dump(parser: Parser[Any], found: argparse.Namespace) -> tuple[FpuModel, str]:
-    """Open the dump that the arguments `found` name."""
+    """Open the dump that `found`, the parsed arguments, names."""
     files = picked(DumpFiles, found)
     if files.core is None or files.vmlinux is None:
         parser.error("give --from FILE, or --core FILE and --vmlinux FILE")

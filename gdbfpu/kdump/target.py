@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""DrgnMemory: the Memory protocol over a compressed kdump file, which drgn reads.
+"""DrgnMemory: the memory of a kernel in a compressed kdump file, read through drgn.
 
-The only importer of drgn, which is asked for when a dump is opened and not before.
+No other module imports drgn. This one imports it when it opens a dump, not before.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _U64 = (1 << 64) - 1
 
 
 class DrgnMemory:
-    """The dead kernel in the dump `core`, with the symbols of `vmlinux`.
+    """The kernel in the dump `core`, with the symbols of `vmlinux`.
 
-    `vmcoreinfo` is the kernel's VMCOREINFO (bytes) where the dump has none of its own, as those
-    of makedumpfile have and QEMU's have not. Raises UsageError when drgn is missing or cannot
-    read the dump, GdbFpuError when `vmlinux` is not its kernel.
+    `vmcoreinfo` is the kernel's VMCOREINFO (bytes), for a dump that does not contain it. Dumps by
+    makedumpfile contain it, dumps by QEMU do not. Raises UsageError if drgn is missing or cannot
+    read the dump, GdbFpuError if `vmlinux` is that of another kernel.
     """
 
     stub = CORE
@@ -33,17 +33,19 @@ class DrgnMemory:
 
     def __init__(self, core: Path, vmlinux: Path, vmcoreinfo: bytes | None = None) -> None:
         drgn = _drgn()
-        elf.build_id(vmlinux)  # says what is wrong with a file that cannot be read
+        elf.build_id(vmlinux)  # raises an error if the file cannot be read
         self._fault = drgn.FaultError
-        self._program = _opened(drgn, core, vmcoreinfo)
+        self._program = _open(drgn, core, vmcoreinfo)
         self._program.load_debug_info([vmlinux])
-        if self.symbol_address("__start_notes") is None:  # drgn takes no other kernel's symbols
-            raise GdbFpuError(f"{vmlinux} is not the kernel of {core}: name that kernel's vmlinux")
+        if self.symbol_address("__start_notes") is None:  # drgn ignores another kernel's symbols
+            raise GdbFpuError(
+                f"{vmlinux} does not match {core}: give the vmlinux of the dumped kernel"
+            )
         self.slide = identity.file_slide(self, vmlinux)
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Return exactly `length` bytes at `address`; raise MemoryFault for what is not there."""
-        address &= _U64  # a member's offset taken from a NULL pointer wraps, as in C
+        """Return exactly `length` bytes at `address`; raise MemoryFault otherwise."""
+        address &= _U64  # NULL minus a member's offset wraps around, as in C
         try:
             return bytes(self._program.read(address, length))
         except (self._fault, OverflowError) as error:
@@ -55,7 +57,7 @@ class DrgnMemory:
         return None if symbol is None else int(symbol.address)
 
     def symbol_size(self, name: str) -> int:
-        """Return the bytes of the object called `name`, 0 when not known."""
+        """Return the size in bytes of the object `name`, or 0 if it is not known."""
         symbol = self._symbol(name)
         return 0 if symbol is None else int(symbol.size)
 
@@ -67,20 +69,20 @@ class DrgnMemory:
 
 
 def _drgn() -> Any:
-    """Return the package drgn; raise UsageError where it is not installed."""
+    """Return the package drgn; raise UsageError if it is not installed."""
     try:
         import drgn
     except ImportError as error:
-        raise UsageError("kdump files are read through drgn: pip install drgn") from error
+        raise UsageError("reading a kdump file needs drgn: pip install drgn") from error
     return drgn
 
 
-def _opened(drgn: Any, core: Path, vmcoreinfo: bytes | None) -> Any:
+def _open(drgn: Any, core: Path, vmcoreinfo: bytes | None) -> Any:
     """Return the drgn Program of `core`; raise UsageError.
 
-    Its platform is given since QEMU leaves most of the header's utsname empty.
+    We say which platform it is, because QEMU leaves most of the dump's utsname empty.
     """
-    logging.getLogger("drgn").setLevel(logging.ERROR)  # what it warns of becomes an error here
+    logging.getLogger("drgn").setLevel(logging.ERROR)  # its warnings become our errors
     try:
         platform = drgn.Platform(drgn.Architecture.X86_64)
         program = drgn.Program(platform, vmcoreinfo=vmcoreinfo)
@@ -88,10 +90,10 @@ def _opened(drgn: Any, core: Path, vmcoreinfo: bytes | None) -> Any:
         known = program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL
     except OSError as error:
         raise UsageError(f"cannot read {core}: {error.strerror}") from error
-    except Exception as error:  # drgn raises Exception itself for what libkdumpfile reports
+    except Exception as error:  # drgn raises a plain Exception for errors of libkdumpfile
         text = str(error).splitlines()[0]
         hint = "; give its --vmcoreinfo" if "vmcoreinfo" in text and vmcoreinfo is None else ""
         raise UsageError(f"drgn cannot read {core}: {text}{hint}") from error
     if not known:
-        raise UsageError(f"{core} is no dump of a Linux kernel")
+        raise UsageError(f"{core} is not a dump of a Linux kernel")
     return program

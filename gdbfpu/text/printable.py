@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of a kernel's memory or of files, which may hold anything, made fit for a terminal."""
+"""Make names from a kernel's memory or of files, which may hold any bytes, safe to print."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ __all__ = ("one_line", "printable")
 
 
 def printable(comm: bytes) -> str:
-    r"""Return `comm` (`char[TASK_COMM_LEN]`) without anything that a terminal would obey.
+    r"""Return `comm` (`char[TASK_COMM_LEN]`) as text that is safe on a terminal.
 
-    Control bytes, invalid UTF-8 and spaces at either end appear as `\xNN`, other unprintable
-    characters as `\uNNNN` or `\UNNNNNNNN`, a backslash as two, so that no two names look alike.
+    Control bytes, invalid UTF-8 and spaces at either end become `\xNN`; other unprintable
+    characters become `\uNNNN` or `\UNNNNNNNN`. A backslash is doubled, so that no two names look
+    alike.
     """
     text = comm.split(b"\0", 1)[0].replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
     shown = "".join(c if c.isprintable() else _escaped(c) for c in text)
@@ -19,16 +20,16 @@ def printable(comm: bytes) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return `text` with all that is no printable character as `\xNN`, `\uNNNN` or `\n`.
+    r"""Return `text` with each unprintable character as `\xNN`, `\uNNNN` or `\n`.
 
-    File names on a command line may hold a newline, a terminal's commands, bytes that are no
-    UTF-8 (as surrogates, see os.fsdecode).
+    A file name on a command line may hold a newline, commands to the terminal, or bytes that are
+    not UTF-8 (as surrogates, see os.fsdecode).
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _escaped(character: str) -> str:
     code = ord(character)
-    if code < 0x80:  # what is \x80 and above stands for a byte that is no UTF-8
+    if code < 0x80:  # \x80 and above stand for bytes that are not UTF-8
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Progress of what takes long."""
+"""Say how far a slow read is."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Callable
 
 __all__ = ("Progress",)
 
-_AFTER = 2.0  # seconds
+_INTERVAL = 2.0  # seconds
 
 
 class Progress:
-    """Says how far the reading of `what` is, every two seconds once it has taken so long.
+    """Writes every two seconds how much of `what` has been read.
 
-    `say` takes each line, without a newline.
+    `say` is called with each line, without a newline.
     """
 
     def __init__(self, what: str, say: Callable[[str], object]) -> None:
         self._what = what
         self._say = say
-        self._next = time.monotonic() + _AFTER
+        self._next = time.monotonic() + _INTERVAL
 
     def __call__(self, done: int, total: int | None = None) -> None:
-        """Note that `done` (of `total`) are read."""
+        """Note that `done` units are read, of `total` if that is known."""
         if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _AFTER
+            self._next = time.monotonic() + _INTERVAL
             of = f" of {total}" if total else ""
             self._say(f"reading {self._what}: {done}{of} so far ...")

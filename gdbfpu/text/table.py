@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables as text, and colour. Returned, never printed.
+"""Make tables and coloured text; nothing is printed here.
 
-tabulate and pygments are imported when they are first needed.
+This imports tabulate and pygments when they are first needed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ("padded", "paint", "table")
 
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
-    """Return `rows` as a plain table under `headers`; values stay as they are.
+    """Return `rows` as a plain table under `headers`; values are not reformatted.
 
-    Raises UsageError where tabulate is not installed.
+    Raises UsageError if tabulate is not installed.
     """
     try:
         from tabulate import tabulate
@@ -30,7 +30,7 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], align: Sequence
 
 
 def paint(text: str, colour: str, on: bool) -> str:
-    """Return `text` in `colour` (a name that pygments knows) when `on`, else as it is."""
+    """Return `text` in `colour` (a name that pygments knows) if `on`, else unchanged."""
     if not on:
         return text
     try:

@@ -108,7 +108,7 @@ LAZY = {"drgn", "elftools", "pygments", "tabulate", "wcwidth", "zstandard"}
 BOUNDARIES = {
     "dbg/interruptible.py": {"_guarded"},
     "dbg/declared.py": {"invoke"},
-    "kdump/target.py": {"_opened"},
+    "kdump/target.py": {"_open"},
 }
 """The functions that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)
 and a command's invoke, and an error must not leave them; drgn raises Exception itself for a dump

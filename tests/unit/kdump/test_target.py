@@ -21,7 +21,7 @@ def failing(capsys, *words):
 def test_drgn_is_missing(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "drgn", None)
     assert failing(capsys, "info", "--core", "core", "--vmlinux", "vmlinux") == (
-        "gdbfpu: kdump files are read through drgn: pip install drgn"
+        "gdbfpu: reading a kdump file needs drgn: pip install drgn"
     )
 
 
