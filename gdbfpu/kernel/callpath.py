@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a call path ends: at the kernel's entry, before anything that user space put on the stack.
+"""End a call path at the kernel's entry, before anything that user space put on the stack.
 
-A debugger's unwinder does not know that. The kernel's entry code has no call frame information
-(4.2 and later), so that it takes the user's registers, which the entry code saved, for callers.
+A debugger's unwinder does not stop there. Since 4.2 the kernel's entry code has no call frame
+information, so the unwinder takes the user's registers, which the entry code saved, for callers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from gdbfpu.kernel.front import stack_size
+from gdbfpu.kernel.running import stack_size
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import Frame
 
@@ -26,12 +26,12 @@ _FIRST_STACK = ("__top_init_kernel_stack", "__end_init_stack")  # since 6.8
 
 @dataclass(frozen=True)
 class CallPath:
-    """Which frames belong to a call path in the kernel.
+    """Tells which frames belong to a call path in the kernel.
 
-    `stack_size` is the size of a kernel stack in bytes (THREAD_SIZE), 0 where it is not known;
-    stacks are aligned to it. `user_registers` are the bytes at a stack's top that the entry code
-    fills with the user's registers (struct pt_regs), `text` the addresses of the kernel's code,
-    empty where they are not known.
+    `stack_size` is the size of a kernel stack in bytes (THREAD_SIZE), or 0 if it is not known;
+    stacks are aligned to it. `user_registers` is the number of bytes at the top of a stack that
+    the entry code fills with the user's registers (struct pt_regs). `text` has the addresses of
+    the kernel's code; it is empty if they are not known.
     """
 
     stack_size: int
@@ -41,7 +41,7 @@ class CallPath:
     def names(self, frames: Iterable[Frame], depth: int) -> tuple[str, ...]:
         """Return the names of at most `depth` of `frames`, innermost first, up to the entry.
 
-        `frames` is asked for no frame behind the entry's: to find that one, a debugger would
+        This takes no frame from `frames` after that of the entry: to unwind one, a debugger would
         read memory at addresses that user space chose.
         """
         names = []
@@ -66,10 +66,10 @@ class CallPath:
 
 
 def read_call_path(kernel: Kernel) -> CallPath:
-    """Return where call paths of `kernel` end; raise MissingType for one without pt_regs."""
+    """Return where the call paths of `kernel` end; raise MissingType if it has no pt_regs."""
     target = kernel.target
     first, end = (target.symbol_address(name) for name in _FIRST_STACK)
-    if first is not None and end is not None:  # with what CONFIG_X86_FRED leaves free above
+    if first is not None and end is not None:  # includes what CONFIG_X86_FRED keeps free above
         registers = end - first
     else:
         registers = kernel.layouts.struct("pt_regs").size
@@ -81,7 +81,7 @@ def read_call_path(kernel: Kernel) -> CallPath:
 
 
 def _text(kernel: Kernel) -> tuple[range, ...]:
-    """Return the kernel's code, and what lies behind the kernel's image, where modules are."""
+    """Return where code is: in the kernel's image, and anywhere after it, for modules."""
     address = kernel.target.symbol_address
     ends = [(address(start), address(end)) for start, end in _TEXT]
     text = [range(start, end) for start, end in ends if start is not None and end is not None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `boot_cpu_data` tells of the CPUs: their vendor and what they can do.
+"""Read the vendor and the features of the CPUs from `boot_cpu_data`.
 
 Source: `struct cpuinfo_x86` and the macros X86_VENDOR_* in arch/x86/include/asm/processor.h,
 X86_FEATURE_* in arch/x86/include/asm/cpufeatures.h.
@@ -28,13 +28,13 @@ INTEL, AMD, HYGON = 0, 2, 9
 EAGER_FPU = (3, 29)
 """X86_FEATURE_EAGER_FPU, 3.7 to 4.8: the word of x86_capability, and the bit in it."""
 XSAVEOPT, XSAVEC, XSAVES = (10, 0), (10, 1), (10, 3)
-"""What saves state better than XSAVE; word 10 is CPUID.(0xD,1):EAX since 3.17 (6229ad278ca7)."""
+"""The successors of XSAVE; word 10 is CPUID.(0xD,1):EAX since 3.17 (6229ad278ca7)."""
 XSAVEERPTR = (13, 2)
-"""The x87 pointers are always saved, since 4.7."""
+"""The CPU always saves the x87 pointers; since 4.7."""
 
 
 def cpu_vendor(kernel: Kernel) -> int | None:
-    """Return x86_vendor (u8) of boot_cpu_data, None where it is missing; raise MemoryFault."""
+    """Return x86_vendor (u8) of boot_cpu_data, or None if it is missing; raise MemoryFault."""
     base = kernel.target.symbol_address("boot_cpu_data")
     member = kernel.layouts.find("cpuinfo_x86", "x86_vendor")
     if base is None or member is None:
@@ -45,8 +45,8 @@ def cpu_vendor(kernel: Kernel) -> int | None:
 def cpu_has(kernel: Kernel, feature: tuple[int, int]) -> bool | None:
     """Return whether x86_capability of boot_cpu_data has `feature` (word, bit).
 
-    False for a word that this kernel's array does not reach, None where there is no array.
-    Raises MemoryFault.
+    Returns False if this kernel's array is too short to have that word, None if there is no
+    array. Raises MemoryFault.
     """
     base = kernel.target.symbol_address("boot_cpu_data")
     words = kernel.layouts.find("cpuinfo_x86", "x86_capability")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read the members of a struct, as many of them at once as the stub takes."""
+"""Read members of a struct, several at once if they are close together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ __all__ = ("read_fields",)
 
 
 def read_fields(target: Memory, address: int, members: Mapping[str, Member]) -> dict[str, bytes]:
-    """Return the bytes of each of `members` of the struct at `address`, by the same keys.
+    """Return the bytes of each of `members` of the struct at `address`, under the same keys.
 
-    Members that lie near each other share one read, since each read is a packet on the wire;
-    what is near depends on the stub.
-    Raises MemoryFault.
+    Members close to each other share a read, since each read costs a packet on the wire. The stub
+    says how close they must be. Raises MemoryFault.
     """
     stub = target.stub
     ranges = {key: (m.offset, m.offset + m.size) for key, m in members.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much KGDB reads at once, and what its own variables tell of the CPUs that it holds.
+"""How much KGDB reads at once, and which CPUs wait to enter it.
 
 Sources: kernel/debug/gdbstub.c and debug_core.c.
 """
@@ -12,10 +12,10 @@ from gdbfpu.target import read_u32
 __all__ = ("MAX_READ", "waiting_cpus")
 
 MAX_READ = 510
-"""The most bytes one read may ask of a KGDB stub.
+"""The most bytes that one read may ask of KGDB.
 
-The stub's reply buffer is 1,024 bytes and it does not check the length: more than 511 bytes
-overwrite kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
+KGDB's reply buffer has 1,024 bytes, and KGDB does not check the length: a read of more than 511
+bytes overwrites kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
 """
 
 _WANT_MASTER = 1  # DCPU_WANT_MASTER, kernel/debug/debug_core.h; a macro
@@ -24,9 +24,8 @@ _WANT_MASTER = 1  # DCPU_WANT_MASTER, kernel/debug/debug_core.h; a macro
 def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
     """Return the CPUs that hit a breakpoint while another CPU was being debugged.
 
-    Each enters KGDB as soon as the kernel resumes. If KGDB has forgotten its breakpoints by
-    then, as it does when a debugger detaches, it waits there for a debugger that is gone.
-    Empty for other stubs.
+    Each enters KGDB as soon as the kernel resumes. KGDB forgets its breakpoints when the debugger
+    detaches: then such a CPU waits in KGDB for a debugger that is gone. Empty for other stubs.
     """
     state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
     base = kernel.target.symbol_address("kgdb_info")

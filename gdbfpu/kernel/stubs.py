@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The stubs through which a kernel is seen, and what each can do."""
+"""The stubs through which we read a kernel, and what each can do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GAP, _RUN = 1024, 2000  # bytes: QEMU's gdbstub sends up to 2,046 in one packet
 KGDB = Stub(
     "kgdb",
     read_run=MAX_READ,
-    read_gap=24,  # over a serial line, reading this much too much costs about another packet
+    read_gap=24,  # on a serial line, so many extra bytes cost about one more packet
     max_read=MAX_READ,
     in_kernel=True,
     threads_are_tasks=True,

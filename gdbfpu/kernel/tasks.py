@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's tasks and CPUs: which task runs where, who it is, and which others there are."""
+"""Find the kernel's tasks and CPUs: every task, and the one that each CPU runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from gdbfpu.errors import CorruptState, MissingSymbol, UsageError
 from gdbfpu.kernel.bounded import remember
 from gdbfpu.kernel.fields import read_fields
-from gdbfpu.kernel.front import find_front
+from gdbfpu.kernel.running import find_reader
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Machine, Memory, read_u32, read_u64
 from gdbfpu.text.printable import printable
@@ -17,16 +17,16 @@ from gdbfpu.text.printable import printable
 __all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task")
 
 TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_struct")
-"""Types this module reads; `debuggerinfo_struct` is there with CONFIG_KGDB only."""
+"""Types this module reads; only a kernel with CONFIG_KGDB has `debuggerinfo_struct`."""
 
 ANCHORS = ("kgdb_handle_exception",)
-"""Functions whose source files describe those of TYPES that the FPU code does not include."""
+"""Functions whose source files describe those TYPES that the FPU code does not include."""
 
 MAX_CPUS = 8192
-"""The most CPUs believed (CONFIG_NR_CPUS can be no more on x86)."""
+"""The largest number of CPUs that we believe (CONFIG_NR_CPUS cannot be larger on x86)."""
 
 MAX_TASKS = 4 << 20
-"""The most tasks believed (PID_MAX_LIMIT on 64-bit kernels)."""
+"""The largest number of tasks that we believe (PID_MAX_LIMIT on 64-bit kernels)."""
 
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h; a macro, so not in DWARF
 _IDENTITY = ("pid", "tgid", "comm", "flags")
@@ -35,11 +35,11 @@ _LINKS = (*_IDENTITY, "tasks", "thread_node", "signal")
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its task_struct's address, pid and tgid as the root namespace has them, its name.
+    """A task: the address of its task_struct, pid and tgid in the root namespace, its name.
 
-    `comm` is fit for a terminal (see `printable`); `kthread` tells a kernel thread.
-    `thread_flags` is `thread_info.flags` (u64) of the task that the stopped CPU runs, where it
-    came along with what tells that.
+    `comm` is safe on a terminal (see `printable`); `kthread` is true for a kernel thread.
+    `thread_flags` is `thread_info.flags` (u64). It is known only for the task of the stopped CPU,
+    and only if the read that found this task returned it, too.
     """
 
     address: int
@@ -51,10 +51,10 @@ class Task:
 
 
 class Kernel:
-    """A kernel at rest: its memory (`target`), its layouts, and where its per-CPU areas are.
+    """A stopped kernel: its memory (`target`), its layouts, and the offsets of its per-CPU areas.
 
-    Probed once, at creation; it stays true until the target is another kernel.
-    Raises MissingSymbol, MissingType and MissingMember for a kernel that cannot be read.
+    The kernel is probed once, at creation. The object is valid until the target is another
+    kernel. Raises MissingSymbol, MissingType and MissingMember if the kernel lacks what we need.
     """
 
     def __init__(self, target: Memory, layouts: Layouts) -> None:
@@ -62,14 +62,14 @@ class Kernel:
         self.layouts = layouts
         self.cpu_offsets = _cpu_offsets(target)
         self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
-        self._front = find_front(target, layouts)
+        self._running = find_reader(target, layouts)
         self._known: dict[int, Task] = {}
         self._last: dict[int, tuple[int, int]] = {}  # a pid's CPU and task when it last stopped
 
     def stopped(self) -> Machine:
-        """Return the machine that stopped; raise UsageError for a dump, in which no CPU did."""
+        """Return the stopped machine; raise UsageError for a dump, which has none."""
         if self.target.machine is None:
-            raise UsageError("a dump has no stopped CPU: attach to a kernel that runs")
+            raise UsageError("a dump has no stopped CPU: attach to a running kernel")
         return self.target.machine
 
     def symbol(self, name: str) -> int:
@@ -87,10 +87,10 @@ class Kernel:
     def current(self) -> tuple[int, Task]:
         """Return the CPU that stopped and its current task.
 
-        A stub that shows gs_base leads to the per-CPU area; over KGDB `kgdb_active` and
-        `kgdb_info[cpu].task` tell (3.10 and later), and the stopped thread's id is the pid,
-        whose task is known from its last stop if it still runs here.
-        Raises CorruptState when neither holds.
+        With other stubs than KGDB, gs_base points to the CPU's per-CPU area. Over KGDB, the id of
+        the stopped thread is a pid. If the task that had this pid at its last stop still runs
+        here, it is the one. If not, `kgdb_active` and `kgdb_info[cpu].task` say which task it is
+        (3.10 and later). Raises CorruptState if these values make no sense.
         """
         machine = self.stopped()
         if not machine.stub.in_kernel:
@@ -98,35 +98,36 @@ class Kernel:
             return cpu, self.task(self.current_task(cpu))
         pid = machine.stopped_thread().lwp
         cpu, address = self._last.get(pid, (0, 0))
-        front = self._front.read(machine, address) if self._front and address else None
-        if front is None:
+        running = self._running.read(machine, address) if self._running and address else None
+        if running is None:
             cpu, address = self._kgdb_current(pid)
             task = self.task(address, pid if pid > 0 else None)
         else:
-            cpu, kthread = front.cpu, bool(front.flags & _PF_KTHREAD)
+            cpu, kthread = running.cpu, bool(running.flags & _PF_KTHREAD)
             task = self.task(address, pid)
-            task = replace(task, kthread=kthread, thread_flags=front.thread_flags)
+            task = replace(task, kthread=kthread, thread_flags=running.thread_flags)
         remember(self._last, pid, (cpu, address))
         return cpu, task
 
     def _cpu_of(self, machine: Machine) -> int:
-        """Return the CPU whose per-CPU area the stopped thread's gs_base is.
+        """Return the CPU of the stopped thread, whose per-CPU area gs_base points to.
 
-        In user mode it is the program's own; QEMU's gdbstub numbers its threads by CPU, from 1.
+        In user mode gs_base is the program's. Then the thread's number says which CPU it is:
+        QEMU's gdbstub numbers threads by CPU, from 1.
         """
         gs_base = machine.register("gs_base")
         if gs_base in self.cpu_offsets:
             return self.cpu_offsets.index(gs_base)
         cpu = machine.stopped_thread().lwp - 1
         if gs_base is None or gs_base >> 63 or not 0 <= cpu < len(self.cpu_offsets):
-            raise CorruptState("gs_base is no CPU's: is this the kernel that runs?")
+            raise CorruptState("gs_base matches no CPU: does vmlinux match the running kernel?")
         return cpu
 
     def _kgdb_current(self, pid: int) -> tuple[int, int]:
-        """Return the stopped CPU and its task, trying first where task `pid` was last seen.
+        """Return the stopped CPU and its task; first try the CPU where task `pid` was last seen.
 
-        If that CPU's current task is the one known by this pid, then it is that CPU: a task
-        runs on one only.
+        If that CPU's current task is the one that we know by this pid, this is the stopped CPU:
+        a task runs on one CPU only.
         """
         if pid in self._last:
             guess = self._last[pid][0]
@@ -135,7 +136,7 @@ class Kernel:
                 return guess, address
         cpu = read_u32(self.target, self.symbol("kgdb_active"))
         if cpu >= len(self.cpu_offsets):
-            raise CorruptState(f"kgdb_active names CPU {cpu} of {len(self.cpu_offsets)}")
+            raise CorruptState(f"kgdb_active is {cpu}, but there are {len(self.cpu_offsets)} CPUs")
         return cpu, self._kgdb_task(cpu)
 
     def _kgdb_task(self, cpu: int) -> int:
@@ -146,8 +147,8 @@ class Kernel:
     def selected(self) -> Task:
         """Return the task of the thread that the debugger has selected; raise CorruptState.
 
-        Over KGDB that is a task by its pid, or what CPU n runs for `shadowCPUn`, whose id is
-        -(n + 2) as u32.
+        Over KGDB a thread's id is the pid of its task. The thread `shadowCPUn`, whose id is
+        -(n + 2) as u32, is the task that CPU n runs.
         """
         machine = self.stopped()
         if not machine.stub.threads_are_tasks:
@@ -158,10 +159,12 @@ class Kernel:
         for task in self.tasks():
             if task.pid == lwp:
                 return task
-        raise CorruptState(f"GDB has thread {lwp} selected, and the kernel has no task of that pid")
+        raise CorruptState(
+            f"GDB has selected thread {lwp}, but the kernel has no task with that pid"
+        )
 
     def running_on(self, task: int) -> int | None:
-        """Return the CPU that runs the task_struct at `task` now, None where none does."""
+        """Return the CPU that runs the task_struct at `task` now, or None if it does not run."""
         cpus = self.online_cpus()
         return next((cpu for cpu in cpus if self.current_task(cpu) == task), None)
 
@@ -195,8 +198,8 @@ class Kernel:
     def _in_cpu(self, address: int, cpu: int) -> int:
         """Return where CPU number `cpu` has the per-CPU variable whose symbol is at `address`.
 
-        Up to 6.14 those symbols count from 0, and KASLR does not move them, whatever the
-        debugger did with all symbols.
+        Up to 6.14 these symbols begin at 0 and KASLR does not move them. So if the debugger moved
+        all symbols, we move these back.
         """
         first = self.target.symbol_address("__per_cpu_start")
         moved = self.target.slide if first == self.target.slide else 0
@@ -205,9 +208,8 @@ class Kernel:
     def task(self, address: int, pid: int | None = None) -> Task:
         """Return the task whose task_struct is at `address`; raise MemoryFault.
 
-        `pid` spares a read where it is known already. Whom the address stood for before is
-        believed again when the pid is the same; only the name is then read anew, since exec
-        and prctl change it.
+        Pass `pid` if it is known, to save a read. Reuse the cached task if the pid still matches,
+        and read only its name again, since exec and prctl change that.
         """
         known = self._known.get(address)
         if known is not None:
@@ -221,9 +223,9 @@ class Kernel:
         return task
 
     def tasks(self) -> Iterator[Task]:
-        """Yield every task: the first is init_task, then each process, then its threads.
+        """Yield every task: init_task first, then each process followed by its threads.
 
-        Raises CorruptState for a list that loops or never ends, MemoryFault for a torn one.
+        Raises CorruptState if the list loops or does not end, MemoryFault if a link is broken.
         """
         seen: set[int] = set()
         first = self.symbol("init_task")
@@ -245,9 +247,11 @@ class Kernel:
             if address == leader:
                 return
             task, fields = self._walk(address, seen)
-            # shared by all threads of a process, from its first to its last on the list
+            # all threads of a process share it, as long as they are on the list
             if fields["signal"] != links["signal"] or not any(links["signal"]):
-                raise CorruptState(f"the threads of the task at {leader:#x} never come back to it")
+                raise CorruptState(
+                    f"the list of threads of the task at {leader:#x} does not lead back to it"
+                )
             yield task
             node = _u64(fields["thread_node"][:8])
 
@@ -261,11 +265,13 @@ class Kernel:
 
 def _cpu_offsets(target: Memory) -> tuple[int, ...]:
     table, ids = target.symbol_address("__per_cpu_offset"), target.symbol_address("nr_cpu_ids")
-    if table is None or ids is None:  # a uniprocessor kernel: per-CPU variables are ordinary
+    if table is None or ids is None:  # a uniprocessor kernel: per-CPU variables are ordinary ones
         return (0,)
     count = read_u32(target, ids)
     if not 0 < count <= MAX_CPUS:
-        raise CorruptState(f"nr_cpu_ids is {count}: the kernel's memory cannot be what it should")
+        raise CorruptState(
+            f"nr_cpu_ids is {count}, not 1 to {MAX_CPUS}: does vmlinux match the kernel?"
+        )
     data = target.read_memory(table, 8 * count)
     return tuple(_u64(data[at : at + 8]) for at in range(0, 8 * count, 8))
 

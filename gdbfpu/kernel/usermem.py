@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A task's user memory, also through a stub that refuses it: through the kernel's direct map.
+"""Read a task's user memory, even if the stub refuses to: through the kernel's direct map.
 
 KGDB reads with copy_from_kernel_nofault(), which since 5.8 (commit 98a23609b103) takes kernel
-addresses only. Physical memory is mapped in the kernel's half all the same, and page tables are
-the architecture's. Source: Intel SDM volume 3, 4.5 (4-level and 5-level paging).
+addresses only. But the kernel maps all physical memory in its own half, and the task's page tables
+say which physical page it is. Source: Intel SDM volume 3, 4.5 (4-level and 5-level paging).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _FRAME = ((1 << 52) - 1) & ~(_PAGE - 1)  # bits 51 to 12 of an entry
 
 
 class UserMemory:
-    """The user memory of the task_struct at `task`, which the stopped CPU runs."""
+    """The user memory of the task that the stopped CPU runs; its task_struct is at `task`."""
 
     def __init__(self, kernel: Kernel, task: int) -> None:
         self._kernel = kernel
         self._task = task
-        self._refused = False  # the stub does not read it
-        self._pages: dict[int, int] = {}  # user page to its place in the direct map
+        self._refused = False  # the stub refused a read
+        self._pages: dict[int, int] = {}  # a user page to its address in the direct map
 
     def read(self, address: int, length: int) -> bytes:
         """Return `length` bytes at user `address`; raise MemoryFault.
 
-        The stub is asked first: of the running task it may read them as they are.
+        This asks the stub first, which may read the running task's memory itself.
         """
         if not 0 <= address <= address + length <= 1 << 63:
             raise MemoryFault(address, length)
@@ -52,7 +52,7 @@ class UserMemory:
         return data
 
     def _page(self, address: int) -> int:
-        """Return where the direct map has the page of user `address`; raise MemoryFault."""
+        """Return the address in the direct map of the page at user `address`; raise MemoryFault."""
         page = address & ~(_PAGE - 1)
         if page not in self._pages:
             base, top = _direct_map(self._kernel), _top_table(self._kernel, self._task)
@@ -63,7 +63,7 @@ class UserMemory:
 
 
 def _top_table(kernel: Kernel, task: int) -> int:
-    """Return the address of the task's top page table (mm.pgd), 0 where there is none."""
+    """Return the address of the task's top page table (mm.pgd), or 0 if it has none."""
     try:
         mm = read_u64(kernel.target, task + kernel.layouts.offset("task_struct", "mm"))
         return read_u64(kernel.target, mm + kernel.layouts.offset("mm_struct", "pgd")) if mm else 0
@@ -72,10 +72,10 @@ def _top_table(kernel: Kernel, task: int) -> int:
 
 
 def _direct_map(kernel: Kernel) -> int | None:
-    """Return where physical address 0 is mapped.
+    """Return the address where physical address 0 is mapped, or None if it is not known.
 
-    page_offset_base tells, where it may be moved (4.8 on, with KASLR); else high_memory, the end,
-    is max_pfn pages on.
+    page_offset_base has it where KASLR may move it (4.8 on). Otherwise high_memory is the end of
+    the direct map, which has max_pfn pages.
     """
     base = kernel.target.symbol_address("page_offset_base")
     if base is not None:
@@ -88,7 +88,7 @@ def _direct_map(kernel: Kernel) -> int | None:
 
 
 def _physical(kernel: Kernel, base: int, table: int, address: int) -> int:
-    """Return the physical address of user `address`; raise MemoryFault where it is not mapped."""
+    """Return the physical address of user `address`; raise MemoryFault if it is not mapped."""
     encrypted = _encrypted(kernel)
     for level in range(_levels(kernel) - 1, -1, -1):
         shift = 12 + _TABLE_BITS * level
@@ -104,12 +104,12 @@ def _physical(kernel: Kernel, base: int, table: int, address: int) -> int:
 
 
 def _encrypted(kernel: Kernel) -> int:
-    """Return the bit that marks encrypted pages (AMD's SME and SEV): sme_me_mask, 0 for none."""
+    """Return the bit that marks encrypted pages (AMD's SME and SEV): sme_me_mask, or 0."""
     address = kernel.target.symbol_address("sme_me_mask")
     return read_u64(kernel.target, address) if address is not None else 0
 
 
 def _levels(kernel: Kernel) -> int:
-    """Return 5 where the kernel turned on 5-level paging, else 4."""
+    """Return 5 if the kernel turned on 5-level paging, else 4."""
     address = kernel.target.symbol_address("__pgtable_l5_enabled")
     return 5 if address is not None and read_u32(kernel.target, address) else 4

@@ -50,7 +50,10 @@ def test_what_cannot_be_is_refused(kernel44: Path) -> None:
 
 def test_a_stopped_thread_that_is_no_cpu(kernel44: Path) -> None:
     output = trace(kernel44, "set var __per_cpu_offset[0] = 77", "fpu-trace on", "continue")
-    assert output.parts[1] == "fpu-trace: gs_base is no CPU's: is this the kernel that runs?"
+    assert (
+        output.parts[1]
+        == "fpu-trace: gs_base matches no CPU: does vmlinux match the running kernel?"
+    )
     assert hit_lines(output.parts[2]) == []
     assert "exited normally" in output.parts[2]
 

@@ -37,7 +37,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath cpuinfo fields front identity kgdb signals stubs tasks usermem
+            bounded callpath cpuinfo fields identity kgdb running signals stubs tasks usermem
         """,
     },
     {

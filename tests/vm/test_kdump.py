@@ -97,7 +97,9 @@ def test_what_a_kdump_cannot_tell_is_one_line(
     assert done.stderr.endswith("; give its --vmcoreinfo\n")
     done = gdbfpu("info", *files[:2], "--vmlinux", sys.executable, *files[4:])
     assert done.returncode == 1
-    assert done.stderr.endswith(f"does not match {files[1]}: give the vmlinux of the dumped kernel\n")
+    assert done.stderr.endswith(
+        f"does not match {files[1]}: give the vmlinux of the dumped kernel\n"
+    )
     out = tmp_path / "report"
     assert gdbfpu("report", "--out", str(out), *files).stdout == ""
     assert "x87calc" in out.read_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether vmlinux is the kernel that runs: notes made by the linker, memory by hand."""
+"""Whether vmlinux matches the running kernel: notes made by the linker, memory by hand."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_same_banner(folder):
     "running", [BANNER.replace(b"4.4.60", b"4.4.61"), BANNER.replace(b"#1", b"#2"), bytes(200)]
 )
 def test_other_banner_is_refused(folder, running):
-    with pytest.raises(GdbFpuError, match=r"not the kernel that runs.*nokaslr"):
+    with pytest.raises(GdbFpuError, match=r"does not match the running kernel.*nokaslr"):
         verify(bannered(folder, running), folder / "bare")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The front of a task_struct: one read that proves that a task runs on the stopped CPU."""
+"""One read of a task_struct that proves that the task runs on the stopped CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from fake_kernel import FLAGS, PF_KTHREAD, World, layouts_44, struct, task_struct
 
 from gdbfpu.kernel import bounded
-from gdbfpu.kernel.front import find_front
+from gdbfpu.kernel.running import find_reader
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.layouts.types import Layouts
 
@@ -59,7 +59,7 @@ def reads(world, kernel):
     return found, list(world.target.reads)
 
 
-def test_a_known_task_costs_its_front_and_its_name(world):
+def test_a_known_task_costs_one_read_and_its_name(world):
     task = running(world, 7, 1)
     kernel = Kernel(world.target, layouts())
     kernel.current()
@@ -113,22 +113,22 @@ def test_a_dead_task_whose_pid_and_stack_are_used_again_is_not_believed(world):
 
 
 @pytest.mark.parametrize("name", sorted(MEMBERS))
-def test_a_kernel_without_one_of_the_members_has_no_front(world, name):
-    assert find_front(world.target, layouts()) is not None
-    assert find_front(world.target, layouts(name)) is None
+def test_a_kernel_without_one_of_the_members_has_no_reader(world, name):
+    assert find_reader(world.target, layouts()) is not None
+    assert find_reader(world.target, layouts(name)) is None
 
 
 def test_a_stack_of_unknown_size_proves_nothing(world):
     world.target.sizes.clear()
-    assert find_front(world.target, layouts()) is None
+    assert find_reader(world.target, layouts()) is None
     world.target.sizes["init_thread_union"] = 8192  # its name up to 4.17
-    front = find_front(world.target, layouts())
-    assert front is not None
-    assert front.stack == 8192
+    reader = find_reader(world.target, layouts())
+    assert reader is not None
+    assert reader.stack_size == 8192
 
 
 def test_what_is_known_of_tasks_does_not_grow_for_ever(world, monkeypatch):
-    monkeypatch.setattr(bounded, "MOST_KNOWN", 20)
+    monkeypatch.setattr(bounded, "MAX_KNOWN", 20)
     kernel = Kernel(world.target, layouts())
     for pid in range(1, 100):
         task = running(world, pid)
