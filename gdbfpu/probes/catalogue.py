@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The catalogue of FPU functions worth a breakpoint, by what the kernel does in them.
+"""The kernel's FPU functions that are worth a breakpoint, by the job that they do.
 
-A job is done by other functions in other kernels; presence of the symbol decides which, never
-a version number. Releases stand here for people to read.
+Kernels differ in which function does a job. The symbols decide that, never a version number. The
+releases in this file are for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gdbfpu.target import Machine
 __all__ = ("CATALOGUE", "FRAME_ARGUMENTS", "GROUPS", "Probe", "select", "unavailable")
 
 FRAME_ARGUMENTS = {"fpu__restore_sig": "rdi"}
-"""Functions at whose entry a user signal frame is whole, and the register that points to it."""
+"""Functions that begin with a whole signal frame in user memory; the register points to it."""
 
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 
@@ -26,11 +26,11 @@ _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 class Probe:
     """A kernel function to break on.
 
-    `subject` says whose FPU state a call is about: `current` for the running task's; `fpu` or
-    `task` when `register` holds a `struct fpu *` or a `struct task_struct *`; `typed` when that
-    differs between kernels and the function's declaration has to tell. `parameters` is how many
-    arguments it takes. `on_copy` tells that it does its job to a copy of the state, where no
-    audit looks. `default` probes are traced when none is asked for.
+    `subject` says whose FPU state a call is about. `current` is the running task's; `fpu` and
+    `task` mean that `register` holds a `struct fpu *` or a `struct task_struct *`; `typed` means
+    that kernels differ, and that the function's declaration decides. `parameters` is the number
+    of arguments. `on_copy` means that the function works on a copy of the state, which is not
+    audited. `default` probes are traced if the user names none.
     """
 
     function: str
@@ -171,11 +171,12 @@ GROUPS = tuple(dict.fromkeys(probe.job.group for probe in CATALOGUE))
 def select(
     target: Machine, names: Iterable[str] = (), groups: Iterable[str] = ()
 ) -> tuple[tuple[Probe, int], ...]:
-    """Return the probes called `names`, and of each job in `groups` the kernel's newest function.
+    """Return the probes to plant, each with the address of its function.
 
-    With neither, the default ones. Each comes with its function's address. Raises UsageError
-    for a name that is not in the catalogue, MissingSymbol for a function that this kernel does
-    not have, or when it has none of all those.
+    These are the probes called `names` and, for each job in `groups`, the newest function that
+    this kernel has; the default probes if both are empty. Raises UsageError for a name that is
+    not in the catalogue or that KGDB refuses, MissingSymbol if this kernel lacks a named function
+    or has no function to probe at all.
     """
     known = {probe.function: probe for probe in CATALOGUE}
     wanted = [_named(known, name) for name in dict.fromkeys(names)]
@@ -183,8 +184,8 @@ def select(
     asked = set(groups)
     for probe in CATALOGUE:
         fits = probe.job.group in asked or (probe.default and not wanted and not asked)
-        there = target.symbol_address(probe.function) is not None
-        if fits and there and not _refused(target, probe):
+        exists = target.symbol_address(probe.function) is not None
+        if fits and exists and not _refusal(target, probe):
             jobs.setdefault(probe.job, probe)
     found = {probe.function: _resolved(target, probe) for probe in (*wanted, *jobs.values())}
     if not found:
@@ -193,21 +194,21 @@ def select(
 
 
 def unavailable(target: Machine, probe: Probe) -> str:
-    """Return why `probe` cannot be planted in this kernel and what serves instead, `` if it can."""
+    """Return why `probe` cannot be planted and what to use instead, or `` if it can be planted."""
     address = target.symbol_address(probe.function)
     if address is None:
-        twins = (p.function for p in CATALOGUE if p.job is probe.job)
-        serving = [name for name in twins if target.symbol_address(name) is not None]
+        others = (p.function for p in CATALOGUE if p.job is probe.job)
+        present = [name for name in others if target.symbol_address(name) is not None]
         inlined = target.inlined_copies(probe.function)
         why = "not in this kernel"
         if inlined:
             why = f"inlined at {', '.join(f'{place:#x}' for place in inlined)}"
-        return f"{why}; {' and '.join(serving)} there" if serving else why
-    return _refused(target, probe)
+        return f"{why}; use {' or '.join(present)}" if present else why
+    return _refusal(target, probe)
 
 
-def _refused(target: Machine, probe: Probe) -> str:
-    """Return why KGDB would not plant `probe` (CONFIG_KGDB_HONOUR_BLOCKLIST), `` if it would."""
+def _refusal(target: Machine, probe: Probe) -> str:
+    """Return why KGDB refuses `probe` (CONFIG_KGDB_HONOUR_BLOCKLIST), or `` if it does not."""
     bounds = [target.symbol_address(f"__noinstr_text_{end}") for end in ("start", "end")]
     address, (start, end) = target.symbol_address(probe.function), bounds
     if not target.stub.in_kernel or address is None or start is None or end is None:
@@ -222,11 +223,11 @@ def _named(known: dict[str, Probe], name: str) -> Probe:
 
 
 def _resolved(target: Machine, probe: Probe) -> tuple[Probe, int]:
-    """Return `probe` with its subject as this kernel declares it, and its address."""
+    """Return `probe` with the subject that this kernel declares, and its address."""
     address = target.symbol_address(probe.function)
     if address is None:
         raise MissingSymbol(probe.function)
-    refused = _refused(target, probe)
+    refused = _refusal(target, probe)
     if refused:
         raise UsageError(f"{probe.function} cannot be probed: {refused}")
     if probe.subject != "typed":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The jobs that a kernel's FPU functions do; kernels differ in the functions that do them."""
+"""The jobs of the kernel's FPU functions. Kernels differ in which function does a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ("Job",)
 class Job(Enum):
     """What a function does with FPU state.
 
-    `group` is what `--group` takes; `purpose` says for people what the function does.
+    `group` is the name for `--group`; `purpose` tells people what the function does.
     """
 
     group: str

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where in a function to break so that the kernel can be resumed without a single step.
+"""Choose where in a function to break, so that the kernel resumes without a single step.
 
-GDB leaves a breakpoint by stepping one thread over it. Over KGDB, with several CPUs, that
-kills GDB 13.1 and loses hits. So a probe stands on an instruction of the prologue whose whole
-effect is a function of the registers, and the debugger writes that effect instead of stepping.
+To leave a breakpoint, GDB steps one thread over it. Over KGDB, with several CPUs, that crashes
+GDB 13.1 and loses hits. So we break on an instruction of the prologue whose effect we can compute.
+To resume, the debugger writes that effect to the registers and does not step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from capstone import x86_const as x86
 
 __all__ = ("Resume", "choose", "disassembled", "effect_of")
 
-_ELSEWHERE = (
+_LEAVING_GROUPS = (
     x86.X86_GRP_JUMP,
     x86.X86_GRP_BRANCH_RELATIVE,
     x86.X86_GRP_CALL,
@@ -29,9 +29,9 @@ _ELSEWHERE = (
 _PREFIXES = bytes.fromhex("26 2e 36 3e 64 65 66 67 f0 f2 f3") + bytes(range(0x40, 0x50))
 _LOCK = 0xF0
 _JUMPS = (0xE9, 0xEB)  # JMP rel32 and rel8
-_Value = Optional[dict[str, Any]]  # the fields of a Resume that tell its value
+_Value = Optional[dict[str, Any]]  # the fields of a Resume that say how to compute its value
 _U64 = (1 << 64) - 1
-_WIDE = {  # every name of a general register's low parts, and the whole register's
+_WHOLE = {  # a general register, or a low part of one, to the whole register
     low: whole
     for whole, lows in {
         "rax": "eax ax al ah",
@@ -52,10 +52,10 @@ _WIDE = {  # every name of a general register's low parts, and the whole registe
 class Resume:
     """An instruction to break on, and its effect.
 
-    `address` is where it stands, `next_pc` where the CPU goes on; `register` is what it
-    writes (None: nothing but the program counter), from the registers that `inputs` weighs
-    (name to factor) plus `constant`, cut to `bits` and sign-extended if `signed`; with `loads`
-    that sum is the address of the `bits` it takes from memory.
+    `address` is the instruction's address, `next_pc` that of the one that runs next. The
+    instruction writes `register`, or None if it only moves the program counter. The value is
+    `constant` plus each register of `inputs` times its factor. With `loads`, that sum is the
+    address of the value in memory. The value has `bits` bits, and is sign-extended if `signed`.
     """
 
     address: int
@@ -70,14 +70,15 @@ class Resume:
 
     @property
     def writes(self) -> int:
-        """Return how many registers a resume has to write; each is a packet on the wire."""
+        """Return the number of registers to write on resume; each costs a packet on the wire."""
         return 1 + (self.register is not None)
 
     def effect(self, read: Callable[[str], int], load: Callable[[int, int], int]) -> dict[str, int]:
         """Return the registers to write (name to u64), the program counter last.
 
-        `read` gives the value (u64) of a general register or of gs_base before the instruction,
-        `load` that of so many bytes (second argument) at an address.
+        `read` returns the value (u64) that a general register or gs_base had before the
+        instruction. `load` returns the integer at an address, of as many bytes as its second
+        argument says.
         """
         if self.register is None:
             return {"rip": self.next_pc}
@@ -91,22 +92,22 @@ class Resume:
 
 
 def choose(code: bytes, address: int, arguments: tuple[str, ...]) -> Resume | None:
-    """Return the best place to break in the function whose `code` stands at `address`.
+    """Return the best place to break in the function with `code` at `address`.
 
-    `code` is what memory holds now (the file on disk may differ: alternatives, ftrace), best
-    the whole function, so that loops back into the prologue are seen. The place is passed
-    once per call, before any of `arguments` (register names) is overwritten, and costs as few
-    transfers as can be had. None when no instruction qualifies.
+    `code` is what memory holds now: alternatives and ftrace make it differ from the file. Pass
+    the whole function if possible, so that loops back into the prologue are seen. The place runs
+    once per call, before the function overwrites any of `arguments` (register names). Of such
+    places, this returns the one that takes the fewest packets, or None if there is none.
     """
     instructions = list(disassembled(code, address))
     end = min((t for t in _jump_targets(instructions) if t >= address), default=_U64)
-    # From a jump's target on, an instruction may be passed more than once a call.
+    # After a jump's target, an instruction may run more than once per call.
     places = [r for r in _candidates(instructions, arguments) if r.address < end]
     return min(places, key=lambda r: r.writes + r.loads, default=None)
 
 
 def disassembled(code: bytes, address: int) -> Iterator[Any]:
-    """Yield capstone's instructions of the `code` at `address`, up to one it cannot decode."""
+    """Yield the instructions of the `code` at `address`, up to one that capstone cannot decode."""
     disassembler = Cs(CS_ARCH_X86, CS_MODE_64)
     disassembler.detail = True
     yield from disassembler.disasm(code, address)
@@ -123,13 +124,13 @@ def _candidates(instructions: list[Any], arguments: tuple[str, ...]) -> Iterator
 
 def _leaves(instruction: Any) -> bool:
     return instruction.id == x86.X86_INS_UD2 or any(
-        instruction.group(group) for group in _ELSEWHERE
+        instruction.group(group) for group in _LEAVING_GROUPS
     )
 
 
 def _written(instruction: Any) -> set[str]:
     _, written = instruction.regs_access()
-    return {_WIDE.get(instruction.reg_name(r), "") for r in written}
+    return {_WHOLE.get(instruction.reg_name(r), "") for r in written}
 
 
 def _jump_targets(instructions: list[Any]) -> set[int]:
@@ -141,22 +142,24 @@ def _jump_targets(instructions: list[Any]) -> set[int]:
 
 
 def effect_of(instruction: Any) -> Resume | None:
-    """Return how to resume on capstone's `instruction`, None where that cannot be computed."""
+    """Return how to resume on capstone's `instruction`, or None if that cannot be computed."""
     if _LOCK in takewhile(_PREFIXES.__contains__, instruction.bytes):
-        return None  # raises #UD with all that is below
+        return None  # all instructions below raise #UD with LOCK
     after = instruction.address + instruction.size
     text = f"{instruction.mnemonic} {instruction.op_str}".strip()
     place = {"address": instruction.address, "next_pc": after, "text": text}
     if instruction.id in (x86.X86_INS_NOP, x86.X86_INS_ENDBR64) or _is_exchange_nop(instruction):
         return Resume(**place)
-    if instruction.bytes[0] in _JUMPS:  # behind a prefix 0x66, CPUs differ in what they do
+    if (
+        instruction.bytes[0] in _JUMPS
+    ):  # the first byte: with a prefix 0x66 CPUs differ in what they do
         return Resume(**{**place, "next_pc": instruction.operands[0].imm & _U64})
     value = _value_of(instruction)
     return Resume(**place, **value) if value else None
 
 
 def _is_exchange_nop(instruction: Any) -> bool:
-    """Tell `xchg %ax,%ax` (0x90 with prefixes), which clears no upper half, from a real one."""
+    """Return whether this is 0x90 with prefixes (`xchg %ax,%ax`), which changes no register."""
     exchange = instruction.id == x86.X86_INS_XCHG and instruction.opcode[0] == 0x90
     return bool(exchange and not instruction.rex & 1)
 
@@ -166,9 +169,9 @@ def _value_of(instruction: Any) -> _Value:
         return None
     target, source = instruction.operands
     register = _register(instruction, target)
-    if register is None or target.size not in (4, 8) or _WIDE[register] == "rsp":
+    if register is None or target.size not in (4, 8) or _WHOLE[register] == "rsp":
         return None
-    register = _WIDE[register]
+    register = _WHOLE[register]
     bits = 8 * target.size
     if instruction.id == x86.X86_INS_LEA:
         return _address_value(instruction, source, register, bits)
@@ -181,18 +184,18 @@ def _value_of(instruction: Any) -> _Value:
         return None
     signed = instruction.id == x86.X86_INS_MOVSXD and bits == 64
     bits = 32 if signed else bits
-    return {"register": register, "inputs": ((_WIDE[name], 1),), "bits": bits, "signed": signed}
+    return {"register": register, "inputs": ((_WHOLE[name], 1),), "bits": bits, "signed": signed}
 
 
 def _register(instruction: Any, operand: Any) -> str | None:
     if operand.type != x86.X86_OP_REG:
         return None
     name = instruction.reg_name(operand.reg)
-    return name if name in _WIDE else None
+    return name if name in _WHOLE else None
 
 
 def _per_cpu_value(instruction: Any, source: Any, register: str, bits: int) -> _Value:
-    """Return the value of a per-CPU variable, as `mov %gs:current_task,%rax` loads it."""
+    """Return the value that a load of a per-CPU variable reads: `mov %gs:current_task,%rax`."""
     if source.mem.segment != x86.X86_REG_GS or instruction.id != x86.X86_INS_MOV:
         return None
     value = _address_value(instruction, source, register, bits)
@@ -202,7 +205,7 @@ def _per_cpu_value(instruction: Any, source: Any, register: str, bits: int) -> _
 
 
 def _address_value(instruction: Any, source: Any, register: str, bits: int) -> _Value:
-    if instruction.addr_size != 8:  # the sum would be cut to 32 bits before it is used
+    if instruction.addr_size != 8:  # the CPU cuts the sum to 32 bits
         return None
     memory = source.mem
     inputs: list[tuple[str, int]] = []
@@ -211,7 +214,7 @@ def _address_value(instruction: Any, source: Any, register: str, bits: int) -> _
         name = instruction.reg_name(number) if number else None
         if name == "rip":
             constant += instruction.address + instruction.size
-        elif name in _WIDE:
+        elif name in _WHOLE:
             inputs.append((name, factor))
         elif name:
             return None

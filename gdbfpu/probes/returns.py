@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a function returns, so that a breakpoint there sees each return and steps over none."""
+"""Find where a function returns, to break on every return and resume without a step."""
 
 from __future__ import annotations
 
@@ -19,55 +19,58 @@ _U64 = (1 << 64) - 1
 def exits(
     code_of: Callable[[int], bytes], address: int, thunk: int | None, spare: int, depth: int = 2
 ) -> tuple[Resume, ...]:
-    """Return the places where the function that begins at `address` returns.
+    """Return the places where the function at `address` returns; empty if any is unknown.
 
-    `code_of` gives a whole function's code as memory holds it now, `thunk` is the address of
-    __x86_return_thunk, to which kernels jump in place of a RET (None where there is none). The
-    caller's registers and the return value are in place there. A RET is left by way of the one
-    at `spare`, which does the same: KGDB does not let a debugger write the stack pointer
-    (dbg_set_reg() in arch/x86/kernel/kgdb.c). A function that leaves by a jump to another one
-    returns where that does, if it does not call it, too; `depth` such jumps are followed. Empty
-    unless every way out is one of these: a call that leaves by another would not be seen.
+    At each place, the registers of the caller and the return value are already set. `code_of`
+    returns the code of the whole function at an address, as memory holds it now. `thunk` is the
+    address of __x86_return_thunk, which kernels jump to in place of a RET; None if there is none.
+
+    To resume on a RET we jump to another one, at `spare`, outside every probed function: KGDB
+    does not let a debugger write the stack pointer (dbg_set_reg() in arch/x86/kernel/kgdb.c).
+
+    A function may end with a jump to another function. Then it returns where that one does, unless
+    it also calls that one. At most `depth` such jumps are followed. If one way out is unknown, the
+    result is empty, because calls that leave by it would not be seen.
     """
-    return _Exits(code_of, thunk, spare).of(address, depth)
+    return _Exits(code_of, thunk, spare).find(address, depth)
 
 
 def find_ret(code: bytes, address: int, taken: Iterable[range] = ()) -> int | None:
-    """Return the address of a RET in the `code` at `address`, in none of `taken`, or None."""
+    """Return the address of a RET in the `code` at `address`, outside all of `taken`, or None."""
     places = (i.address for i in disassembled(code, address) if _is_ret(i))
     return next((at for at in places if not any(at in places for places in taken)), None)
 
 
 @dataclass(frozen=True)
 class _Exits:
-    """What `exits` is given, for each function that it comes to."""
+    """What `exits` was given. It is the same for each function on the way."""
 
     code_of: Callable[[int], bytes]
     thunk: int | None
     spare: int
 
-    def of(self, address: int, depth: int) -> tuple[Resume, ...]:
-        """Return where the function at `address` returns, empty where not all of it is known."""
+    def find(self, address: int, depth: int) -> tuple[Resume, ...]:
+        """Return where the function at `address` returns; empty if any way out is unknown."""
         code = self.code_of(address)
         instructions = list(disassembled(code, address))
         if sum(i.size for i in instructions) < len(code):
-            return ()  # there is more behind what can be decoded, unseen
+            return ()  # the rest of the code cannot be decoded
         called = {_target(i) for i in instructions if i.group(x86.X86_GRP_CALL)}
         inside = range(address, address + len(code))
         found: list[Resume] = []
         for instruction in instructions:
             if _leaves(instruction, inside):
-                more = self._way(instruction, called, depth)
+                more = self._follow(instruction, called, depth)
                 if not more:
                     return ()
                 found += more
         return tuple(dict.fromkeys(found))
 
-    def _way(self, leaving: Any, called: set[int | None], depth: int) -> tuple[Resume, ...]:
-        """Return where a call returns that leaves by this instruction, empty if unknown."""
+    def _follow(self, leaving: Any, called: set[int | None], depth: int) -> tuple[Resume, ...]:
+        """Return where a call that leaves by this instruction returns; empty if unknown."""
         if _is_ret(leaving):
             return (Resume(leaving.address, self.spare, "ret"),)
-        if _returns(leaving):  # another form of it
+        if _returns(leaving):  # RET with an operand, far RET or IRET
             return ()
         effect = effect_of(leaving)
         if effect is not None and effect.next_pc == self.thunk:
@@ -75,11 +78,11 @@ class _Exits:
         target = _target(leaving)
         if not depth or target is None or target in called:
             return ()
-        return self.of(target, depth - 1)
+        return self.find(target, depth - 1)
 
 
 def _leaves(instruction: Any, inside: range) -> bool:
-    """Return whether control may leave the function for good; `inside` are its addresses."""
+    """Return whether this may leave the function for good; `inside` are its addresses."""
     if _returns(instruction):
         return True
     return _jumps(instruction) and _target(instruction) not in inside
@@ -94,13 +97,13 @@ def _is_ret(instruction: Any) -> bool:
 
 
 def _jumps(instruction: Any) -> bool:
-    """Return whether control may go elsewhere for good (LOOP is no jump to capstone)."""
+    """Return whether this is a jump and not a call; capstone does not class LOOP as a jump."""
     relative = instruction.group(x86.X86_GRP_BRANCH_RELATIVE)
     called = instruction.group(x86.X86_GRP_CALL)
     return bool(instruction.group(x86.X86_GRP_JUMP) or (relative and not called))
 
 
 def _target(instruction: Any) -> int | None:
-    """Return where a direct jump or call leads, None for one through a register or memory."""
+    """Return the target of a direct jump or call, or None if it is indirect."""
     operand = instruction.operands[0]
     return operand.imm & _U64 if operand.type == x86.X86_OP_IMM else None

@@ -177,6 +177,6 @@ def test_why_a_probe_is_unavailable():
     target.inlined = {"fpu__drop": (0x1234, 0x5678)}
     said = {probe.function: unavailable(target, probe) for probe in CATALOGUE}
     assert said[SIGFRAME] == said["xfpregs_get"] == ""
-    assert said["save_xstate_sig"] == f"not in this kernel; {SIGFRAME} there"
+    assert said["save_xstate_sig"] == f"not in this kernel; use {SIGFRAME}"
     assert said["fpu__drop"] == "inlined at 0x1234, 0x5678"
     assert said[SANITIZE] == "not in this kernel"
