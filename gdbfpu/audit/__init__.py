@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The audit: what must hold of the kernel's FPU memory, a small function for each rule."""
+"""Audit the kernel's FPU memory: a small function for each rule that must hold."""
 
 from __future__ import annotations
 

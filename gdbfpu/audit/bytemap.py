@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A map of one task's area: what each byte is, and which ways out would take stale ones along."""
+"""Map one task's area: what each byte is, and where the kernel copies stale bytes to."""
 
 from __future__ import annotations
 
@@ -26,18 +26,22 @@ _FIXED = (
     (XMM_END, SW_RESERVED_OFFSET, "reserved", "reserved"),
     (SW_RESERVED_OFFSET, LEGACY_SIZE, "software", "padding"),
 )
-_STACK = range(CONTROL_SIZE, XMM_OFFSET, 16)  # where each ST(i) begins
-_PADS = [(5, 6), *((start + 10, start + 16) for start in _STACK)]  # FXSAVE64: no register's
-_HOW = 48  # columns
-_LINE = 32  # bytes of a dump on one line
+_ST_STARTS = range(CONTROL_SIZE, XMM_OFFSET, 16)  # of each ST(i)
+_PADDING = [
+    (5, 6),
+    *((start + 10, start + 16) for start in _ST_STARTS),
+]  # in FXSAVE64 no register has these bytes
+_HOW_WIDTH = 48  # columns
+_DUMP_WIDTH = 32  # bytes on a line of a dump
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive bytes of an area: `start` to `end` (exclusive), of `component`, of one `kind`.
+    """Consecutive bytes of one kind in an area: `start` to `end` (exclusive), of `component`.
 
-    `in use`, `initial` (the header's bit is clear, and so are the bytes), `stale`, `header`,
-    `reserved` or `padding`. `dirty` counts the bytes that are not zero where they should be.
+    `kind` is `in use`, `initial` (the header's bit is clear, and the bytes are initial), `stale`,
+    `header`, `reserved` or `padding`. `dirty` is the number of bytes that should be zero and are
+    not.
     """
 
     start: int
@@ -49,7 +53,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class ByteMap:
-    """The map of `view`'s area, and the ways out of it with the stale bytes each would copy."""
+    """The map of `view`'s area, and the number of stale bytes that each path copies."""
 
     view: TaskView
     pieces: tuple[Piece, ...]
@@ -57,7 +61,7 @@ class ByteMap:
 
 
 def read_map(snapshot: Snapshot, view: TaskView) -> ByteMap:
-    """Return the map of `view`'s area; raise UsageError where it has none."""
+    """Return the map of `view`'s area; raise UsageError if it has no area."""
     if not view.image:
         raise UsageError(f"{name_of(view.task)} has no FPU state in memory to map")
     stale = stale_components(snapshot, view)
@@ -67,13 +71,13 @@ def read_map(snapshot: Snapshot, view: TaskView) -> ByteMap:
         for at in range(start, min(end, len(kinds))):
             kinds[at] = ("stale" if at in places else kind, component)
     legacy = sum(place < LEGACY_SIZE for place in places)
-    ways = (*export_paths(snapshot), *inherit_paths(snapshot))
-    copies = ((way, (legacy if way.legacy else len(places)) * way.raw) for way in ways)
+    paths = (*export_paths(snapshot), *inherit_paths(snapshot))
+    copies = ((path, (legacy if path.legacy else len(places)) * path.raw) for path in paths)
     return ByteMap(view, tuple(_pieces(kinds, view.image)), tuple(copies))
 
 
 def _regions(snapshot: Snapshot, view: TaskView) -> Iterator[tuple[int, int, str, str]]:
-    """Yield start, end, component and kind; later ones lie over earlier ones."""
+    """Yield start, end, component and kind of regions; later regions cover earlier ones."""
     header = view.header
     used = FPSSE if header is None else in_use(header)
     for span in snapshot.spans(view.image):
@@ -81,7 +85,7 @@ def _regions(snapshot: Snapshot, view: TaskView) -> Iterator[tuple[int, int, str
         yield span.offset, span.end, component_name(span.number), kind
     for start, end, name, kind in _FIXED:
         yield start, end, name, kind
-    for start, end in _PADS:
+    for start, end in _PADDING:
         yield start, end, "x87", "padding"
     if header is not None:
         yield LEGACY_SIZE, EXTENDED_OFFSET, "", "header"
@@ -96,7 +100,7 @@ def _pieces(kinds: Sequence[tuple[str, str]], image: bytes) -> Iterator[Piece]:
 
 
 def map_table(found: ByteMap, reveal: bool) -> str:
-    """Return the map for people; the stale bytes' values only with `reveal`."""
+    """Return the map for people; `reveal` shows the values of stale bytes."""
     view = found.view
     rows = [
         (f"{p.start}", f"{p.end - 1}", p.end - p.start, p.kind, p.component, p.dirty or "")
@@ -104,7 +108,7 @@ def map_table(found: ByteMap, reveal: bool) -> str:
     ]
     heads = ("from", "to", "bytes", "what", "component", "not zero")
     ways = [
-        (way.name, way.function, copied if way.raw else "none", fill(way.how, _HOW))
+        (way.name, way.function, copied if way.raw else "none", fill(way.how, _HOW_WIDTH))
         for way, copied in found.paths
     ]
     parts = [
@@ -120,7 +124,7 @@ def map_table(found: ByteMap, reveal: bool) -> str:
 
 
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return the pieces with x87's many small ones as one, where all padding in it is clean."""
+    """Return the pieces, with small ones of x87 merged if the padding between them is clean."""
     merged: list[Piece] = []
     for piece in pieces:
         last = merged[-1] if merged else None
@@ -135,13 +139,13 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
 def _values(found: ByteMap) -> Iterator[str]:
     for piece in found.pieces:
         if piece.kind == "stale":
-            for at in range(piece.start, piece.end, _LINE):
-                line = found.view.image[at : min(at + _LINE, piece.end)]
+            for at in range(piece.start, piece.end, _DUMP_WIDTH):
+                line = found.view.image[at : min(at + _DUMP_WIDTH, piece.end)]
                 yield f"  {at:5}: {line.hex(' ', 4)}"
 
 
 def map_json(found: ByteMap, reveal: bool) -> dict[str, Any]:
-    """Return the map as what `json.dumps` takes."""
+    """Return the map in the form that `json.dumps` takes."""
     view = found.view
     pieces = []
     for piece in found.pieces:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an audit says: a finding, or that memory cannot decide a rule."""
+"""The results of an audit: findings, and what memory cannot decide."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ("Finding", "Result", "Severity", "Undecided", "finding_json", "name_o
 class Severity(Enum):
     """How bad a finding is, worst first; the values are SARIF 2.1.0's.
 
-    ERROR: data reaches another owner, or the kernel's state contradicts itself. WARNING: it will
-    do harm when it is used. NOTE: it does none in this kernel as it is.
+    ERROR: data reaches another owner, or the kernel's state contradicts itself. WARNING: it does
+    harm when it is used. NOTE: it does no harm in this kernel.
     """
 
     ERROR = "error"
@@ -26,12 +26,11 @@ class Severity(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that should not be so.
+    """Something that breaks a rule.
 
-    `rule` names the rule. `about` is the task it is about, or a name of something else. `read`
-    says what was read, `address` where it begins, `why` why it matters. `component` is a state
-    component's name, empty where none is meant. `evidence` are the bytes, which only `--reveal`
-    shows.
+    `rule` is the rule's name. `about` is the task, or the name of something else. `read` says what
+    was read, `address` where that begins, and `why` why it matters. `component` is the name of the
+    state component, or empty. `evidence` are the bytes; only `--reveal` shows them.
     """
 
     rule: str
@@ -45,13 +44,13 @@ class Finding:
 
     @property
     def subject(self) -> str:
-        """Return who or what it is about, in words."""
+        """Return the name of the task or the thing that it is about."""
         return self.about if isinstance(self.about, str) else name_of(self.about)
 
 
 @dataclass(frozen=True)
 class Undecided:
-    """Something that memory does not tell of `subject`; it must not be taken for clean."""
+    """Something about `subject` that memory cannot tell; do not take it for clean."""
 
     rule: str
     subject: str
@@ -59,16 +58,16 @@ class Undecided:
 
 
 Result = Union[Finding, Undecided]
-"""What an audit says of one subject."""
+"""What an audit says about one subject."""
 
 
 def name_of(task: Task) -> str:
-    """Return `task` as findings name it: `Xorg (pid 42)`."""
+    """Return the name of `task` for people: `Xorg (pid 42)`."""
     return f"{task.comm} (pid {task.pid})"
 
 
 def finding_json(finding: Finding, reveal: bool) -> dict[str, Any]:
-    """Return one finding as what `json.dumps` takes; its bytes only with `reveal`."""
+    """Return `finding` in the form that `json.dumps` takes; its bytes only with `reveal`."""
     about = finding.about
     return {
         "rule": finding.rule,

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules on struct fpstate and what came with it (5.16 on): permissions, XFD, guests, CET, PKRU."""
+"""Rules on struct fpstate and what it brought (since 5.16): permissions, XFD, guests, CET, PKRU."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Severity
-from gdbfpu.audit.rule import BlindSpot, Defect, Said, Scope, Unknown, rule
+from gdbfpu.audit.rule import BlindSpot, Defect, Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
 from gdbfpu.target import read_u64
 from gdbfpu.xsave.area import HEADER_OFFSET, in_use
@@ -20,21 +20,21 @@ _SHSTK = 1  # ARCH_SHSTK_SHSTK, asm/prctl.h; a macro
 _PL3_SSP = 8  # bytes from CET_U's start, Intel SDM volume 1, 13.5.9
 
 UABI = BlindSpot(
-    "UABI", "fpu_guest.uabi_size (CVE-2022-49557) is reached through KVM's own structures only"
+    "UABI", "fpu_guest.uabi_size (CVE-2022-49557) can be reached only through KVM's structures"
 )
-"""A guest's size of what KVM copies to user space."""
+"""The number of a guest's bytes that KVM copies to user space."""
 
 
 @rule(
     "PERM",
     scope=Scope.TASK,
     severity=Severity.ERROR,
-    invariant="No thread may use a feature that its group has no permission for.",
+    invariant="A thread uses only features that its thread group has permission for.",
 )
-def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for features that the task's group has no permission for.
+def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for features that the task's thread group has no permission for.
 
-    The leader's fpu.perm counts (arch_prctl(ARCH_REQ_XCOMP_PERM)); a thread's own is a copy.
+    The leader's fpu.perm counts (arch_prctl(ARCH_REQ_XCOMP_PERM)); other threads have a copy.
     """
     allowed = _group_perm(snapshot, view)
     if allowed is None:
@@ -43,17 +43,17 @@ def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     if own & ~allowed:
         yield Defect(
             view.task,
-            f"fpu.perm has {describe(own & ~allowed)}, which its group has no permission for",
+            f"fpu.perm has {describe(own & ~allowed)}, but its group has no permission for it",
             view.fpu,
-            "it may use what its group was refused",
+            "the thread can use what its thread group may not use",
         )
     used = view.fields.get("fpstate.user_xfeatures", 0) & _DYNAMIC & ~allowed
     if used:
         yield Defect(
             view.task,
-            f"fpstate.user_xfeatures has {describe(used)}, which its group has no permission for",
+            f"fpstate.user_xfeatures has {describe(used)}, but its group has no permission for it",
             view.fpu,
-            "signal frames grow beyond what sigaltstack was checked for",
+            "signal frames can be larger than the alternate signal stack was checked for",
         )
 
 
@@ -70,13 +70,13 @@ def _group_perm(snapshot: Snapshot, view: TaskView) -> int | None:
     "AMXBUF",
     scope=Scope.TASK,
     severity=Severity.ERROR,
-    invariant="A task's fpstate is where its flags say, with room for what it has.",
+    invariant="A task's fpstate is where its flags say, and has room for its components.",
 )
-def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect where a dynamic feature's buffer is not what it should be.
+def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect if the buffer of a dynamic feature has the wrong place or size.
 
-    The area has room for all that its header has, and is `fpu.__fpstate` unless it was
-    allocated (`is_valloc`) or is a KVM guest's.
+    The area has room for all components of its header. It is `fpu.__fpstate`, unless it was
+    allocated (`is_valloc`) or belongs to a KVM guest.
     """
     if "fpstate.size" not in view.fields:
         return
@@ -85,20 +85,21 @@ def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     elsewhere = own is not None and start != view.fpu + own.offset
     marked = view.fields.get("fpstate.is_valloc", 0) or view.fields.get("fpstate.is_guest", 0)
     if own is not None and elsewhere != bool(marked):
-        place = "elsewhere" if elsewhere else "fpu.__fpstate"
+        place = "not fpu.__fpstate" if elsewhere else "fpu.__fpstate"
+        flags = "is_valloc or is_guest is set" if marked else "is_valloc and is_guest are clear"
         yield Defect(
             view.task,
-            f"its fpstate is {place}, and is_valloc or is_guest is {'set' if marked else 'clear'}",
+            f"its fpstate is {place}, but {flags}",
             start,
-            "the kernel frees what it did not allocate, or never frees it",
+            "the kernel will free memory that it did not allocate, or never free it",
         )
     missing = _beyond(snapshot, view)
     if missing:
         yield Defect(
             view.task,
-            f"xfeatures has {describe(missing)}, which fpstate.xfeatures has no room for",
+            f"xfeatures has {describe(missing)}, but fpstate.xfeatures has no room for it",
             view.at + HEADER_OFFSET,
-            "XSAVES writes behind the area",
+            "XSAVES writes beyond the end of the area",
         )
 
 
@@ -113,8 +114,8 @@ def _beyond(snapshot: Snapshot, view: TaskView) -> int:
     severity=Severity.ERROR,
     invariant="A CPU's cached IA32_XFD is the running task's.",
 )
-def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
-    """Yield a defect where a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
+def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
+    """Yield a defect if a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
 
     Fixed by 10e4b5166df9 (6.9). The register itself is not in memory.
     """
@@ -128,7 +129,7 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
     if cached != view.fields["fpstate.xfd"]:
         yield Defect(
             view.task,
-            f"xfd_state of CPU {cpu.number} is {cached:#x}, fpstate.xfd "
+            f"xfd_state of CPU {cpu.number} is {cached:#x}, but fpstate.xfd is "
             f"{view.fields['fpstate.xfd']:#x}",
             kernel.per_cpu("xfd_state", cpu.number),
             "the task gets #NM for a feature it may use, or uses one without a buffer",
@@ -139,12 +140,13 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
     "XFD3",
     scope=Scope.TASK,
     severity=Severity.ERROR,
-    invariant="No component is in use that IA32_XFD disables.",
+    invariant="No component that IA32_XFD disables is in use.",
 )
-def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for a component in use that IA32_XFD disables: loading it is #NM.
+def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for a component in use that IA32_XFD disables: loading it raises #NM.
 
-    Of a KVM guest's state, too, where that is in place: there it is fixed by b45f72177594 (6.19).
+    This also checks the state of a KVM guest while the task holds it. For guests, b45f72177594
+    (6.19) fixes the defect.
     """
     header, xfd = view.header, view.fields.get("fpstate.xfd", 0)
     armed = in_use(header) & xfd if header is not None else 0
@@ -169,12 +171,12 @@ def _xfd3(view: TaskView, at: int, read: str) -> Defect:
     "GUEST",
     scope=Scope.TASK,
     severity=Severity.ERROR,
-    invariant="A KVM guest's state is in a task only with the task's own set aside.",
+    invariant="A task holds a KVM guest's state only while its own is set aside.",
 )
-def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for a KVM guest's state in a task that has not set its own aside.
+def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect if a task holds a KVM guest's state and has not set its own aside.
 
-    fpu_swap_kvm_fpstate() sets is_guest and in_use and keeps the task's in `__task_fpstate`.
+    fpu_swap_kvm_fpstate() sets is_guest and in_use, and keeps the task's own in `__task_fpstate`.
     """
     pointer = snapshot.model.state
     if not pointer.pointer or "__task_fpstate" not in view.fields:
@@ -186,13 +188,13 @@ def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     if aside != is_guest or (is_guest and not in_use_now):
         yield Defect(
             view.task,
-            f"is_guest is {int(is_guest)}, in_use "
+            f"is_guest is {int(is_guest)}, in_use is "
             f"{int(in_use_now)}, and __task_fpstate is {'set' if aside else 'NULL'}",
             view.fpu,
-            "the task will run with a guest's registers, or a guest with its own",
+            "the task will run with the guest's registers, or the guest with the task's",
         )
     if is_guest:
-        yield Unknown("fpu_guest.uabi_size is reached through KVM only", blind_spot=UABI)
+        yield Unknown("fpu_guest.uabi_size can be reached only through KVM", blind_spot=UABI)
 
 
 @rule(
@@ -201,11 +203,11 @@ def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     severity=Severity.ERROR,
     invariant="Only a task with a shadow stack has shadow stack state.",
 )
-def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for shadow stack state of a task that has no shadow stack.
 
-    Its stack pointer is a user address. ssp_get() had trouble with the opposite, a task with
-    neither (CVE-2025-21632, fixed by a9d9c33132d4, 6.13).
+    The shadow stack pointer has to be a user address. CVE-2025-21632 was something else:
+    ssp_get() failed for a task that has neither (fixed by a9d9c33132d4, 6.13).
     """
     header = view.header
     span = next((s for s in snapshot.spans(view.image) if s.number == CET_U), None)
@@ -219,15 +221,15 @@ def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     if not features & _SHSTK:
         yield Defect(
             view.task,
-            "xfeatures has CET_U, and thread.features has no shadow stack",
+            "xfeatures has CET_U, but thread.features has no shadow stack",
             view.at + HEADER_OFFSET,
-            "ptrace would show and set state that is not there",
+            "ptrace would show and set state that the task does not have",
             "CET_U",
         )
     elif pointer >> 63:
         yield Defect(
             view.task,
-            f"ssp is {pointer:#x}, no user address",
+            f"ssp is {pointer:#x}, not a user address",
             view.at + place,
             "the next return in user mode faults",
             "CET_U",
@@ -238,14 +240,14 @@ def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "PKRU0",
     scope=Scope.TASK,
     severity=Severity.WARNING,
-    invariant="A task whose PKRU is initial works with PKRU 0.",
+    invariant="A task whose PKRU is initial runs with PKRU 0.",
 )
-def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for PKRU in its initial state, 0, where kernels load init_pkru instead.
+def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for PKRU in its initial state, 0, if the kernel may load init_pkru instead.
 
-    Those of 5.2 to 5.12 that know of protection keys did so while the header's bit was clear:
-    fixed by 510b80a6a0f1 (5.13, and in stable trees), which memory does not show. Since 5.14
-    `thread.pkru` has it.
+    Kernels from 5.2 to 5.12 with protection keys do that while the header's bit is clear.
+    510b80a6a0f1 fixes it (5.13, and in stable trees), but memory does not show whether a kernel
+    has the fix. Since 5.14 PKRU is in `thread.pkru`.
     """
     header = view.header
     if header is None or snapshot.model.live_flag:
@@ -258,6 +260,6 @@ def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
             view.task,
             f"PKRU is in its initial state, 0: the header's bit {PKRU} is clear",
             view.at + HEADER_OFFSET,
-            "without 510b80a6a0f1 the kernel works with init_pkru for this task instead",
+            "a kernel without 510b80a6a0f1 loads init_pkru for this task instead",
             "PKRU",
         )

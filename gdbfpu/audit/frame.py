@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules on what a signal frame says of itself, and on what the handler finds in it.
+"""Rules on what a signal frame says about itself, and on what the handler finds in it.
 
 Source: arch/x86/kernel/fpu/signal.c (copy_fpstate_to_sigframe, save_xstate_epilog,
 check_xstate_in_sigframe).
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from gdbfpu.audit.finding import Severity
 from gdbfpu.audit.frame_view import FrameView, frame_spans, user_mask, user_size
 from gdbfpu.audit.header import supv
-from gdbfpu.audit.rule import Defect, Said, Scope, Unknown, rule
+from gdbfpu.audit.rule import Defect, Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.xsave.area import HEADER_OFFSET, XCOMP_OFFSET, in_use, residue
 from gdbfpu.xsave.features import SUPERVISOR, TILECFG, TILEDATA, component_name, describe
@@ -21,8 +21,8 @@ from gdbfpu.xsave.sigframe import MAGIC1, SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OF
 
 __all__ = ("frame", "frame32", "framestale", "supv_in_frame")
 
-_LOST = "sigreturn takes the frame for one without extended state: AVX and all above is lost"
-_BELIEVED = "sigreturn goes by it: the state is lost, or read from behind the frame"
+_LOST = "sigreturn finds no extended state in the frame: AVX and everything above is lost"
+_TRUSTED = "sigreturn trusts it: the state is lost, or read from beyond the end of the frame"
 # XFEATURE_MASK_SIGFRAME_INITOPT, since 5.17 (commit 30d02551ba4f): while these are initial, the
 # kernel writes no bytes for them, and the user's stack keeps its own. 5.16 writes them always, and
 # no kernel before it has them.
@@ -33,12 +33,12 @@ _LEFT_OUT = 1 << TILECFG | 1 << TILEDATA
     "FRAME",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="A signal frame says the truth about itself.",
+    invariant="A signal frame describes itself correctly.",
 )
-def frame(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
-    """Yield a defect for what the frame says of itself that is not so.
+def frame(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
+    """Yield a defect for each false statement of the frame about itself.
 
-    sigreturn believes it: CVE-2024-26603 (d877550eaf2d, 6.8).
+    sigreturn trusts the frame: CVE-2024-26603 (d877550eaf2d, 6.8).
     """
     if not view.image:
         yield Unknown(f"not read: {view.unread}")
@@ -50,25 +50,25 @@ def frame(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
         yield view.defect(view.frame.base + SW_RESERVED_OFFSET, read, _LOST)
 
 
-def _sw_reserved(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
-    """Yield a defect for each of the software bytes' members that is not the task's."""
-    told, base = view.frame, view.frame.base
-    for read in frame_defects(told, len(view.image)):
-        yield view.defect(base + SW_RESERVED_OFFSET, read, _BELIEVED)
+def _sw_reserved(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
+    """Yield a defect for each member of the software bytes that does not match the task."""
+    found, base = view.frame, view.frame.base
+    for read in frame_defects(found, len(view.image)):
+        yield view.defect(base + SW_RESERVED_OFFSET, read, _TRUSTED)
     size, mask = user_size(snapshot, view), user_mask(snapshot, view)
-    if told.xstate_size != size:
-        read = f"xstate_size is {told.xstate_size}, the task's user images have {size}"
-        yield view.defect(base + SW_XSTATE_SIZE_OFFSET, read, _BELIEVED)
-    if told.xfeatures != mask:
-        read = f"sw_reserved.xfeatures is {told.xfeatures:#x}, the task's are {mask:#x}"
-        yield view.defect(base + SW_XFEATURES_OFFSET, read, _BELIEVED)
+    if found.xstate_size != size:
+        read = f"xstate_size is {found.xstate_size}, but the task's user images have {size} bytes"
+        yield view.defect(base + SW_XSTATE_SIZE_OFFSET, read, _TRUSTED)
+    if found.xfeatures != mask:
+        read = f"sw_reserved.xfeatures is {found.xfeatures:#x}, but the task's are {mask:#x}"
+        yield view.defect(base + SW_XFEATURES_OFFSET, read, _TRUSTED)
 
 
-def _xstate_header(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
-    """Yield a defect for an XSAVE header that sigreturn cannot load, or has what is not known."""
+def _xstate_header(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
+    """Yield a defect for an XSAVE header that sigreturn cannot load, or with unknown features."""
     header, dirty = view.header, any(view.header.reserved)
     if header.xcomp_bv or dirty:
-        read = f"xcomp_bv is {header.xcomp_bv:#x}, reserved bytes {'not ' if dirty else ''}zero"
+        read = f"xcomp_bv is {header.xcomp_bv:#x}, reserved bytes are {'not ' if dirty else ''}zero"
         why = "sigreturn loads it: XRSTOR faults (#GP), CVE-2017-15537"
         yield view.defect(view.frame.base + XCOMP_OFFSET, read, why)
     foreign = _foreign(snapshot, view)
@@ -77,7 +77,7 @@ def _xstate_header(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
 
 
 @supv.also(Scope.FRAME)
-def supv_in_frame(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
+def supv_in_frame(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     """Yield a defect for supervisor components in the image that is on the user stack."""
     foreign = _foreign(snapshot, view) if view.frame.extended else 0
     if foreign & SUPERVISOR:
@@ -85,13 +85,13 @@ def supv_in_frame(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
 
 
 def _foreign(snapshot: Snapshot, view: FrameView) -> int:
-    """Return the components (u64) of the frame's header that user space has nothing to do with."""
+    """Return the components (u64) in the frame's header that user space must not see."""
     return view.header.xfeatures & ~user_mask(snapshot, view)
 
 
 def _exposed(view: FrameView, foreign: int) -> Defect:
     read = f"xfeatures has {describe(foreign)}, which user space may not see"
-    why = "state that is not the user's is on its stack"
+    why = "the user stack has state that does not belong to user space"
     return view.defect(view.frame.base + HEADER_OFFSET, read, why)
 
 
@@ -99,26 +99,26 @@ def _exposed(view: FrameView, foreign: int) -> Defect:
     "FRAME32",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="A 32-bit task's frame has its extended state.",
+    invariant="A 32-bit task's frame includes the extended state.",
 )
-def frame32(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
+def frame32(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     """Yield a defect for a 32-bit task's frame that hides its extended state.
 
-    fx_sw_reserved_ia32 was not set up in 3.7 to 4.3 on 32-bit kernels: ab6b52947545.
+    32-bit kernels from 3.7 to 4.3 did not set up fx_sw_reserved_ia32: ab6b52947545.
     """
-    told = view.frame
-    if told.ia32 and not told.extended and snapshot.model.format != "fxsave":
-        read = f"a 32-bit frame has no FP_XSTATE_MAGIC1: {told.magic1:#x}"
-        yield view.defect(told.base + SW_RESERVED_OFFSET, read, _LOST)
+    found = view.frame
+    if found.ia32 and not found.extended and snapshot.model.format != "fxsave":
+        read = f"the 32-bit frame has {found.magic1:#x} in place of FP_XSTATE_MAGIC1"
+        yield view.defect(found.base + SW_RESERVED_OFFSET, read, _LOST)
 
 
 @rule(
     "FRAMESTALE",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="Except for AMX, a component whose bit is clear in a frame has initial bytes there.",
+    invariant="In a frame, a component whose header bit is clear has initial bytes, except for AMX.",
 )
-def framestale(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
+def framestale(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     """Yield a defect for stale bytes that reached the user stack."""
     if not view.frame.extended:
         return
@@ -128,8 +128,8 @@ def framestale(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
         if places and not written >> span.number & 1:
             name = component_name(span.number)
             read = (
-                f"{len(places)} of {span.size} bytes of {name} are not initial, and the frame's "
+                f"{len(places)} of {span.size} bytes of {name} are not initial, but the frame's "
                 f"bit {span.number} is clear"
             )
-            why = "registers of another time or another task are on the user stack"
+            why = "old registers, or those of another task, are on the user stack"
             yield view.defect(view.frame.base + places[0], read, why, name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules that compare a signal frame with what there was before the kernel wrote it.
+"""Rules that compare a signal frame with the state before the kernel wrote it.
 
 Source: arch/x86/kernel/fpu/signal.c (copy_fpstate_to_sigframe).
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from gdbfpu.audit.finding import Severity
 from gdbfpu.audit.frame_view import FrameView, frame_spans, zero_padded_header
 from gdbfpu.audit.legacy import leaves_pointers
-from gdbfpu.audit.rule import Said, Scope, Unknown, rule
+from gdbfpu.audit.rule import Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.xsave.area import Span, in_use, significant
 from gdbfpu.xsave.features import FPSSE, PKRU, X87, component_name
@@ -19,27 +19,27 @@ from gdbfpu.xsave.legacy import FXSAVE_PLACES
 
 __all__ = ("framediff", "framepast")
 
-_NOT_ITS = "the handler, and sigreturn, see a state that was not the task's"
+_WRONG_STATE = "the handler and sigreturn see a state that was not the task's"
 
 
 @rule(
     "FRAMEPAST",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="The kernel writes nothing behind a frame.",
+    invariant="The kernel writes nothing after the end of a frame.",
 )
-def framepast(_snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
-    """Yield a defect for bytes behind the frame that the kernel changed."""
+def framepast(_snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
+    """Yield a defect for bytes after the frame that the kernel changed."""
     if view.past is None:
         return
     before, after = view.past
     if not before:
-        yield Unknown("what is behind the frame is not known")
+        yield Unknown("the bytes after the frame could not be read at entry")
     end = len(view.image)
     changed = [at for at, (a, b) in enumerate(zip(before, after), end) if a != b]
     if changed:
-        read = f"{len(changed)} bytes behind the frame changed, from byte {changed[0]}"
-        why = "the kernel writes over what the program keeps on its stack"
+        read = f"{len(changed)} bytes after the frame changed, from byte {changed[0]}"
+        why = "the kernel overwrites what the program keeps on its stack"
         yield view.defect(changed[0], read, why)
 
 
@@ -47,12 +47,12 @@ def framepast(_snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
     "FRAMEDIFF",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="A frame has the state that the task had.",
+    invariant="A frame holds the state that the task had.",
 )
-def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
-    """Yield a defect for state in the frame that was not the task's own when it was written.
+def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
+    """Yield a defect for state in the frame that was not the task's when the frame was written.
 
-    Where a CPU held the registers, only what the stub shows of them can be compared.
+    If a CPU held the registers, this compares only those that the stub shows.
     """
     if not view.image:
         return
@@ -64,20 +64,20 @@ def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
         yield Unknown("the registers were in the CPU, and this stub does not show them")
 
 
-def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Said]:
-    """Compare each component in use, wherever a compacted image has it; PKRU where it counts."""
+def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
+    """Compare each component in use; a compacted image may have it at another offset."""
     used = in_use(zero_padded_header(view.before))
     places = {span.number: span for span in snapshot.spans(view.before)}
     for span in frame_spans(snapshot, view):
         place = places.get(span.number)
-        elsewhere = span.number == PKRU and snapshot.pkru_moved
-        if place is None or not used >> span.number & 1 or elsewhere:
+        moved = span.number == PKRU and snapshot.pkru_moved
+        if place is None or not used >> span.number & 1 or moved:
             continue
         saved = _loadable(snapshot, view.before, place)
         if saved is not None and _restored(snapshot, view, span) != saved:
             name = component_name(span.number)
-            read = f"{name} is not what the task's memory had at entry"
-            yield view.defect(view.frame.base + span.offset, read, _NOT_ITS, name)
+            read = f"{name} differs from the task's memory at entry"
+            yield view.defect(view.frame.base + span.offset, read, _WRONG_STATE, name)
 
 
 def _restored(snapshot: Snapshot, view: FrameView, span: Span) -> bytes | None:
@@ -93,18 +93,18 @@ def _restored(snapshot: Snapshot, view: FrameView, span: Span) -> bytes | None:
 
 
 def _loadable(snapshot: Snapshot, image: bytes, span: Span) -> bytes | None:
-    """Return the bytes of a component that a load and a save leave as they are."""
+    """Return the bytes of a component that survive a load and a save."""
     data = significant(image, span)
     if data is None or span.number != X87 or not leaves_pointers(snapshot):
         return data
     return data[:5] + data[23:]  # without FOP, FIP and FDP
 
 
-def _against_registers(view: FrameView, registers: Mapping[str, bytes]) -> Iterator[Said]:
+def _against_registers(view: FrameView, registers: Mapping[str, bytes]) -> Iterator[Outcome]:
     """Compare the registers that the stub showed at entry."""
     for name, value in registers.items():
         place = FXSAVE_PLACES[name]
         if view.xsave[place : place + len(value)] != value:
-            read = f"{name} is not what the CPU had at entry"
+            read = f"{name} differs from the CPU's register at entry"
             component = "SSE" if name.startswith(("xmm", "mxcsr")) else "x87"
-            yield view.defect(view.frame.base + place, read, _NOT_ITS, component)
+            yield view.defect(view.frame.base + place, read, _WRONG_STATE, component)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A signal frame as the rules look at it: its bytes, and what it was written from.
+"""A signal frame as the rules see it: its bytes, and the state that the kernel wrote to it.
 
 Source: `struct _fpx_sw_bytes` in the kernel's asm/sigcontext.h.
 """
@@ -18,19 +18,23 @@ from gdbfpu.xsave.sigframe import Frame, parse_frame
 
 __all__ = ("FrameView", "frame_spans", "user_mask", "user_size", "zero_padded_header")
 
-_SHOWN = 64  # bytes of evidence
+_EVIDENCE_SIZE = 64  # bytes of evidence
 
 
 @dataclass(frozen=True)
 class FrameView:
-    """A frame that a task's kernel code just wrote to user memory, and what it was written from.
+    """A frame that the kernel wrote to a task's user memory, and the state that it wrote.
 
-    `address` is where the frame begins, `image` its bytes up to FP_XSTATE_MAGIC2 (empty: not
-    read, for the reason `unread`). `before` is the task's register image in memory at entry,
-    empty where a CPU held the registers, of which `registers` are then those that the stub
-    shows. `past` are the bytes behind the frame at entry and at return, empty where they cannot
-    be read, None of a frame that was not seen to be written. `size` (bytes) and `mask` (u64) are
-    what an image of this task has for user space, 0 for what the kernel has by default.
+    `address` is where the frame begins, `image` its bytes up to FP_XSTATE_MAGIC2. If they could
+    not be read, `image` is empty and `unread` says why.
+
+    The kernel function that writes the frame may have been watched. At its entry, `before` is the
+    task's register image in memory. If a CPU held the registers, `before` is empty and
+    `registers` has those that the stub shows. `past` has the bytes after the frame, at entry and
+    at return; empty if they could not be read, None if the function was not watched.
+
+    `size` (bytes) and `mask` (u64) are those of this task's images for user space; 0 stands for
+    the kernel's defaults.
     """
 
     task: Task
@@ -60,8 +64,8 @@ class FrameView:
         return zero_padded_header(self.xsave)
 
     def defect(self, at: int, read: str, why: str, component: str = "") -> Defect:
-        """Return a defect at byte `at` of the frame, with the bytes there."""
-        evidence = self.image[at : at + _SHOWN]
+        """Return a defect at byte `at` of the frame, with the bytes there as evidence."""
+        evidence = self.image[at : at + _EVIDENCE_SIZE]
         return Defect(self.task, read, self.address + at, why, component, evidence)
 
 
@@ -71,17 +75,17 @@ def zero_padded_header(image: bytes) -> XsaveHeader:
 
 
 def user_size(snapshot: Snapshot, view: FrameView) -> int:
-    """Return how many bytes the image in a frame of the task's has."""
+    """Return the size (bytes) of the image in one of the task's frames."""
     return view.size or snapshot.model.xstate.user_size
 
 
 def user_mask(snapshot: Snapshot, view: FrameView) -> int:
-    """Return the components (u64) that the image in a frame of the task's has."""
+    """Return the components (u64) of the image in one of the task's frames."""
     return view.mask or snapshot.model.xstate.user_mask
 
 
 def frame_spans(snapshot: Snapshot, view: FrameView) -> tuple[Span, ...]:
-    """Return where components lie in the frame's image: always in the standard format."""
+    """Return where components lie in the frame's image, which is always in the standard format."""
     tables = snapshot.model.xstate.tables
     spans = standard_spans(user_mask(snapshot, view) | FPSSE, tables.offsets, tables.sizes)
     return tuple(span for span in spans if span.end <= len(view.xsave))

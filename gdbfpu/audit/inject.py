@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Plant the defect that a rule is to find, in a laboratory machine's memory, and put it back.
+"""Plant a defect for a rule to find in the memory of a test machine, and restore the memory.
 
-The one part of gdbfpu that writes to a kernel's memory. Software CPUs never leave a component
-out of the header by themselves, so nothing else shows there that a rule works.
+No other part of gdbfpu writes to a kernel's memory. Software CPUs never clear a component's bit in
+the header themselves, so without planted defects nothing would show that the rules work.
 """
 
 from __future__ import annotations
@@ -53,18 +53,17 @@ class Write:
 
 
 def writes_for(snapshot: Snapshot, rule: str, view: TaskView) -> tuple[Write, ...]:
-    """Return what to write so that `rule` finds something about `view`'s task.
+    """Return what to write so that `rule` finds a defect of `view`'s task.
 
-    Raises UsageError where there is no such rule, or where this kernel or task cannot have
-    its defect.
+    Raises UsageError if there is no such rule, or if this kernel or task cannot have the defect.
     """
     make = WRITES.get(rule)
     if make is None and rule in FRAME_WRITES:
-        raise UsageError(f"{rule} is found in a signal frame: say --sigframe ADDRESS, too")
+        raise UsageError(f"{rule} is a rule on signal frames: add --sigframe ADDRESS")
     if make is None:
-        raise UsageError(f"nothing can be planted for {rule!r}; there are: {', '.join(WRITES)}")
+        raise UsageError(f"cannot plant a defect for {rule!r}; choose one of: {', '.join(WRITES)}")
     if not view.image:
-        raise UsageError("the task has no FPU state in memory to plant anything in")
+        raise UsageError("the task has no FPU state in memory to plant a defect in")
     return tuple(make(snapshot, view))
 
 
@@ -72,17 +71,19 @@ def frame_writes(rule: str, address: int, image: bytes) -> tuple[Write, ...]:
     """Return what to write to the frame `image` at user `address` so that `rule` finds it."""
     make = FRAME_WRITES.get(rule)
     if make is None:
-        raise UsageError(f"{rule!r} is not found in a frame; {', '.join(FRAME_WRITES)} are")
+        raise UsageError(
+            f"cannot plant {rule!r} in a frame; choose one of: {', '.join(FRAME_WRITES)}"
+        )
     frame = parse_frame(image)
     if rule == "FRAME32" and not frame.ia32:
-        raise _refuse("it is the frame of a 64-bit task")
+        raise _refusal("it is the frame of a 64-bit task")
     place, data = make(image, frame.base, frame.xstate_size)
     return (Write(address + place, data),)
 
 
 @contextmanager
 def planted(target: Writable, writes: Sequence[Write]) -> Iterator[None]:
-    """Have `writes` in memory for a block of code; what was there before is put back after it."""
+    """Keep `writes` in memory for a block of code, then restore what was there before."""
     undo: list[Write] = []
     try:
         for write in writes:
@@ -94,8 +95,8 @@ def planted(target: Writable, writes: Sequence[Write]) -> Iterator[None]:
             target.write_memory(write.address, write.data)
 
 
-def _refuse(why: str) -> UsageError:
-    return UsageError(f"this defect cannot be had here: {why}")
+def _refusal(why: str) -> UsageError:
+    return UsageError(f"cannot plant this defect here: {why}")
 
 
 def _header(view: TaskView, xfeatures: int) -> Write:
@@ -104,7 +105,7 @@ def _header(view: TaskView, xfeatures: int) -> Write:
 
 def _xfeatures(view: TaskView) -> int:
     if view.header is None:
-        raise _refuse("the kernel saves with FXSAVE, and there is no header")
+        raise _refusal("the kernel saves with FXSAVE, which has no header")
     return view.header.xfeatures
 
 
@@ -112,7 +113,7 @@ def _span(snapshot: Snapshot, view: TaskView, number: int) -> Span:
     for span in snapshot.spans(view.image):
         if span.number == number:
             return span
-    raise _refuse(f"the kernel does not save component {number}")
+    raise _refusal(f"the kernel does not save component {number}")
 
 
 def _stale(snapshot: Snapshot, view: TaskView) -> list[Write]:
@@ -130,68 +131,68 @@ def _xcomp(snapshot: Snapshot, view: TaskView) -> list[Write]:
 
 def _xcomp2(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if snapshot.model.format != "compacted":
-        raise _refuse("the kernel saves in the standard format")
+        raise _refusal("the kernel saves in the standard format")
     return [Write(view.at + XCOMP_OFFSET + 7, b"\0")]
 
 
 def _supv(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if snapshot.model.format == "compacted":
-        raise _refuse("in a compacted area supervisor components are at home")
+        raise _refusal("a compacted area may have supervisor components")
     return [_header(view, _xfeatures(view) | 1 << CET_U)]
 
 
 def _size(snapshot: Snapshot, view: TaskView) -> list[Write]:
     member = snapshot.model.size_member
     if member is None or not _uses_more(view):
-        raise _refuse("no member says how large the area is, or nothing above SSE is in use")
+        raise _refusal("no member says how large the area is, or nothing above SSE is in use")
     start = view.at - snapshot.model.regs_offset
     return [Write(start + member.offset, EXTENDED_OFFSET.to_bytes(member.size, "little"))]
 
 
 def _uses_more(view: TaskView) -> bool:
-    """Return whether the header has a component beside x87 and SSE."""
+    """Return whether the header has a component other than x87 and SSE."""
     return view.header is not None and in_use(view.header) > FPSSE
 
 
 def _sanoff(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not snapshot.has("__sanitize_i387_state"):
-        raise _refuse("the kernel does not sanitize by standard offsets")
+        raise _refusal("the kernel does not sanitize at standard offsets")
     return [Write(view.at + XCOMP_OFFSET + 7, b"\x80")]
 
 
-def _mxcsr(_ground: Snapshot, view: TaskView) -> list[Write]:
+def _mxcsr(_snapshot: Snapshot, view: TaskView) -> list[Write]:
     value = parse_mxcsr(view.image)[0] | 1 << 31
     return [Write(view.at + MXCSR_OFFSET, value.to_bytes(4, "little"))]
 
 
 def _amdfip(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not leaves_pointers(snapshot):
-        raise _refuse("these CPUs save the x87 pointers always")
+        raise _refusal("these CPUs always save the x87 pointers")
     return [Write(view.at + FIP_OFFSET, _KERNEL_ADDRESS)]
 
 
 def _initbuf(snapshot: Snapshot, _view: TaskView) -> list[Write]:
     if not snapshot.model.xstate.init_address:
-        raise _refuse("the kernel has no init_fpstate")
+        raise _refusal("the kernel has no init_fpstate")
     return [Write(snapshot.model.xstate.init_address, bytes(2))]
 
 
 def _member(snapshot: Snapshot, struct: str, name: str) -> Member:
     member = snapshot.model.kernel.layouts.find(struct, name)
     if member is None:
-        raise _refuse(f"struct {struct} has no {name}")
+        raise _refusal(f"struct {struct} has no {name}")
     return member
 
 
 def _flags(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if view.cpu is not None:
-        raise _refuse("the task runs: name one that sleeps")
+        raise _refusal("the task is running: choose one that sleeps")
     return [Write(view.fpu + _member(snapshot, "fpu", "fpregs_active").offset, b"\1")]
 
 
 def _loaded(view: TaskView) -> int:
     if view.cpu is None or not view.loaded:
-        raise _refuse("no CPU has the task's registers: stop where one runs it")
+        raise _refusal("no CPU holds the task's registers: stop the kernel while the task runs")
     return view.cpu
 
 
@@ -199,7 +200,7 @@ def _owner(snapshot: Snapshot, view: TaskView) -> list[Write]:
     cpu = _loaded(view)
     found = owner(snapshot.model, cpu)
     if found is None:
-        raise _refuse("the kernel has no fpu_fpregs_owner_ctx")
+        raise _refusal("the kernel has no fpu_fpregs_owner_ctx")
     return [Write(snapshot.model.kernel.per_cpu(found.variable, cpu), _KERNEL_ADDRESS)]
 
 
@@ -207,7 +208,7 @@ def _twice(snapshot: Snapshot, view: TaskView) -> list[Write]:
     kernel = snapshot.model.kernel
     others = [cpu for cpu in kernel.online_cpus() if cpu != view.cpu]
     if view.cpu is None or not others:
-        raise _refuse("no CPU runs the task, or there is no second CPU")
+        raise _refusal("no CPU runs the task, or there is no second CPU")
     place = kernel.current_task_place(others[-1])
     return [Write(place, view.task.address.to_bytes(8, "little"))]
 
@@ -215,11 +216,11 @@ def _twice(snapshot: Snapshot, view: TaskView) -> list[Write]:
 def _kernfpu(snapshot: Snapshot, view: TaskView) -> list[Write]:
     cpu = _loaded(view)
     if snapshot.model.live_flag:
-        raise _refuse("the kernel has no TIF_NEED_FPU_LOAD")
+        raise _refusal("the kernel has no TIF_NEED_FPU_LOAD")
     for name, value in (("in_kernel_fpu", b"\1"), ("kernel_fpu_allowed", b"\0")):
         if snapshot.has(name):
             return [Write(snapshot.model.kernel.per_cpu(name, cpu), value)]
-    raise _refuse("the kernel has no in_kernel_fpu")
+    raise _refusal("the kernel has no in_kernel_fpu")
 
 
 def _fpstate(snapshot: Snapshot, view: TaskView, name: str, value: int) -> list[Write]:
@@ -240,7 +241,7 @@ def _amxbuf(snapshot: Snapshot, view: TaskView) -> list[Write]:
 
 def _xfd3(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if not _uses_more(view):
-        raise _refuse("the task has nothing above SSE in use")
+        raise _refusal("the task has nothing above SSE in use")
     return _fpstate(snapshot, view, "xfd", 1 << AVX)
 
 
@@ -252,7 +253,7 @@ def _guest(snapshot: Snapshot, view: TaskView) -> list[Write]:
 
 def _pkru0(snapshot: Snapshot, view: TaskView) -> list[Write]:
     if snapshot.pkru_moved or not snapshot.has("init_pkru_value"):
-        raise _refuse("PKRU is in thread.pkru, or the kernel knows nothing of protection keys")
+        raise _refusal("PKRU is in thread.pkru, or the kernel does not support protection keys")
     span = _span(snapshot, view, PKRU)
     return [_header(view, _xfeatures(view) & ~(1 << PKRU)), Write(view.at + span.offset, bytes(4))]
 
@@ -277,7 +278,7 @@ WRITES: dict[str, Callable[[Snapshot, TaskView], list[Write]]] = {
     "GUEST": _guest,
     "PKRU0": _pkru0,
 }
-"""What makes the writes of a rule on tasks, CPUs or the kernel."""
+"""For each rule on tasks, CPUs or the kernel, the function that returns its writes."""
 
 FRAME_WRITES: dict[str, Callable[[bytes, int, int], tuple[int, bytes]]] = {
     "FRAME": lambda _image, base, size: (base + size, bytes(4)),
@@ -291,4 +292,6 @@ FRAME_WRITES: dict[str, Callable[[bytes, int, int], tuple[int, bytes]]] = {
         bytes([image[base + HEADER_OFFSET + 1] | 8]),
     ),
 }
-"""What makes the write of a rule on frames, from the image, its base and its xstate_size."""
+"""For each rule on frames, the function that returns its write.
+
+It takes the image, the image's base and its xstate_size."""

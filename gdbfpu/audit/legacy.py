@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules on the legacy region: MXCSR, the x87 words that no save writes, the initial image."""
+"""Rules on the legacy region: MXCSR, x87 words that no save writes, and the initial image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Severity
-from gdbfpu.audit.rule import Defect, Said, Scope, Unknown, rule
+from gdbfpu.audit.rule import Defect, Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.kernel.cpuinfo import AMD, HYGON, XSAVEERPTR, cpu_has, cpu_vendor
 from gdbfpu.target import read_u32
@@ -28,22 +28,24 @@ from gdbfpu.xsave.legacy import (
 
 __all__ = ("amdfip", "initbuf", "leaves_pointers", "mxcsr")
 
-_FSW_ES = 1 << 7  # an x87 exception is pending
+_FSW_ES = 1 << 7  # set while an x87 exception is pending
 
 
 @rule(
     "MXCSR",
     scope=Scope.TASK,
     severity=Severity.ERROR,
-    invariant="MXCSR has only bits of mxcsr_feature_mask.",
+    invariant="MXCSR has no bits outside mxcsr_feature_mask.",
 )
-def mxcsr(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for MXCSR bits that the CPU does not have: loading them faults.
+def mxcsr(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for MXCSR bits that the CPU does not support: loading them faults.
 
     Source: Intel SDM volume 1, 10.2.3 and 11.6.6; kernel commit 145e9e0d8c6f (5.14).
     """
     value, saved = parse_mxcsr(view.image)
-    mask = snapshot.mxcsr_mask or saved or DEFAULT_MXCSR_MASK  # the CPU saves its own beside it
+    mask = (
+        snapshot.mxcsr_mask or saved or DEFAULT_MXCSR_MASK
+    )  # the CPU saves its mask next to MXCSR
     reserved = value & ~mask
     if reserved:
         yield Defect(
@@ -52,8 +54,8 @@ def mxcsr(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
             read=f"mxcsr is {value:#010x}; bits {reserved:#x} are not in mxcsr_feature_mask "
             f"({mask:#x})",
             address=view.at + MXCSR_OFFSET,
-            why="FXRSTOR and XRSTOR fault (#GP) on it, and the CPU goes on with the registers of "
-            "the task before",
+            why="FXRSTOR and XRSTOR fault (#GP) on it, and the CPU keeps the registers of the "
+            "previous task",
             evidence=view.image[MXCSR_OFFSET:MXCSR_MASK_OFFSET],
         )
 
@@ -62,13 +64,14 @@ def mxcsr(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "AMDFIP",
     scope=Scope.TASK,
     severity=Severity.WARNING,
-    invariant="FIP and FDP hold no kernel address where the CPU does not save them.",
+    invariant="FIP and FDP hold no kernel address if the CPU does not save them.",
 )
-def amdfip(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for x87 pointers into the kernel's half where no save writes them.
+def amdfip(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for x87 pointers to kernel addresses if no save writes the pointers.
 
     AMD CPUs without XSAVEERPTR save and load FOP, FIP and FDP only while an exception is
-    pending: CVE-2006-1056, CVE-2013-2076. A user address there may be the task's own.
+    pending: CVE-2006-1056, CVE-2013-2076. A user address may be the task's own, so it counts as
+    none.
     """
     if len(view.image) < CONTROL_SIZE or not leaves_pointers(snapshot):
         return
@@ -78,16 +81,16 @@ def amdfip(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
             yield Defect(
                 about=view.task,
                 component="x87",
-                read=f"{name} is {value:#x}, and no x87 exception is pending",
+                read=f"{name} is {value:#x}, but no x87 exception is pending",
                 address=view.at + place,
-                why="this CPU saves the x87 pointers only with an exception pending: no save of "
-                "this task's wrote them, and every export copies them",
+                why="this CPU saves the x87 pointers only while an exception is pending: no save "
+                "of this task wrote them, and every export copies them",
                 evidence=view.image[place : place + 8],
             )
 
 
 def leaves_pointers(snapshot: Snapshot) -> bool:
-    """Return whether saves leave FOP, FIP and FDP out: on AMD's CPUs without XSAVEERPTR."""
+    """Return whether the CPU does not save FOP, FIP and FDP: AMD's without XSAVEERPTR."""
     kernel = snapshot.model.kernel
     return cpu_vendor(kernel) in (AMD, HYGON) and cpu_has(kernel, XSAVEERPTR) is False
 
@@ -96,18 +99,18 @@ def leaves_pointers(snapshot: Snapshot) -> bool:
     "INITBUF",
     scope=Scope.KERNEL,
     severity=Severity.ERROR,
-    invariant="init_fpstate is the initial state.",
+    invariant="init_fpstate holds the initial state.",
 )
-def initbuf(snapshot: Snapshot) -> Iterator[Said]:
-    """Yield a defect where the kernel's own initial image is not the initial state.
+def initbuf(snapshot: Snapshot) -> Iterator[Outcome]:
+    """Yield a defect if the kernel's initial image does not hold the initial state.
 
-    An image saved with XSAVEOPT, XSAVEC or XSAVES has FCW 0 and MXCSR 0, and each new task
-    begins with them: fixed by f9dfb5e390fa (5.13).
+    If the kernel saved the image with XSAVEOPT, XSAVEC or XSAVES, FCW and MXCSR are 0, and each
+    new task starts with these values. f9dfb5e390fa (5.13) fixes it.
     """
     at, target = snapshot.model.xstate.init_address, snapshot.model.kernel.target
     image = target.read_memory(at, len(snapshot.model.xstate.init)) if at else b""
     if len(image) < CONTROL_SIZE:
-        yield Unknown("it has no image of the initial state")
+        yield Unknown("the kernel has no image of the initial state")
         return
     found = parse_fxsave(image)
     for name, value, expected in (
@@ -126,7 +129,7 @@ def initbuf(snapshot: Snapshot) -> Iterator[Said]:
 def _is_default_pkru(snapshot: Snapshot, image: bytes, span: Span) -> bool:
     """Return whether `span` is PKRU and holds init_pkru_value.
 
-    setup_pku() puts it there from 5.2 (commit a5eff7259790) to 5.13.
+    From 5.2 (commit a5eff7259790) to 5.13, setup_pku() writes it.
     """
     address = snapshot.model.kernel.target.symbol_address("init_pkru_value")
     if span.number != PKRU or address is None:
@@ -136,5 +139,5 @@ def _is_default_pkru(snapshot: Snapshot, image: bytes, span: Span) -> bool:
 
 
 def _initial(address: int, read: str) -> Defect:
-    why = "every task begins with it, at exec and in each signal handler"
+    why = "every task starts with it, at exec and in each signal handler"
     return Defect("init_fpstate", read, address, why)

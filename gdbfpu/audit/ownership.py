@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rules on who owns a CPU's registers: flags, the owner pointer, the last CPU, lazy switching.
 
-They hold for tasks that run. A task that sleeps may be named by any number of owner pointers:
-each counts only while the task's last CPU says the same, and is checked when it comes back.
+They hold for running tasks. Any number of owner pointers may point to a sleeping task. Such a
+pointer counts only if the task's last CPU is the same; the kernel checks that when the task runs
+again.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Severity, name_of
-from gdbfpu.audit.rule import Defect, Said, Scope, rule
+from gdbfpu.audit.rule import Defect, Outcome, Scope, rule
 from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
 from gdbfpu.kernel.cpuinfo import INTEL, cpu_vendor
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
-# PF_USER_WORKER (6.4 on) and PF_IO_WORKER (5.5 on), which the kernel does not switch, and
-# PF_EXITING, whose registers fpu__drop() gives up without a flag; macros.
+# Macros: PF_USER_WORKER (since 6.4) and PF_IO_WORKER (since 5.5), whose registers the kernel does
+# not switch, and PF_EXITING, whose registers fpu__drop() gives up without clearing a flag.
 _NOT_SWITCHED = 0x4000 | 0x10 | 0x4
 
 
@@ -25,13 +26,13 @@ _NOT_SWITCHED = 0x4000 | 0x10 | 0x4
     "FLAGS",
     scope=Scope.TASK,
     severity=Severity.ERROR,
-    invariant="The flags of a struct fpu do not contradict one another.",
+    invariant="The flags of a struct fpu do not contradict each other.",
 )
-def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for flags of a struct fpu that contradict one another.
+def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for flags of a struct fpu that contradict each other.
 
-    Registers are loaded (`fpregs_active` 4.2 to 4.13, `has_fpu` before) only of a task that
-    runs and whose state is activated. Source: switch_fpu_prepare() clears the flag.
+    A task's registers can be loaded (`fpregs_active` 4.2 to 4.13, `has_fpu` before) only if the
+    task runs and its state is active. Source: switch_fpu_prepare() clears the flag.
     """
     name = next((n for n in ("fpregs_active", "has_fpu") if view.fields.get(n)), "")
     if not name:
@@ -39,13 +40,13 @@ def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     if view.fields.get("fpstate_active") == 0:
         yield _about(
             view,
-            f"{name} is set, fpstate_active is not",
-            "the next switch saves registers to a state that does not count",
+            f"{name} is set, but fpstate_active is not",
+            "the next switch saves registers to a state that is not active",
         )
     if view.cpu is None:
         yield _about(
             view,
-            f"{name} is set in a task that does not run",
+            f"{name} is set, but the task does not run",
             "its registers were not saved when it left its CPU, or it will save those "
             "of another task",
         )
@@ -55,33 +56,33 @@ def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "OWNER",
     scope=Scope.CPU,
     severity=Severity.ERROR,
-    invariant="Loaded registers are those of the task that runs.",
+    invariant="Loaded registers belong to the running task.",
 )
-def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
-    """Yield a defect where loaded registers have another owner, or another CPU: CVE-2019-19602.
+def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
+    """Yield a defect if loaded registers have another owner or another CPU: CVE-2019-19602.
 
-    Registers that count as the running task's are those of fpu_fpregs_owner_ctx, and its
-    last_cpu is this one (fpregs_state_valid()).
+    If registers count as the running task's, fpu_fpregs_owner_ctx points to its struct fpu and
+    its last_cpu is this CPU (fpregs_state_valid()).
     """
     view = cpu.view
-    if view is None or len(snapshot.cpus_of(view.task)) > 1:  # the latter is what TWICE tells
+    if view is None or len(snapshot.cpus_of(view.task)) > 1:  # TWICE reports the latter
         return
     if not view.loaded or cpu.owner is None or _not_switched(snapshot, view):
         return
     expected = cpu.owner.pointer_to(view.task.address)
-    why = "the task works with registers that are not its own"
+    why = "the task runs with registers that are not its own"
     if cpu.owner.address != expected:
         yield _about(
             view,
-            f"its registers count as loaded in CPU {cpu.number}, whose "
-            f"owner is {cpu.owner.address:#x}, not {expected:#x}",
+            f"its registers count as loaded on CPU {cpu.number}, but the "
+            f"owner there is {cpu.owner.address:#x}, not {expected:#x}",
             why,
         )
     last = view.fields.get("last_cpu")
     if last is not None and not snapshot.model.live_flag and last != cpu.number:
         yield _about(
             view,
-            f"its registers count as loaded in CPU {cpu.number}, but last_cpu is {last}",
+            f"its registers count as loaded on CPU {cpu.number}, but last_cpu is {last}",
             why,
         )
 
@@ -90,18 +91,18 @@ def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
     "TWICE",
     scope=Scope.KERNEL,
     severity=Severity.ERROR,
-    invariant="No two CPUs run one task.",
+    invariant="No task runs on two CPUs at once.",
 )
-def twice(snapshot: Snapshot) -> Iterator[Said]:
-    """Yield a defect for a task whose registers two CPUs claim to have."""
+def twice(snapshot: Snapshot) -> Iterator[Outcome]:
+    """Yield a defect for a task that two CPUs claim to run."""
     for task in {view.task for cpu in snapshot.cpus() for view in [cpu.view] if view is not None}:
         cpus = snapshot.cpus_of(task)
         if len(cpus) > 1:
             numbers = " and ".join(map(str, cpus))
             yield _about(
                 snapshot.view(task),
-                f"CPUs {numbers} run it at once",
-                "each will save its registers over the other's",
+                f"CPUs {numbers} run it at the same time",
+                "each CPU will overwrite the registers that the other saves",
             )
 
 
@@ -111,10 +112,10 @@ def twice(snapshot: Snapshot) -> Iterator[Said]:
     severity=Severity.WARNING,
     invariant="No Intel CPU keeps another task's registers behind CR0.TS.",
 )
-def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
-    """Yield a defect where an Intel CPU keeps another task's registers behind CR0.TS.
+def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
+    """Yield a defect if an Intel CPU keeps another task's registers behind CR0.TS.
 
-    CVE-2018-3665: they can be read speculatively. Source: Intel SA-00145.
+    CVE-2018-3665: speculative execution can read them. Source: Intel SA-00145.
     """
     view = cpu.view
     if snapshot.model.switching != "lazy" or view is None or view.loaded:
@@ -127,8 +128,8 @@ def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
     yield _about(
         view,
         f"CPU {cpu.number} still holds the registers of {whose}",
-        "with lazy switching a speculative read gets at them (CVE-2018-3665): boot "
-        "with eagerfpu=on",
+        "with lazy switching, speculative execution can read them (CVE-2018-3665): "
+        "boot with eagerfpu=on",
     )
 
 
@@ -138,11 +139,11 @@ def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
     severity=Severity.ERROR,
     invariant="While kernel code has the FPU, the task's registers are saved.",
 )
-def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
-    """Yield a defect where kernel code has the FPU and the task's registers are not saved.
+def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
+    """Yield a defect if kernel code has the FPU and the task's registers are not saved.
 
-    kernel_fpu_begin() sets TIF_NEED_FPU_LOAD right behind in_kernel_fpu (5.2 on); a CPU in user
-    mode has no kernel code that uses the FPU.
+    kernel_fpu_begin() sets TIF_NEED_FPU_LOAD right after in_kernel_fpu (since 5.2). A CPU in user
+    mode cannot be in kernel code that uses the FPU.
     """
     view = cpu.view
     if view is None or not cpu.kernel_use or _not_switched(snapshot, view):
@@ -152,8 +153,8 @@ def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
         yield _about(
             view,
             f"{cpu.kernel_use} says that kernel code has the FPU of CPU "
-            f"{cpu.number}, and TIF_NEED_FPU_LOAD is clear",
-            "the task goes on with what kernel code left in the registers",
+            f"{cpu.number}, but TIF_NEED_FPU_LOAD is clear",
+            "the task continues with what kernel code left in the registers",
         )
     machine = kernel.target.machine
     pc = machine.register("rip") if machine is not None else None
@@ -161,17 +162,17 @@ def kernfpu(snapshot: Snapshot, cpu: CpuView) -> Iterator[Said]:
         yield _about(
             view,
             f"{cpu.kernel_use} says that kernel code has the FPU of CPU "
-            f"{cpu.number}, which is in user mode",
-            "kernel_fpu_begin() had no kernel_fpu_end()",
+            f"{cpu.number}, but that CPU is in user mode",
+            "no kernel_fpu_end() followed kernel_fpu_begin()",
         )
 
 
 def _about(view: TaskView, read: str, why: str) -> Defect:
-    """Return a defect of the task's struct fpu."""
+    """Return a defect in the task's struct fpu."""
     return Defect(view.task, read, view.fpu, why)
 
 
 def _not_switched(snapshot: Snapshot, view: TaskView) -> bool:
-    """Return whether the kernel does not switch the task's registers: a worker, or it exits."""
+    """Return whether the kernel does not switch the task's registers: a worker, or exiting."""
     flags = snapshot.integer(view.task.address, "task_struct", "flags") or 0
     return bool(flags & _NOT_SWITCHED)

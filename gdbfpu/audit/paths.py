@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The ways out of a task's FPU memory, and what each does with stale bytes in this kernel.
+"""The paths on which the kernel copies a task's FPU memory, and whether stale bytes go along.
 
-Source: arch/x86/kernel/fpu/{signal,regset,core,xstate}.c of the kernels named beside each
-branch (arch/x86/kernel/{i387,xsave,process}.c up to 4.1). Which branch is told by symbols.
+Source: arch/x86/kernel/fpu/{signal,regset,core,xstate}.c of the kernels named next to each
+branch (arch/x86/kernel/{i387,xsave,process}.c up to 4.1). Symbols decide which branch it is.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ("ExportPath", "export_paths", "inherit_paths")
 
 @dataclass(frozen=True)
 class ExportPath:
-    """A way that a copy of the area takes.
+    """A path on which the kernel copies the area.
 
-    `name` is what user space calls it, `function` the kernel function that copies; `raw` tells
-    whether stale bytes go with it, `how` why, in a sentence. `legacy` is for one that has the
-    first 512 bytes only.
+    `name` is its name in user space, `function` the kernel function that copies. `raw` is true if
+    the copy includes stale bytes, and `how` says why in a sentence. `legacy` is true if only the
+    first 512 bytes are copied.
     """
 
     name: str
@@ -33,26 +33,26 @@ class ExportPath:
 
 
 def export_paths(snapshot: Snapshot) -> tuple[ExportPath, ...]:
-    """Return the ways to user space that this kernel has."""
+    """Return the paths to user space in this kernel."""
     makers = (_signal_frame, _prfpreg, _prxfpreg, _xstate, _core_dump)
     return tuple(path for maker in makers for path in maker(snapshot))
 
 
 def inherit_paths(snapshot: Snapshot) -> tuple[ExportPath, ...]:
-    """Return the ways into another task's, or another program's, kernel memory."""
+    """Return the paths to the kernel memory of another task or another program."""
     return tuple(path for maker in (_fork, _exec) for path in maker(snapshot))
 
 
 def _first(snapshot: Snapshot, *names: str) -> str:
-    """Return the first of `names` that is a symbol of the kernel, `` where none is."""
+    """Return the first of `names` that is a symbol of the kernel, or `` if none is."""
     return next((name for name in names if snapshot.has(name)), "")
 
 
 def _cleaner(snapshot: Snapshot) -> str:
-    """Return the function that a register set is cleaned by, `` where there is none.
+    """Return the function that cleans a register set, or `` if there is none.
 
-    copy_xstate_to_uabi_buf since 5.14 (commit eb6f51723f03), fpstate_sanitize_xstate 4.2 to
-    5.13, __sanitize_i387_state before.
+    It is copy_xstate_to_uabi_buf since 5.14 (commit eb6f51723f03), fpstate_sanitize_xstate in 4.2
+    to 5.13, and __sanitize_i387_state before.
     """
     return _first(
         snapshot,
@@ -72,9 +72,9 @@ def _signal_frame(snapshot: Snapshot) -> Iterator[ExportPath]:
     if snapshot.model.switching == "eager" and not snapshot.model.live_flag:  # 5.2 on
         how = "XSAVE writes the registers to the frame; memory is not copied"
     elif cleaner:
-        how = f"XSAVE writes loaded registers to the frame, {cleaner} cleans memory first"
+        how = f"XSAVE writes loaded registers to the frame; {cleaner} cleans memory before a copy"
     else:
-        raw, how = True, "nothing cleans memory that is copied"
+        raw, how = True, "memory is copied, and nothing cleans it"
     yield ExportPath("a signal frame", function, raw, how)
 
 
@@ -82,7 +82,7 @@ def _regset(snapshot: Snapshot, name: str, function: str, legacy: bool) -> Itera
     if not snapshot.has(function):
         return
     cleaner = _cleaner(snapshot)
-    how = f"{cleaner} cleans first" if cleaner else "nothing cleans"
+    how = f"{cleaner} cleans the area first" if cleaner else "nothing cleans the area"
     yield ExportPath(name, function, not cleaner, how, legacy)
 
 
@@ -96,10 +96,10 @@ def _prxfpreg(snapshot: Snapshot) -> Iterator[ExportPath]:
 
 
 def _xstate(snapshot: Snapshot) -> Iterator[ExportPath]:
-    """Yield the way of NT_X86_XSTATE.
+    """Yield the path of NT_X86_XSTATE.
 
-    Up to 4.7 xstateregs_get copies the buffer as it is; what came with fpu_user_xstate_size (4.8)
-    cleans it.
+    Up to 4.7 xstateregs_get copies the buffer unchanged. Kernels with fpu_user_xstate_size (since
+    4.8) clean it.
     """
     if not snapshot.has("xstateregs_get") or snapshot.model.format == "fxsave":
         return
@@ -110,7 +110,7 @@ def _xstate(snapshot: Snapshot) -> Iterator[ExportPath]:
     ):
         yield from _regset(snapshot, "NT_X86_XSTATE", "xstateregs_get", False)
         return
-    how = "it copies the buffer as it is (up to 4.7)"
+    how = "it copies the area unchanged (up to 4.7)"
     yield ExportPath("NT_X86_XSTATE", "xstateregs_get", True, how)
 
 
@@ -119,20 +119,21 @@ def _core_dump(snapshot: Snapshot) -> Iterator[ExportPath]:
     if notes:
         raw = any(path.raw for path in notes)
         functions = " and ".join(dict.fromkeys(path.function for path in notes))
-        how = "the notes are what ptrace reads"
+        how = "its notes have what ptrace reads"
         yield ExportPath("a core dump", functions, raw, how)
 
 
 def _fork(snapshot: Snapshot) -> Iterator[ExportPath]:
-    """Yield what a child has of its parent's stale bytes.
+    """Yield the path of a parent's stale bytes to its child.
 
-    Up to 4.1 and, lazily switching, up to 4.9: the area as it is; 4.10 to 5.13: an area set to
-    zero, then the registers or, where TIF_NEED_FPU_LOAD is set (5.2 on), the parent's area;
-    5.14 on: the whole task_struct, then the registers over it; 6.16 on, zeros in place of it.
+    Up to 4.1, and with lazy switching up to 4.9, the child's area is a copy of the parent's. In
+    4.10 to 5.13 it is set to zero; then the kernel saves the registers to it or, if
+    TIF_NEED_FPU_LOAD is set (since 5.2), copies the parent's area. Since 5.14 the kernel copies
+    the whole task_struct and saves the registers over it; since 6.16 over zeros instead.
     """
     function = _first(snapshot, "fpu_clone", "fpu__copy", "arch_dup_task_struct")
-    behind = snapshot.model.kernel.layouts.find("task_struct", "thread.fpu") is None
-    if function == "fpu_clone" and behind:
+    outside = snapshot.model.kernel.layouts.find("task_struct", "thread.fpu") is None
+    if function == "fpu_clone" and outside:
         how = "the child's area is set to zero before the registers are saved to it"
         yield ExportPath("fork", function, False, how)
     elif function == "fpu_clone":
@@ -140,24 +141,24 @@ def _fork(snapshot: Snapshot) -> Iterator[ExportPath]:
             "fork",
             "arch_dup_task_struct and fpu_clone",
             True,
-            "the child's area begins as a copy, and XSAVEC or XSAVES leave what is initial",
+            "the child's area starts as a copy; XSAVEC and XSAVES skip initial components",
         )
     elif function == "fpu__copy" and snapshot.model.switching == "eager":
         live = snapshot.model.live_flag
         how = "the child's area is set to zero before the registers are saved to it"
         if not live:
-            how = "the parent's area is copied where TIF_NEED_FPU_LOAD is set, else " + how
+            how = "the parent's area is copied if TIF_NEED_FPU_LOAD is set, else " + how
         yield ExportPath("fork", function, not live, how)
     elif function:
-        yield ExportPath("fork", function, True, "the parent's area is copied as it is")
+        yield ExportPath("fork", function, True, "the parent's area is copied unchanged")
 
 
 def _exec(snapshot: Snapshot) -> Iterator[ExportPath]:
-    """Yield what a program has of its predecessor's bytes.
+    """Yield the path of a program's stale bytes to the next program.
 
-    fpu__clear of 4.9 to 5.7 (commit b22cbe404a9c; 4.8.15) puts the initial state into memory;
-    before, and again in fpu__clear_all (5.8 to 5.13), eager switching resets registers only;
-    fpu_flush_thread (5.14 on) resets the legacy region and the header.
+    In 4.9 to 5.7 (commit b22cbe404a9c; 4.8.15) fpu__clear writes the initial state to memory.
+    Before that, and again with fpu__clear_all (5.8 to 5.13), eager switching resets only the
+    registers. fpu_flush_thread (since 5.14) resets the legacy region and the header.
     """
     function = _first(snapshot, "fpu_flush_thread", "fpu__clear_all", "fpu__clear", "flush_thread")
     if not function:
@@ -165,9 +166,9 @@ def _exec(snapshot: Snapshot) -> Iterator[ExportPath]:
     could_be_lazy = any(snapshot.model.kernel.layouts.find(*place) for place in LAZY_COUNTERS)
     old = could_be_lazy or not snapshot.has("fpu_user_xstate_size")
     if function == "fpu_flush_thread":
-        raw, how = True, "the header is reset, what is behind it keeps its bytes"
+        raw, how = True, "the header is reset, but the bytes after it stay"
     elif snapshot.model.switching == "eager" and (old or function == "fpu__clear_all"):
         raw, how = True, "only registers are reset: memory keeps the bytes until the next save"
     else:
-        raw, how = False, "memory is reset, or given up"
+        raw, how = False, "memory is reset, or no longer used"
     yield ExportPath("exec", function, raw, how)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an audit leaves in a trace: in the totals of a task, as a line, as an object."""
+"""Show an audited call of a trace: as an object of the event file, and as lines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ("returned_json", "returned_lines")
 
 
 def returned_json(returned: Returned) -> dict[str, Any]:
-    """Return the object of an audited call's line in the event file; keys as docs/data.md has them.
+    """Return the object for an audited call in the event file; docs/data.md describes the keys.
 
-    The bytes of a finding are left out: they may be somebody's secret.
+    It does not have the bytes of a finding: they may be somebody's secret.
     """
     return {
-        "of": returned.of,
+        "of": returned.hit,
         "time_ns": time.time_ns(),
         "function": returned.function,
         "pid": returned.task.pid,
@@ -30,12 +30,12 @@ def returned_json(returned: Returned) -> dict[str, Any]:
 
 
 def returned_lines(returned: Returned) -> tuple[str, ...]:
-    """Return a line for each finding of a call, and for what the sanitizer made clean."""
+    """Return a line for each finding of a call, and one for what the sanitizer cleaned."""
     lines = [
         f"       {finding.severity.value} {finding.rule}: {finding.subject}: {finding.read}"
         for finding in returned.findings
     ]
     if returned.cleaned:
         clean = ", ".join(f"{name} {count} bytes" for name, count in returned.cleaned.items())
-        lines.append(f"       made clean: {clean} (hit {returned.of})")
+        lines.append(f"       made clean: {clean} (hit {returned.hit})")
     return tuple(lines)

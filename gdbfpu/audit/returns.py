@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules that hold when a kernel function returns: fork, exec, sigreturn; and one on a fault."""
+"""Rules that hold when a kernel function returns (fork, exec, sigreturn), and one on faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gdbfpu.audit.header import xcomp
 from gdbfpu.audit.legacy import mxcsr
 from gdbfpu.audit.ownership import owner
 from gdbfpu.audit.paths import export_paths
-from gdbfpu.audit.rule import Defect, Said, Scope, rule
+from gdbfpu.audit.rule import Defect, Outcome, Scope, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.audit.stale import stale
 from gdbfpu.xsave.area import residue
@@ -26,12 +26,12 @@ __all__ = ("execed", "forked", "restoregp", "sanitized", "sigrest")
     severity=Severity.ERROR,
     invariant="No stale byte is left when the sanitizer returns.",
 )
-def sanitized(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for each component that is stale still when the sanitizer returns.
+def sanitized(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for each component that is still stale when the sanitizer returns.
 
-    Without XSAVEOPT it has nothing to do and returns at once: then nothing is stale.
+    Without XSAVEOPT nothing is stale, and the sanitizer returns at once.
     """
-    why = "the sanitizer left it, and what is exported next takes it along"
+    why = "the sanitizer did not clean it, and the next export includes it"
     for defect in _stale(snapshot, view):
         yield replace(defect, severity=None, why=why)
 
@@ -40,17 +40,17 @@ def sanitized(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "FORK",
     scope=Scope.FORK,
     severity=Severity.ERROR,
-    invariant="A child begins without stale bytes.",
+    invariant="A child starts without stale bytes.",
 )
-def forked(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
+def forked(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for each stale component that a child got with its parent's area.
 
-    4.2 to 4.9, lazily switching, and 5.2 to 5.13, with TIF_NEED_FPU_LOAD set, copy the area as it
-    is; 3.10 does after unlazying it.
+    Kernels copy the area unchanged in 4.2 to 4.9 with lazy switching, and in 5.2 to 5.13 with
+    TIF_NEED_FPU_LOAD set. 3.10 does so, too, after it has saved lazy registers.
     """
     for defect in _stale(snapshot, view):
-        about = f"a child of {name_of(view.task)}"  # it has its parent's pid still
-        why = f"the child begins with it, and {defect.why}"
+        about = f"a child of {name_of(view.task)}"  # it still has its parent's pid
+        why = f"the child starts with it, and {defect.why}"
         yield replace(defect, about=about, why=why)
 
 
@@ -58,13 +58,13 @@ def forked(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "EXEC",
     scope=Scope.EXEC,
     severity=Severity.ERROR,
-    invariant="A program begins without bytes of the one before.",
+    invariant="A program starts without bytes of the one before it.",
 )
-def execed(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for what the program before left in the area of one that begins.
+def execed(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for bytes that the old program left in the area of a new one.
 
-    Fixed by b22cbe404a9c (4.9, and 4.8.15): before, registers only were reset. What the header
-    still has in use is overwritten by the next save, but up to 4.7 it is exported before.
+    b22cbe404a9c (4.9, and 4.8.15) fixes it: before that, exec reset only the registers. The next
+    save overwrites what the header has in use, but up to 4.7 it can be exported before that.
     """
     raw = [path.name for path in export_paths(snapshot) if path.raw]
     if not raw:
@@ -79,7 +79,7 @@ def execed(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
                 read=f"{len(places)} of {span.size} bytes are the old program's, from byte "
                 f"{places[0]}",
                 address=view.at + places[0],
-                why=f"they are copied to user space as they are by {' and '.join(raw)}",
+                why=f"they reach user space unchanged through {' and '.join(raw)}",
                 evidence=bytes(view.image[place] for place in places),
             )
 
@@ -88,13 +88,13 @@ def execed(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "SIGREST",
     scope=Scope.SIGRETURN,
     severity=Severity.ERROR,
-    invariant="After sigreturn the area can be loaded, and loaded registers are the task's.",
+    invariant="After sigreturn, the area can be loaded and loaded registers are the task's own.",
 )
-def sigrest(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for what sigreturn left that it should have refused: CVE-2021-47226, -47227.
+def sigrest(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for state that sigreturn should have refused: CVE-2021-47226, -47227.
 
-    Whether it loaded the user's frame or failed, the task's area passes XCOMP and MXCSR, and
-    registers that count as loaded are its own.
+    Whether sigreturn loaded the user's frame or failed, the task's area must pass XCOMP and
+    MXCSR, and registers that count as loaded must be the task's own.
     """
     found = [*xcomp.check(snapshot, view), *mxcsr.check(snapshot, view)]
     if view.cpu is not None:
@@ -107,12 +107,13 @@ def sigrest(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
     "RESTOREGP",
     scope=Scope.FAULT,
     severity=Severity.ERROR,
-    invariant="The CPU refuses to load no state.",
+    invariant="The CPU never refuses to load a state.",
 )
-def restoregp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect at each passage of the function that resets a state the CPU refused.
+def restoregp(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for each call of the function that resets a state the CPU refused.
 
-    ex_handler_fprestore (4.14 to 5.15), fpu_reset_from_exception_fixup: "Bad FPU state detected".
+    The function is ex_handler_fprestore (4.14 to 5.15) or fpu_reset_from_exception_fixup. It
+    warns of a "Bad FPU state detected".
     """
     header = view.header
     words = "no XSAVE header"
@@ -122,7 +123,7 @@ def restoregp(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
         about=view.task,
         read=f"the CPU refused to load a state; the task's area has {words}",
         address=view.at,
-        why="the task goes on with the initial state instead of its own",
+        why="the task continues with the initial state instead of its own",
     )
 
 
@@ -130,5 +131,5 @@ def _stale(snapshot: Snapshot, view: TaskView) -> Iterator[Defect]:
     return _defects(stale.check(snapshot, view))
 
 
-def _defects(said: Iterable[Said]) -> Iterator[Defect]:
+def _defects(said: Iterable[Outcome]) -> Iterator[Defect]:
     return (one for one in said if isinstance(one, Defect))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a rule is: declared once, beside the function that looks.
+"""Declare rules. Each is declared once, with the function that checks it:
 
 @rule("TWICE", scope=Scope.KERNEL, severity=Severity.ERROR,
-      invariant="No two CPUs run one task.")
-def twice(snapshot: Snapshot) -> Iterator[Said]:
+      invariant="No task runs on two CPUs at once.")
+def twice(snapshot: Snapshot) -> Iterator[Outcome]:
     ...
 """
 
@@ -17,16 +17,16 @@ from typing import Callable, NamedTuple, Union
 from gdbfpu.audit.finding import Finding, Result, Severity, Undecided
 from gdbfpu.kernel.tasks import Task
 
-__all__ = ("BlindSpot", "Check", "Defect", "Rule", "Said", "Scope", "Unknown", "rule")
+__all__ = ("BlindSpot", "Check", "Defect", "Outcome", "Rule", "Scope", "Unknown", "rule")
 
 
 class Scope(Enum):
-    """When a rule's function is called, and what with, after the Snapshot.
+    """When a rule's function is called, and with which argument after the Snapshot.
 
     TASK: for each task, with its TaskView. CPU: for each CPU, with its CpuView. KERNEL: once,
-    with nothing more. FRAME: for a signal frame, with its FrameView. The others get the TaskView
-    of a task whose kernel code returns from the sanitizer, fork, exec or sigreturn, or that the
-    CPU refused to load the state of (FAULT).
+    without an argument. FRAME: for a signal frame, with its FrameView. SANITIZE, FORK, EXEC and
+    SIGRETURN: when the kernel returns from that job, with the TaskView. FAULT: when the CPU has
+    refused to load a state, with the TaskView.
     """
 
     TASK = "task"
@@ -41,7 +41,7 @@ class Scope(Enum):
 
 
 class BlindSpot(NamedTuple):
-    """Something that no rule decides from memory, by name, and why."""
+    """The name of something that no rule can decide from memory, and why."""
 
     name: str
     why: str
@@ -49,9 +49,9 @@ class BlindSpot(NamedTuple):
 
 @dataclass(frozen=True)
 class Defect:
-    """What a rule's function finds: a Finding without the rule's name; fields are as there.
+    """What a rule's function found; the fields are those of Finding.
 
-    `severity` is only for a defect that is not as bad as its rule says.
+    `severity` is given only if the defect is not as bad as its rule says.
     """
 
     about: Task | str
@@ -65,27 +65,27 @@ class Defect:
 
 @dataclass(frozen=True)
 class Unknown:
-    """What a rule's function cannot decide of its subject, and `why`.
+    """The rule's function cannot decide; `why` says why.
 
-    `blind_spot` is for what no rule decides.
+    `blind_spot` is given if no rule can decide it.
     """
 
     why: str
     blind_spot: BlindSpot | None = None
 
 
-Said = Union[Defect, Unknown]
+Outcome = Union[Defect, Unknown]
 """What a rule's function yields."""
-Check = Callable[..., Iterator[Said]]
-"""A rule's function: the Snapshot, and what its scope says, in; what it has to say out."""
+Check = Callable[..., Iterator[Outcome]]
+"""A rule's function. It takes the Snapshot and the argument of its scope, and yields outcomes."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule: its name, the function that looks, and what must hold (one sentence).
+    """A rule: its name, the function that checks it, and what must hold (one sentence).
 
-    `severity` is that of its worst findings. `again` tells that a rule of the same name and
-    another scope is declared before it.
+    `severity` is that of its worst findings. `repeats` is true if a rule of the same name is
+    declared before, for another scope.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Rule:
     severity: Severity
     invariant: str
     check: Check
-    again: bool = False
+    repeats: bool = False
 
     @property
     def page(self) -> str:
@@ -101,26 +101,26 @@ class Rule:
         return f"docs/audit/{self.name}.md"
 
     def also(self, scope: Scope) -> Callable[[Check], Rule]:
-        """Declare that the function below holds this rule in another `scope`, too."""
-        return lambda check: replace(self, scope=scope, check=check, again=True)
+        """Declare the function below as a check of this rule in another `scope`."""
+        return lambda check: replace(self, scope=scope, check=check, repeats=True)
 
-    def stamped(self, said: Said, subject: str) -> Result:
-        """Return what the rule's function said of `subject`, with the rule's name and severity."""
-        if isinstance(said, Unknown):
-            name = said.blind_spot.name if said.blind_spot else self.name
-            return Undecided(name, subject, said.why)
+    def result(self, outcome: Outcome, subject: str) -> Result:
+        """Return the `outcome` for `subject`, with the rule's name and severity."""
+        if isinstance(outcome, Unknown):
+            name = outcome.blind_spot.name if outcome.blind_spot else self.name
+            return Undecided(name, subject, outcome.why)
         return Finding(
             rule=self.name,
-            severity=said.severity or self.severity,
-            about=said.about,
-            read=said.read,
-            address=said.address,
-            why=said.why,
-            component=said.component,
-            evidence=said.evidence,
+            severity=outcome.severity or self.severity,
+            about=outcome.about,
+            read=outcome.read,
+            address=outcome.address,
+            why=outcome.why,
+            component=outcome.component,
+            evidence=outcome.evidence,
         )
 
 
 def rule(name: str, *, scope: Scope, severity: Severity, invariant: str) -> Callable[[Check], Rule]:
-    """Declare the function below as the rule `name`; it becomes a Rule, whose `check` it is."""
+    """Declare the function below as the check of the rule `name`; the name becomes a Rule."""
     return lambda check: Rule(name, scope, severity, invariant, check)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All rules, as their modules declare them, and what no rule can decide from memory."""
+"""All rules, and what no rule can decide from memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FAMILIES = (stale, header, legacy, ownership, fpstate, frame, frame_diff, retur
 
 
 def _declared(module: ModuleType) -> Iterator[Rule]:
-    """Yield the rules that `module` declares, from its top down; not those that it imports."""
+    """Yield the rules that `module` declares, in order, without those that it imports."""
     for each in vars(module).values():
         if isinstance(each, Rule) and each.check.__module__ == module.__name__:
             yield each
@@ -23,22 +23,22 @@ def _declared(module: ModuleType) -> Iterator[Rule]:
 
 _DECLARED = tuple(rule for module in _FAMILIES for rule in _declared(module))
 
-RULES = tuple(rule for rule in _DECLARED if not rule.again)
-"""All rules, each once, in the order in which an audit follows them."""
+RULES = tuple(rule for rule in _DECLARED if not rule.repeats)
+"""All rules, each once, in the order in which an audit applies them."""
 
 BLIND_SPOTS = (
     BlindSpot("MSR", "XCR0, IA32_XSS, IA32_XFD and CR0.TS are in CPUs, not in memory"),
-    BlindSpot("MODOPT", "who wrote an area that a CPU tracks for XSAVEOPT is seen in a trace only"),
+    BlindSpot("MODOPT", "only a trace shows who wrote an area that a CPU tracks for XSAVEOPT"),
     fpstate.UABI,
-    BlindSpot("CORE", "what a note or core dump had between components (CVE-2020-10732) is gone"),
+    BlindSpot("CORE", "bytes between components in a note or core dump (CVE-2020-10732) are gone"),
     BlindSpot(
         "MICROARCH",
         "Zenbleed (CVE-2023-20593), Downfall (CVE-2022-40982) and MDS leak from inside the CPU",
     ),
 )
-"""What no audit of memory decides, and why; it is never to be taken for clean."""
+"""What no audit of memory can decide, and why. Never take it for clean."""
 
 
 def rules_of(scope: Scope) -> tuple[Rule, ...]:
-    """Return the rules that are followed in `scope`."""
+    """Return the rules of `scope`."""
     return tuple(rule for rule in _DECLARED if rule.scope is scope)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the rules look at: the kernel, its tasks and its CPUs, each read once per audit."""
+"""What the rules check: the kernel, its tasks and its CPUs, each read once per audit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 __all__ = ("TYPES", "CpuView", "Snapshot", "TaskView")
 
 TYPES = ("fpu_state_perm",)
-"""Types that the rules read beside those of the modules below."""
+"""Types that the rules read, in addition to those of the folders below."""
 
 _FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "__task_fpstate")
 _FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")
@@ -31,10 +31,10 @@ _FPSTATE_BITS = ("is_valloc", "is_guest", "in_use")
 class TaskView:
     """A task and its FPU memory.
 
-    `fpu` is the address of its struct fpu, `at` of the register image, `image` its bytes, empty
-    for a task without one. `cpu` is the CPU that runs it, None for none; `loaded` whether that
-    CPU's registers are this task's. `fields` has scalar members of struct fpu (`last_cpu`) and
-    struct fpstate (`fpstate.xfd`) by name, those that this kernel has.
+    `fpu` is the address of its struct fpu, `at` that of its register image, `image` the bytes of
+    the image, empty if there is none. `cpu` is the CPU that runs the task, or None. `loaded` is
+    true if that CPU's registers are this task's. `fields` has the scalar members of struct fpu
+    (`last_cpu`) and struct fpstate (`fpstate.xfd`) that this kernel has, by name.
     """
 
     task: Task
@@ -47,18 +47,18 @@ class TaskView:
 
     @property
     def header(self) -> XsaveHeader | None:
-        """Return the XSAVE header, None for an image without one."""
+        """Return the XSAVE header, or None if the image has none."""
         return parse_header(self.image) if len(self.image) >= EXTENDED_OFFSET else None
 
 
 @dataclass(frozen=True)
 class CpuView:
-    """A CPU, what it runs, and whose registers it has.
+    """A CPU, what it runs, and whose registers it holds.
 
-    `number` is its own, `current` the address of the task_struct it runs, `view` that task (None
-    for a kernel thread).
-    `owner` is whose registers it has, None where the kernel does not say. `kernel_use` is the
-    variable that says that kernel code has the FPU now, empty where it has not.
+    `number` is the CPU's number, `current` the address of the task_struct that it runs, `view`
+    that task, or None for a kernel thread. `owner` says whose registers the CPU holds; it is None
+    if the kernel does not say. `kernel_use` is the variable that says that kernel code has the FPU
+    now, or empty.
     """
 
     number: int
@@ -70,10 +70,10 @@ class CpuView:
 
 @dataclass
 class Snapshot:
-    """One stopped kernel under audit; what is read of it is read once.
+    """A stopped kernel under audit; everything is read at most once.
 
-    With `gaps`, the bytes between components are read too; without `walk`, other tasks are not
-    looked at, as at a hit, where the kernel waits.
+    With `gaps`, the bytes between components are read, too. Without `walk`, other tasks are not
+    read: at a hit the kernel waits for us.
     """
 
     model: FpuModel
@@ -94,7 +94,7 @@ class Snapshot:
 
     @property
     def mxcsr_mask(self) -> int:
-        """Return the bits that MXCSR may have: mxcsr_feature_mask, 0 where there is none."""
+        """Return the bits that MXCSR may have: mxcsr_feature_mask, or 0 if the kernel has none."""
         address = self.model.kernel.target.symbol_address("mxcsr_feature_mask")
         if address is None:
             return 0
@@ -102,9 +102,9 @@ class Snapshot:
 
     @property
     def pkru_moved(self) -> bool:
-        """Return whether `thread.pkru` has a task's PKRU, and its place in an area is not used.
+        """Return whether a task's PKRU is in `thread.pkru`, and no longer in its area.
 
-        So it is since 5.14 (commit 954436989cc5).
+        This is so since 5.14 (commit 954436989cc5).
         """
         return self.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
 
@@ -113,16 +113,16 @@ class Snapshot:
         return self.model.kernel.target.symbol_address(symbol) is not None
 
     def spans(self, image: bytes) -> tuple[Span, ...]:
-        """Return where the components of `image` lie, as far as they are wholly inside it.
+        """Return where the components that `image` holds completely lie.
 
-        A task may have no image; one without a header, which tells the compacted format, has none.
+        A compacted image without a header has none, since the header says where they lie.
         """
         if len(image) < EXTENDED_OFFSET and self.model.format == "compacted":
             return ()
         return tuple(span for span in self.model.spans(image) if span.end <= len(image))
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the tasks that have FPU state of their own: no kernel threads."""
+        """Yield the tasks with FPU state of their own: all but kernel threads."""
         return (task for task in self.model.kernel.tasks() if not task.kthread)
 
     def cpus_of(self, task: Task) -> tuple[int, ...]:
@@ -130,7 +130,7 @@ class Snapshot:
         return tuple(self._running.get(task.address, ()))
 
     def others(self, view: TaskView) -> Iterator[TaskView]:
-        """Yield every task but that of `view`, without those that cannot be read."""
+        """Yield every other task than `view`'s that can be read."""
         with suppress(CorruptState, MemoryFault):  # the walk ends early
             for task in self.tasks() if self.walk else ():
                 if task.address != view.task.address:
@@ -138,7 +138,7 @@ class Snapshot:
                         yield self.view(task)
 
     def view(self, task: Task) -> TaskView:
-        """Return `task` with its FPU memory; raise MemoryFault or CorruptState."""
+        """Return the view of `task`; raise MemoryFault or CorruptState."""
         if task.address not in self._views:
             self._views[task.address] = self._read(task)
         return self._views[task.address]
@@ -160,7 +160,7 @@ class Snapshot:
         )
 
     def _has_state(self, task: Task) -> bool:
-        """Return whether the area holds the task's state; a lazy kernel may never save one."""
+        """Return whether the area holds the task's state; a lazy kernel may never have saved it."""
         return self.model.state_there(task.address)[0]
 
     def _fields(self, fpu: int, at: int) -> dict[str, int]:
@@ -180,15 +180,15 @@ class Snapshot:
         return {name: _integer(data[name], member) for name, member in there.items()}
 
     def integer(self, base: int, struct: str, path: str) -> int | None:
-        """Return the scalar at dotted `path` of the `struct` at `base`, None where it has none."""
+        """Return the scalar at dotted `path` of the `struct` at `base`, or None if it has none."""
         return self._integers(base, {path: self.model.kernel.layouts.find(struct, path)}).get(path)
 
     def cpus(self) -> Sequence[CpuView]:
-        """Return the CPUs that are online; raise MemoryFault or CorruptState."""
+        """Return the views of all CPUs that are online; raise MemoryFault or CorruptState."""
         return [self.cpu(cpu) for cpu in self.model.kernel.online_cpus()]
 
     def cpu(self, cpu: int) -> CpuView:
-        """Return CPU number `cpu`; raise MemoryFault or CorruptState."""
+        """Return the view of CPU number `cpu`; raise MemoryFault or CorruptState."""
         model = self.model
         current = model.kernel.current_task(cpu)
         task = model.kernel.task(current)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stale components: what registers left behind a cleared header bit, and whose it is."""
+"""Find stale components: old registers behind a cleared header bit, and whose they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gdbfpu.audit.finding import Severity, name_of
 from gdbfpu.audit.paths import export_paths
-from gdbfpu.audit.rule import Defect, Said, Scope, rule
+from gdbfpu.audit.rule import Defect, Outcome, Scope, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.fpu.registers import shown_registers
 from gdbfpu.xsave.area import Span, in_use, residue
@@ -17,13 +17,13 @@ from gdbfpu.xsave.legacy import CONTROL_SIZE
 
 __all__ = ("Stale", "stale", "stale_components")
 
-_LANE = 16  # bytes that are compared at once
-_MIN_DISTINCTIVE = 4  # bytes from the first to the last that is not zero: fewer tell no owner
+_LANE = 16  # bytes; the unit in which registers are compared
+_MIN_DISTINCTIVE = 4  # bytes from the first to the last that is not zero
 
 
 @dataclass(frozen=True)
 class Stale:
-    """A component whose header bit is clear and whose bytes are not initial: `places` are those."""
+    """A component whose header bit is clear, but whose bytes at `places` are not initial."""
 
     span: Span
     places: tuple[int, ...]
@@ -35,7 +35,7 @@ class Stale:
 
 
 def stale_components(snapshot: Snapshot, view: TaskView) -> tuple[Stale, ...]:
-    """Return the stale components of `view`'s image; PKRU is none where its place is not used."""
+    """Return the stale components of `view`'s image, without PKRU if it is in `thread.pkru`."""
     header = view.header
     if header is None:
         return ()
@@ -54,8 +54,8 @@ def stale_components(snapshot: Snapshot, view: TaskView) -> tuple[Stale, ...]:
     severity=Severity.ERROR,
     invariant="A component whose header bit is clear has initial bytes in memory.",
 )
-def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
-    """Yield a defect for each stale component: a note where no path copies it as it is.
+def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
+    """Yield a defect for each stale component: a note if no path copies it unchanged.
 
     Source: Intel SDM volume 1, 13.6 (XINUSE) and 13.9 (XSAVEOPT writes no component that is in
     its initial configuration).
@@ -79,12 +79,12 @@ def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Said]:
 
 def _why(paths: list[str]) -> str:
     if paths:
-        return f"it is copied to user space as it is by {' and '.join(paths)}"
-    return "no path of this kernel copies it as it is: it is cleaned on its way to user space"
+        return f"it reaches user space unchanged through {' and '.join(paths)}"
+    return "no path of this kernel copies it unchanged: it is cleaned on its way to user space"
 
 
 def _owner(snapshot: Snapshot, view: TaskView, component: Stale) -> str:
-    """Return whose registers the stale bytes equal, as the end of a sentence."""
+    """Return whose registers the stale bytes equal, as the end of a sentence, or ``."""
     lanes = _distinctive_lanes(view.image, component.span)
     counts = {}
     for other in snapshot.others(view) if lanes else ():
@@ -98,9 +98,10 @@ def _owner(snapshot: Snapshot, view: TaskView, component: Stale) -> str:
 
 
 def _distinctive_lanes(image: bytes, span: Span) -> set[bytes]:
-    """Return the lanes of the component that are in two places hardly by chance.
+    """Return the lanes of the component that are unlikely to be equal by chance.
 
-    Those of x87 are its registers: MXCSR and its mask, the same in most tasks, lie before them.
+    For x87 these are only the registers, because MXCSR and its mask, which come before them, are
+    the same in most tasks.
     """
     return _distinctive(image[max(span.offset, CONTROL_SIZE) : span.end])
 
@@ -112,7 +113,7 @@ def _distinctive(data: bytes) -> set[bytes]:
 
 
 def _lanes(snapshot: Snapshot, other: TaskView, number: int) -> set[bytes]:
-    """Return the lanes of component `number` that `other` has, in memory or in its CPU."""
+    """Return the lanes of component `number` of `other`, in memory and in its CPU."""
     span = next((s for s in snapshot.spans(other.image) if s.number == number), None)
     lanes = _distinctive_lanes(other.image, span) if span else set()
     if other.loaded and other.cpu is not None and number < 2:

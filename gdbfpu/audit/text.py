@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An audit as text for people, as JSON, and as SARIF 2.1.0; returned, never printed."""
+"""Turn an audit into text, JSON or SARIF 2.1.0; nothing is printed here."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ("audit_json", "audit_sarif", "audit_table", "summary")
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 _WIDTH = 100
-_SHOWN = 32  # bytes of evidence on a line
+_EVIDENCE_SHOWN = 32  # bytes
 
 
 def summary(audit: Audit) -> str:
     """Return the last line of an audit, which scripts may rely on.
 
     `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
-    VERDICT is `clean`, `notes`, `incomplete` or `findings`, and one of a kind is without its s.
+    VERDICT is `clean`, `notes`, `incomplete` or `findings`. A count of one has the singular.
     """
     counts = ", ".join(counted(audit.count(severity), severity.value) for severity in Severity)
     tasks, undecided = counted(audit.tasks, "task"), len(audit.undecided)
@@ -33,7 +33,7 @@ def summary(audit: Audit) -> str:
 
 
 def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:
-    """Return `audit` for people: a paragraph a finding, then what memory cannot tell."""
+    """Return `audit` for people: a paragraph for each finding, then what memory cannot tell."""
     lines = [line for finding in audit.findings for line in _paragraph(finding, reveal, colour)]
     if audit.undecided:
         lines.append("Not decidable from memory, and so not clean:")
@@ -43,8 +43,8 @@ def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:
 
 def _paragraph(finding: Finding, reveal: bool, colour: bool) -> list[str]:
     severity = paint(finding.severity.value, _COLOURS[finding.severity], colour)
-    of = f", {finding.component}" if finding.component else ""
-    lines = [f"{severity} {finding.rule}: {finding.subject}{of}, at {finding.address:#x}"]
+    component = f", {finding.component}" if finding.component else ""
+    lines = [f"{severity} {finding.rule}: {finding.subject}{component}, at {finding.address:#x}"]
     for text in (f"{finding.read}.", f"{finding.why[0].upper()}{finding.why[1:]}."):
         lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if finding.evidence:
@@ -53,11 +53,11 @@ def _paragraph(finding: Finding, reveal: bool, colour: bool) -> list[str]:
 
 
 def _evidence(data: bytes, reveal: bool) -> str:
-    """Return the bytes, or how many there are: they may be somebody's secret."""
+    """Return the bytes, or only their number: they may be somebody's secret."""
     if not reveal:
         return f"{len(data)}, not shown without --reveal"
-    more = " ..." if len(data) > _SHOWN else ""
-    return data[:_SHOWN].hex(" ") + more
+    more = " ..." if len(data) > _EVIDENCE_SHOWN else ""
+    return data[:_EVIDENCE_SHOWN].hex(" ") + more
 
 
 def _undecided(one: Undecided) -> list[str]:
@@ -66,7 +66,7 @@ def _undecided(one: Undecided) -> list[str]:
 
 
 def audit_json(audit: Audit, reveal: bool) -> dict[str, Any]:
-    """Return `audit` as what `json.dumps` takes; docs/audit.md has the keys."""
+    """Return `audit` in the form that `json.dumps` takes; docs/audit.md describes the keys."""
     return {
         "kernel": audit.kernel,
         "verdict": audit.verdict,
@@ -108,7 +108,7 @@ def audit_sarif(audit: Audit, reveal: bool) -> dict[str, Any]:
 
 
 def _sarif_result(finding: Finding, reveal: bool) -> dict[str, Any]:
-    """Return one finding; SARIF has no negative addresses, so the kernel's are unsigned."""
+    """Return one finding for SARIF, which has no negative addresses: the kernel's are unsigned."""
     place = {
         "physicalLocation": {"address": {"absoluteAddress": finding.address}},
         "logicalLocations": [{"name": finding.subject, "kind": "process"}],

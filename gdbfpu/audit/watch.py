@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Watch calls from entry to return: what a function was given, and whether it did what it should.
+"""Watch calls from entry to return, and audit what they did.
 
-The catalogue tells which function does which job, so that each kernel's own is watched.
+The catalogue says which function does which job in this kernel.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gdbfpu.audit.engine import follow, sort
+from gdbfpu.audit.engine import apply, sort
 from gdbfpu.audit.finding import Finding, Result, Undecided
 from gdbfpu.audit.frame_view import FrameView
 from gdbfpu.audit.rule import Scope
@@ -29,10 +29,10 @@ from gdbfpu.xsave.sparse import read_spans
 __all__ = ("MAX_CALLS", "Returned", "Watch", "job_of")
 
 MAX_CALLS = 4096
-"""The most calls under way that are kept; those of tasks that never return are given up."""
+"""The largest number of open calls that we keep; then the oldest is dropped, to bound memory."""
 
-_UNREAD = "neither the stub nor the task's page tables lead there"
-_PAST = 64  # bytes behind a frame that have to stay as they are
+_UNREAD = "neither the stub nor the task's page tables give access"
+_PAST = 64  # bytes after a frame, which must not change
 
 _SCOPES = {
     Job.SAVE_FRAME: Scope.FRAME,
@@ -42,26 +42,26 @@ _SCOPES = {
     Job.SIGRETURN: Scope.SIGRETURN,
     Job.FAULT: Scope.FAULT,
 }
-"""The scope of the rules for each job that is audited."""
+"""The jobs that are audited, and the scope of their rules."""
 
 
 def job_of(probe: Probe) -> Job | None:
-    """Return the job of `probe`'s function where calls of it are audited, else None.
+    """Return the job of `probe`'s function if its calls are audited, else None.
 
-    That is done when the function returns; of `Job.FAULT`, when it begins.
+    Calls are audited when they return; those of `Job.FAULT`, when they begin.
     """
     return probe.job if probe.job in _SCOPES and not probe.on_copy else None
 
 
 @dataclass(frozen=True)
 class Returned:
-    """What the audit of one call says.
+    """The audit of one call.
 
-    `of` is the number of its hit, `cleaned` the bytes by component that were stale on entry
-    and are not at return, `left` those that still are.
+    `hit` is the number of the hit. `cleaned` has, for each component, the number of bytes that
+    were stale on entry and are clean at return; `left` has the number of those still stale.
     """
 
-    of: int
+    hit: int
     function: str
     task: Task
     findings: tuple[Finding, ...]
@@ -72,9 +72,9 @@ class Returned:
 
 @dataclass(frozen=True)
 class _Call:
-    """A call under way: the hit's number, the task it is about, what was there at entry."""
+    """An open call: the number of its hit, the task that it is about, the state at entry."""
 
-    of: int
+    hit: int
     probe: Probe
     task: Task
     frame: FrameView | None = None
@@ -82,29 +82,31 @@ class _Call:
 
 
 class Watch:
-    """The calls that are under way, by the task that makes them."""
+    """The open calls, by the task that makes them."""
 
     def __init__(self, model: FpuModel) -> None:
         self._model = model
         self._calls: dict[tuple[int, str], _Call] = {}
 
-    def enter(self, probe: Probe, of: int, task: Task, caller: Task) -> None:
-        """Note that `caller` begins `probe`'s function for `task`; `of` is the hit's number."""
+    def enter(self, probe: Probe, hit: int, task: Task, caller: Task) -> None:
+        """Note that `caller` enters `probe`'s function for `task`; `hit` is the hit's number."""
         job = job_of(probe)
-        call = _Call(of, probe, task)
+        call = _Call(hit, probe, task)
         if job is Job.SAVE_FRAME:
-            call = _Call(of, probe, task, self._frame_at_entry(task))
+            call = _Call(hit, probe, task, self._frame_at_entry(task))
         elif job is Job.SANITIZE:
-            call = _Call(of, probe, task, stale=_stale(Snapshot(self._model, walk=False), task))
+            call = _Call(
+                hit, probe, task, stale=_stale_bytes(Snapshot(self._model, walk=False), task)
+            )
         self.forget(probe.function, caller)  # the newest is last
         if len(self._calls) >= MAX_CALLS:
             del self._calls[next(iter(self._calls))]
         self._calls[caller.address, probe.function] = call
 
     def leave(self, function: str, caller: Task) -> Returned | None:
-        """Return what the audit says of the call of `function` from which `caller` returns.
+        """Return the audit of the call of `function` from which `caller` returns.
 
-        None for a call that was not seen to begin. The call stays known until `forget`.
+        Returns None if we did not see the call begin. The call is kept until `forget`.
         """
         call = self._calls.get((caller.address, function))
         if call is None:
@@ -116,20 +118,20 @@ class Watch:
         if job is Job.SAVE_FRAME:
             results = self._frame(snapshot, call)
         else:
-            results = follow(_SCOPES[job], call.task, snapshot, snapshot.view)
+            results = apply(_SCOPES[job], call.task, snapshot, snapshot.view)
         return _returned(call, results)
 
     def forget(self, function: str, caller: Task) -> None:
-        """Take the call as done."""
+        """Drop the open call."""
         self._calls.pop((caller.address, function), None)
 
-    def fault(self, probe: Probe, of: int, task: Task) -> Returned:
-        """Return what is to be said of a passage through `probe`, which is a fault in itself."""
+    def fault(self, probe: Probe, hit: int, task: Task) -> Returned:
+        """Return the audit of a call of `probe`'s function, which is a fault in itself."""
         snapshot = Snapshot(self._model, walk=False)
-        return _returned(_Call(of, probe, task), follow(Scope.FAULT, task, snapshot, snapshot.view))
+        return _returned(_Call(hit, probe, task), apply(Scope.FAULT, task, snapshot, snapshot.view))
 
     def _frame_at_entry(self, task: Task) -> FrameView:
-        """Return what is known of a frame before it is written: its place and size."""
+        """Return the frame before it is written: its address and size, and the state to write."""
         machine = self._model.kernel.stopped()
         address, size = (machine.register(name) or 0 for name in ("rdi", "rdx"))
         size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # an int
@@ -165,10 +167,10 @@ class Watch:
             view = replace(entry, image=image, past=(past, after))
         except MemoryFault:
             view = replace(entry, image=b"", unread=_UNREAD)
-        return follow(Scope.FRAME, call.task, snapshot, lambda _: view)
+        return apply(Scope.FRAME, call.task, snapshot, lambda _: view)
 
     def _frame_spans(self, frame: FrameView) -> tuple[Span, ...]:
-        """Return what of `frame` is to be read: all but what lies between its parts."""
+        """Return the parts of `frame` to read: all but the gaps between them."""
         xstate, size = self._model.xstate, len(frame.image)
         base = size - (frame.size or xstate.user_size) - MAGIC2_SIZE
         if base not in (0, FREGS_SIZE):
@@ -184,27 +186,27 @@ class Watch:
         )
 
     def _sanitized(self, call: _Call) -> Returned:
-        """Return which of the stale bytes are clean now; those that are left are a finding."""
+        """Return how many stale bytes are clean now; those that are left are a finding."""
         snapshot = Snapshot(self._model, walk=False)
-        left = _stale(snapshot, call.task)
+        left = _stale_bytes(snapshot, call.task)
         cleaned = {
             name: count - left.get(name, 0)
             for name, count in call.stale.items()
             if count > left.get(name, 0)
         }
-        results = follow(Scope.SANITIZE, call.task, snapshot, snapshot.view) if left else []
+        results = apply(Scope.SANITIZE, call.task, snapshot, snapshot.view) if left else []
         return replace(_returned(call, results), cleaned=cleaned, left=left)
 
 
-def _stale(snapshot: Snapshot, task: Task) -> dict[str, int]:
-    """Return the stale bytes of `task` by component."""
+def _stale_bytes(snapshot: Snapshot, task: Task) -> dict[str, int]:
+    """Return the number of stale bytes of `task` by component."""
     found = stale_components(snapshot, snapshot.view(task))
     return {component.name: len(component.places) for component in found}
 
 
 def _returned(call: _Call, results: list[Result]) -> Returned:
     return Returned(
-        call.of,
+        call.hit,
         call.probe.function,
         call.task,
         sort(result for result in results if isinstance(result, Finding)),

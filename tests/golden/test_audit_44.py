@@ -19,7 +19,7 @@ from fake_kernel import (
 )
 
 from gdbfpu.audit.bytemap import read_map
-from gdbfpu.audit.engine import audit, follow
+from gdbfpu.audit.engine import apply, audit
 from gdbfpu.audit.finding import Severity
 from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.snapshot import Snapshot
@@ -94,10 +94,10 @@ class Recorded:
     def audit(self):
         return audit(self.snapshot(), None, lambda count: None)
 
-    def follow(self, scope):
+    def apply(self, scope):
         snapshot = self.snapshot()
         task = snapshot.model.kernel.task(self.task)
-        return follow(Scope(scope), task, snapshot, snapshot.view)
+        return apply(Scope(scope), task, snapshot, snapshot.view)
 
 
 def others_of(hit):
@@ -115,7 +115,7 @@ def test_a_real_kernel_untouched_has_nothing_to_find(hit):
     words = "fpu-audit: clean: 0 errors, 0 warnings, 0 notes in 4 tasks; 5 not decidable"
     assert summary(said) == words
     for scope in ("sanitize", "fork", "sigreturn"):
-        assert machine.follow(scope) == []
+        assert machine.apply(scope) == []
 
 
 @pytest.mark.parametrize("hit", SAVED, ids=SAVED_IDS)
@@ -133,7 +133,7 @@ def test_bytes_of_another_task_behind_a_cleared_bit(hit):
         "255 of 256 bytes are not initial, from byte 576; the header's bit 2 is clear; "
         "256 bytes equal AVX of Xorg (pid 30)"
     )
-    why = "it is copied to user space as it is by NT_X86_XSTATE and a core dump"
+    why = "it reaches user space unchanged through NT_X86_XSTATE and a core dump"
     assert found.why == why
     expected = bytes((i << 4 | k) ^ 0xFF for i in range(16) for k in range(16)).replace(b"\0", b"")
     assert found.evidence == expected
@@ -162,7 +162,7 @@ def test_what_cleans_on_the_way_out_makes_it_a_note(hit):
     machine.target.put_int(0xFFFFFFFF84001000, 832, 4)
     said = machine.audit()
     assert [(f.rule, f.severity) for f in said.findings] == [("STALE", Severity.NOTE)]
-    assert said.findings[0].why.startswith("no path of this kernel copies it as it is")
+    assert said.findings[0].why.startswith("no path of this kernel copies it unchanged")
     assert said.verdict == "notes"
 
 
@@ -207,11 +207,11 @@ def test_cve_2017_15537(hit, value):
     assert found.address == machine.task + STATE + 520
     number = int.from_bytes(value, "little")
     assert found.read == (
-        f"xcomp_bv is {number:#x}, and the kernel saves in the standard format, where it is 0"
+        f"xcomp_bv is {number:#x}, but the kernel saves in the standard format, where it must be 0"
     )
-    assert found.why.startswith("XRSTOR faults (#GP) on it, and the CPU goes on with the registers")
+    assert found.why.startswith("XRSTOR faults (#GP) on it, and the CPU keeps the registers")
     assert found.evidence == value
-    assert [f.rule for f in machine.follow("sigreturn")] == ["SIGREST"]
+    assert [f.rule for f in machine.apply("sigreturn")] == ["SIGREST"]
 
 
 @pytest.mark.parametrize("place", [528, 536, 575])
@@ -220,7 +220,7 @@ def test_cve_2017_15537_reserved_bytes(place):
     machine.poke(place, b"\x80")
     (found,) = machine.audit().findings
     assert (found.rule, found.address) == ("XCOMP", machine.task + STATE + place)
-    assert found.read == f"the header's reserved bytes are not zero, from byte {place}"
+    assert found.read == f"reserved bytes of the header are not zero, from byte {place}"
 
 
 @pytest.mark.parametrize("hit", HITS, ids=IDS)

@@ -25,7 +25,7 @@ from fake_kernel import (
     task_struct,
 )
 
-from gdbfpu.audit.engine import audit, audit_frame, follow
+from gdbfpu.audit.engine import apply, audit, audit_frame
 from gdbfpu.audit.frame_view import FrameView
 from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.snapshot import Snapshot
@@ -177,9 +177,9 @@ class Machine:
         assert [one for one in said.undecided if one.why.startswith("not read")] == []
         return said.findings
 
-    def follow(self, scope: str, task: int):
+    def apply(self, scope: str, task: int):
         snapshot = self.snapshot()
-        return follow(Scope(scope), self.task(task), snapshot, snapshot.view)
+        return apply(Scope(scope), self.task(task), snapshot, snapshot.view)
 
     def frame(self, image: bytes, **more):
         self.shown = image

@@ -100,7 +100,7 @@ def assert_evidence(m, finding):
     else:
         size = (
             0
-            if "no room for its header" in finding.read
+            if "too few for its header" in finding.read
             else EVIDENCE.get(finding.rule, 4 if finding.component == "SSE" else 0)
         )
         assert evidence == (m.target.read_memory(finding.address, size) if size else b"")

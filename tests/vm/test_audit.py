@@ -145,7 +145,7 @@ def test_each_injected_defect_is_found_alone(
         assert found["verdict"] == ("notes" if rule == "STALE" else "findings")
     for rule in refused:
         assert not (tmp_path / rule).exists(), rule
-    assert output.count("fpu-audit: this defect cannot be had here: ") == len(refused)
+    assert output.count("fpu-audit: cannot plant this defect here: ") == len(refused)
     assert "fpu-audit: --inject writes to the running kernel's memory: on a laboratory" in output
     check_stale(audit_of(tmp_path / "STALE"))
     assert audit_of(tmp_path / "clean")["findings"] == []

@@ -179,7 +179,7 @@ def test_kernel_without_an_initial_image():
     m.forget("init_fpstate")
     assert m.audit() == ()
     told = undecided(m.whole())
-    assert told == [("INITBUF", "the kernel", "it has no image of the initial state")]
+    assert told == [("INITBUF", "the kernel", "the kernel has no image of the initial state")]
 
 
 def test_xfd_is_undecided_for_each_cpu_that_has_it():
@@ -348,8 +348,8 @@ def test_of_a_cpu():
 
 def test_undecided_of_the_wrong_kind_are_no_findings():
     m = M66()
-    results = m.follow("task", m.bob)
+    results = m.apply("task", m.bob)
     assert results == []
     assert [type(one) for one in m.whole().undecided] == [Undecided] * 7
     m.fpstate(m.bob, XFEATURES, 0)
-    assert {one.rule for one in m.follow("task", m.bob)} == {"XCOMP2", "AMXBUF"}
+    assert {one.rule for one in m.apply("task", m.bob)} == {"XCOMP2", "AMXBUF"}

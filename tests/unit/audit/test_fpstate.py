@@ -67,11 +67,11 @@ def buffer_that_is_not_what_its_flags_say(m):
     yield m.audit(), []
     start = m.fpu(m.bob) + OWN
     m.fpstate(m.bob, BITS, IS_VALLOC, 4)
-    read = "its fpstate is fpu.__fpstate, and is_valloc or is_guest is set"
+    read = "its fpstate is fpu.__fpstate, but is_valloc or is_guest is set"
     yield m.audit(), [one("AMXBUF", "error", BOB, "", start, read)]
     m.fpstate(m.bob, BITS, 0, 4)
     m.fpstate(m.carol, BITS, 0, 4)
-    read = "its fpstate is elsewhere, and is_valloc or is_guest is clear"
+    read = "its fpstate is not fpu.__fpstate, but is_valloc and is_guest are clear"
     place = ELSEWHERE + 0x100000
     yield m.audit(), [one("AMXBUF", "error", CAROL, "", place, read)]
 
@@ -83,7 +83,7 @@ def component_without_room(m):
     m.xfeatures(m.bob, 0x207)
     yield m.audit(), []
     m.fpstate(m.bob, XFEATURES, 3)
-    read = "xfeatures has AVX|PKRU, which fpstate.xfeatures has no room for"
+    read = "xfeatures has AVX|PKRU, but fpstate.xfeatures has no room for it"
     yield m.audit(), [one("AMXBUF", "error", BOB, "", m.at(m.bob) + 512, read)]
     m.fpstate(m.bob, XFEATURES, 0x207)
     yield m.audit(), []
@@ -95,7 +95,7 @@ def cached_xfd_that_is_not_the_tasks(m):
     place = m.in_cpu("xfd_state", 0)
     yield m.audit(), []
     m.target.put_int(place, 0)
-    read = "xfd_state of CPU 0 is 0x0, fpstate.xfd 0x40000"
+    read = "xfd_state of CPU 0 is 0x0, but fpstate.xfd is 0x40000"
     found = [one("XFD1", "error", ALICE, "", place, read)]
     yield m.audit(), found
     m.tif(m.alice, True)  # loaded with the registers, at the return to user mode
@@ -130,16 +130,16 @@ def guest_state_without_the_tasks_own_aside(m):
     yield m.audit(), []
     place = m.fpu(m.bob)
     m.target.put_int(guest + BITS, IS_GUEST, 4)
-    read = "is_guest is 1, in_use 0, and __task_fpstate is set"
+    read = "is_guest is 1, in_use is 0, and __task_fpstate is set"
     yield m.audit(), [one("GUEST", "error", BOB, "", place, read)]
     m.target.put_int(guest + BITS, IS_GUEST | IN_USE, 4)
     m.in_fpu(m.bob, TASK_FPSTATE, 0)
-    read = "is_guest is 1, in_use 1, and __task_fpstate is NULL"
+    read = "is_guest is 1, in_use is 1, and __task_fpstate is NULL"
     yield m.audit(), [one("GUEST", "error", BOB, "", place, read)]
     m.in_fpu(m.bob, FPSTATE_AT, own)
     yield m.audit(), []
     m.in_fpu(m.bob, TASK_FPSTATE, own)
-    read = "is_guest is 0, in_use 0, and __task_fpstate is set"
+    read = "is_guest is 0, in_use is 0, and __task_fpstate is set"
     yield m.audit(), [one("GUEST", "error", BOB, "", place, read)]
 
 
@@ -155,12 +155,12 @@ def shadow_stack_of_a_task_without(m):
     m.target.put_int(m.bob + FEATURES, 1)
     yield m.audit(), []
     m.target.put_int(m.bob + FEATURES, 2)  # ARCH_SHSTK_WRSS
-    read = "xfeatures has CET_U, and thread.features has no shadow stack"
+    read = "xfeatures has CET_U, but thread.features has no shadow stack"
     yield m.audit(), [one("SSP", "error", BOB, "CET_U", m.at(m.bob) + 512, read)]
     m.target.put_int(m.bob + FEATURES, 3)
     yield m.audit(), []
     m.poke(m.bob, SSP_AT, KERNEL_ADDRESS)
-    read = "ssp is 0xffffffff81234567, no user address"
+    read = "ssp is 0xffffffff81234567, not a user address"
     yield m.audit(), [one("SSP", "error", BOB, "CET_U", m.at(m.bob) + SSP_AT, read)]
     m.poke(m.bob, SSP_AT, (0x7FFFF7FF0000).to_bytes(8, "little"))
     yield m.audit(), []

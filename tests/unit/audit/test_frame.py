@@ -31,13 +31,13 @@ def frame_that_lies_about_itself(m):
         mask = int.from_bytes(image[base + 472 : base + 480], "little")
         yield (
             seen(m, lie(472, b"\3" + bytes(7))),
-            [told(472, f"is 0x3, the task's are {mask:#x}")],
+            [told(472, f"is 0x3, but the task's are {mask:#x}")],
         )
         yield (
             seen(m, lie(520, (COMPACTED | 7).to_bytes(8, "little"))),
-            [told(520, "xcomp_bv is 0x8000000000000007, reserved bytes zero")],
+            [told(520, "xcomp_bv is 0x8000000000000007, reserved bytes are zero")],
         )
-        yield seen(m, lie(575, b"\1")), [told(520, "xcomp_bv is 0x0, reserved bytes not zero")]
+        yield seen(m, lie(575, b"\1")), [told(520, "xcomp_bv is 0x0, reserved bytes are not zero")]
         xfeatures = int.from_bytes(image[base + 512 : base + 520], "little")
         yield (
             seen(m, lie(512, (xfeatures | 1 << 5).to_bytes(8, "little"))),
@@ -55,7 +55,14 @@ def frame_of_another_size(m):
     expected = [
         one("FRAME", "error", ALICE, "", STACK + 464, "FP_XSTATE_MAGIC2 is missing"),
         one("FRAME", "error", ALICE, "", STACK + 464, "extended_size is 2700, not 836"),
-        one("FRAME", "error", ALICE, "", STACK + 480, "is 832, the task's user images have 2696"),
+        one(
+            "FRAME",
+            "error",
+            ALICE,
+            "",
+            STACK + 480,
+            "is 832, but the task's user images have 2696 bytes",
+        ),
     ]
     yield seen(m, image), expected
     image[480:484] = b"\xff" * 4
@@ -95,7 +102,7 @@ def frame_of_32_bits_without_extended_state(m):
     image = user_frame(m, ia32=True)
     yield seen(m, image), []
     image[112 + 464 : 112 + 512] = bytes(48)
-    read = "a 32-bit frame has no FP_XSTATE_MAGIC1: 0x0"
+    read = "the 32-bit frame has 0x0 in place of FP_XSTATE_MAGIC1"
     expected = [one("FRAME32", "error", ALICE, "", STACK + 112 + 464, read)]
     yield m.frame(bytes(image), registers={"fcw": b"\x7f\x03"}).findings, expected
 
@@ -107,7 +114,7 @@ def stale_bytes_on_the_user_stack(m):
         image = user_frame(m, 3 if isinstance(m, M44) else 0x203, avx=bytes(256), ia32=ia32)
         yield seen(m, image), []
         image[base + 831] = 9
-        read = "1 of 256 bytes of AVX are not initial, and the frame's bit 2 is clear"
+        read = "1 of 256 bytes of AVX are not initial, but the frame's bit 2 is clear"
         expected = [one("FRAMESTALE", "error", ALICE, "AVX", STACK + base + 831, read)]
         yield seen(m, image), expected
 

@@ -16,7 +16,7 @@ def bytes_behind_the_frame(m):
     yield seen(m, image, past=(past, past)), []
     after = past[:10] + bytes([past[10] ^ 1]) + past[11:-1] + bytes([past[-1] ^ 1])
     place = len(image) + 10
-    read = f"2 bytes behind the frame changed, from byte {place}"
+    read = f"2 bytes after the frame changed, from byte {place}"
     expected = [one("FRAMEPAST", "error", ALICE, "", STACK + place, read)]
     yield seen(m, image, past=(past, after)), expected
     said = m.frame(bytes(image), past=(b"", past))
@@ -34,7 +34,7 @@ def frame_that_is_not_what_memory_had(m):
             image = user_frame(m, ia32=bool(base))
             yield seen(m, image), []
             image[base + offset] ^= 1
-            read = f"{name} is not what the task's memory had at entry"
+            read = f"{name} differs from the task's memory at entry"
             expected = [one("FRAMEDIFF", "error", ALICE, name, STACK + base + start, read)]
             yield seen(m, image), expected
     for pad in (5, 42, 47, 159, 430, 490):
@@ -66,7 +66,7 @@ def frame_that_is_not_what_the_cpu_had(m):
     yield m.frame(bytes(image), registers=shown).findings, []
     for name, (place, component) in places.items():
         other = {**shown, name: shown[name][:-1] + b"\x99"}
-        read = f"{name} is not what the CPU had at entry"
+        read = f"{name} differs from the CPU's register at entry"
         expected = [one("FRAMEDIFF", "error", ALICE, component, STACK + place, read)]
         yield m.frame(bytes(image), registers=other).findings, expected
 

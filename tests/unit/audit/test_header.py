@@ -55,13 +55,17 @@ def component_that_the_kernel_does_not_enable(m):
             m.audit(),
             [
                 one("XCOMP", "error", BOB, "", m.at(m.bob) + 512, "does not enable PASID"),
-                one("XCOMP2", "error", BOB, "", m.at(m.bob) + 520, "no room for: PASID"),
+                one(
+                    "XCOMP2", "error", BOB, "", m.at(m.bob) + 520, "but xcomp_bv has no room for it"
+                ),
             ],
         )
     m.xfeatures(m.bob, int.from_bytes(was, "little") | 1 << 5)
     found = [one("XCOMP", "error", BOB, "", m.at(m.bob) + 512, "does not enable opmask")]
     if m.snapshot().model.format == "compacted":  # and there is no room for it
-        found.append(one("XCOMP2", "error", BOB, "", m.at(m.bob) + 520, "no room for: opmask"))
+        found.append(
+            one("XCOMP2", "error", BOB, "", m.at(m.bob) + 520, "but xcomp_bv has no room for it")
+        )
     yield m.audit(), found
 
 
@@ -86,10 +90,10 @@ def component_in_use_that_xcomp_bv_has_no_room_for(m):
     yield m.audit(), []
     m.fpstate(m.bob, XFEATURES, 0xA07)
     m.poke(m.bob, 520, (COMPACTED | 0xA07).to_bytes(8, "little"))
-    read = "xfeatures has what xcomp_bv has no room for: TILECFG"
+    read = "xfeatures has TILECFG, but xcomp_bv has no room for it"
     expected = [
         one("XCOMP2", "error", BOB, "", m.at(m.bob) + 520, read),
-        one("AMXBUF", "error", BOB, "", m.at(m.bob) + 512, "xfeatures has TILECFG, which"),
+        one("AMXBUF", "error", BOB, "", m.at(m.bob) + 512, "xfeatures has TILECFG, but"),
     ]
     yield m.audit(), expected
 
@@ -122,20 +126,20 @@ def area_that_ends_before_what_is_in_use(m):
     yield m.audit(), []
     m.fpstate(m.bob, SIZE, 832, 4)
     in_use_behind = not isinstance(m, M517)  # PKRU, at 832 to 840
-    word = "PKRU is in use and ends at byte 840, the area at 832"
+    word = "PKRU is in use and ends at byte 840, but the area ends at 832"
     place = m.at(m.bob) + 512
     yield m.audit(), [one("SIZE", "error", BOB, "", place, word)] if in_use_behind else []
     m.xfeatures(m.bob, 7)
     yield m.audit(), []
     m.fpstate(m.bob, SIZE, 831, 4)
-    word = "AVX is in use and ends at byte 832, the area at 831"
+    word = "AVX is in use and ends at byte 832, but the area ends at 831"
     yield m.audit(), [one("SIZE", "error", BOB, "", place, word)]
     m.xfeatures(m.bob, 3)
     yield m.audit(), []
     m.fpstate(m.bob, SIZE, 576, 4)
     yield m.audit(), []
     m.fpstate(m.bob, SIZE, 575, 4)
-    word = "the area has 575 bytes, and no room for its header"
+    word = "the area has 575 bytes, too few for its header"
     yield m.audit(), [one("SIZE", "error", BOB, "", m.at(m.bob), word)]
 
 

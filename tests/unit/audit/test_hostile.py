@@ -27,7 +27,7 @@ from audit_machines import (
 from fake_kernel import CPU_OFFSETS
 
 from gdbfpu.audit.bytemap import map_json, map_table, read_map
-from gdbfpu.audit.engine import Audit, follow
+from gdbfpu.audit.engine import Audit, apply
 from gdbfpu.audit.inject import FRAME_WRITES, WRITES, frame_writes, writes_for
 from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
@@ -53,7 +53,7 @@ def survive(m):
     for task in (m.alice, m.bob):
         snapshot = m.snapshot()
         for scope in ("sanitize", "fork", "exec", "sigreturn", "fault"):
-            follow(Scope(scope), m.task(task), snapshot, snapshot.view)
+            apply(Scope(scope), m.task(task), snapshot, snapshot.view)
         try:
             snapshot = m.snapshot(gaps=True)
             found = read_map(snapshot, snapshot.view(m.task(task)))

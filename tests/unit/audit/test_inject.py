@@ -83,9 +83,9 @@ CASES = {
     "GUEST": ("bob", M66, M517, M616),
     "PKRU0": ("bob", M510),
 }
-_NO_PKRU = "PKRU is in thread.pkru, or the kernel knows nothing of protection keys"
+_NO_PKRU = "PKRU is in thread.pkru, or the kernel does not support protection keys"
 WHOLE = ("INITBUF", "TWICE")
-"""Rules on the kernel, which an audit of one task does not follow."""
+"""Rules on the kernel, which an audit of one task does not apply."""
 
 
 @pytest.mark.parametrize("rule", WRITES)
@@ -189,18 +189,18 @@ def refusal(m, rule, task):
 def test_a_rule_of_which_nothing_can_be_planted():
     m = M44()
     told = refusal(m, "SSP", m.bob)
-    assert told == f"nothing can be planted for 'SSP'; there are: {', '.join(WRITES)}"
-    assert refusal(m, "", m.bob).startswith("nothing can be planted for ''")
+    assert told == f"cannot plant a defect for 'SSP'; choose one of: {', '.join(WRITES)}"
+    assert refusal(m, "", m.bob).startswith("cannot plant a defect for ''")
 
 
 def test_a_task_without_an_area():
     m = M41Xsaves()
     told = refusal(m, "MXCSR", m.bob)
-    assert told == "the task has no FPU state in memory to plant anything in"
+    assert told == "the task has no FPU state in memory to plant a defect in"
 
 
 NO_SIZE = "no member says how large the area is, or nothing above SSE is in use"
-NOT_HERE = "this defect cannot be had here: "
+NOT_HERE = "cannot plant this defect here: "
 
 
 def not_lazy(machine):
@@ -226,19 +226,29 @@ def fxsave():
     ("rule", "machine", "victim", "why"),
     [
         ("STALE", fxsave, "bob", "the kernel does not save component 2"),
-        ("XCOMP", fxsave, "bob", "the kernel saves with FXSAVE, and there is no header"),
+        ("XCOMP", fxsave, "bob", "the kernel saves with FXSAVE, which has no header"),
         ("XCOMP2", M44, "bob", "the kernel saves in the standard format"),
-        ("SUPV", M66, "bob", "in a compacted area supervisor components are at home"),
+        ("SUPV", M66, "bob", "a compacted area may have supervisor components"),
         ("SIZE", M44, "bob", NO_SIZE),
-        ("SANOFF", M44, "bob", "the kernel does not sanitize by standard offsets"),
+        ("SANOFF", M44, "bob", "the kernel does not sanitize at standard offsets"),
         ("INITBUF", lambda: not_lazy(M44), "bob", "the kernel has no init_fpstate"),
-        ("FLAGS", M44, "alice", "the task runs: name one that sleeps"),
+        ("FLAGS", M44, "alice", "the task is running: choose one that sleeps"),
         ("FLAGS", M510, "bob", "struct fpu has no fpregs_active"),
-        ("OWNER", M44, "bob", "no CPU has the task's registers: stop where one runs it"),
+        (
+            "OWNER",
+            M44,
+            "bob",
+            "no CPU holds the task's registers: stop the kernel while the task runs",
+        ),
         ("OWNER", lambda: not_lazy(M44), "alice", "the kernel has no fpu_fpregs_owner_ctx"),
         ("TWICE", M44, "bob", "no CPU runs the task, or there is no second CPU"),
         ("TWICE", one_cpu, "alice", "no CPU runs the task, or there is no second CPU"),
-        ("KERNFPU", M510, "bob", "no CPU has the task's registers: stop where one runs it"),
+        (
+            "KERNFPU",
+            M510,
+            "bob",
+            "no CPU holds the task's registers: stop the kernel while the task runs",
+        ),
         ("KERNFPU", lambda: not_lazy(M510), "alice", "the kernel has no in_kernel_fpu"),
         ("PERM", M44, "bob", "struct fpstate has no user_xfeatures"),
         ("AMXBUF", M510, "bob", "struct fpstate has no is_valloc"),
@@ -246,7 +256,7 @@ def fxsave():
         ("XFD3", M510, "bob", "struct fpstate has no xfd"),
         ("PKRU0", M66, "bob", _NO_PKRU),
         ("PKRU0", M44, "bob", _NO_PKRU),
-        ("AMDFIP", M44, "bob", "these CPUs save the x87 pointers always"),
+        ("AMDFIP", M44, "bob", "these CPUs always save the x87 pointers"),
         ("KERNFPU", M44, "alice", "the kernel has no TIF_NEED_FPU_LOAD"),
     ],
 )
@@ -277,7 +287,7 @@ def test_a_task_that_runs_without_its_registers():
     m = M510()
     m.tif(m.alice, True)
     for rule in ("OWNER", "KERNFPU"):
-        why = "no CPU has the task's registers: stop where one runs it"
+        why = "no CPU holds the task's registers: stop the kernel while the task runs"
         assert refusal(m, rule, m.alice) == NOT_HERE + why
 
 
@@ -347,7 +357,7 @@ def test_a_rule_that_no_frame_breaks():
     with pytest.raises(UsageError) as refused:
         frame_writes("OWNER", STACK, user_frame())
     assert str(refused.value) == (
-        "'OWNER' is not found in a frame; FRAME, FRAME32, FRAMESTALE, SUPV are"
+        "cannot plant 'OWNER' in a frame; choose one of: FRAME, FRAME32, FRAMESTALE, SUPV"
     )
 
 
@@ -401,5 +411,7 @@ def test_a_frame_that_cannot_be_read_is_refused():
 
 
 def test_a_64_bit_frame_has_no_defect_of_a_32_bit_one():
-    with pytest.raises(UsageError, match="cannot be had here: it is the frame of a 64-bit task"):
+    with pytest.raises(
+        UsageError, match="cannot plant this defect here: it is the frame of a 64-bit task"
+    ):
         frame_writes("FRAME32", STACK, user_frame())

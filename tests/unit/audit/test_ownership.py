@@ -14,7 +14,7 @@ planted = Planted()
 def loaded_registers_of_a_task_that_sleeps(m):
     yield m.audit(), []
     m.in_fpu(m.bob, 5, 1, 1)
-    read = "fpregs_active is set in a task that does not run"
+    read = "fpregs_active is set, but the task does not run"
     yield m.audit(), [one("FLAGS", "error", BOB, "", m.fpu(m.bob), read)]
 
 
@@ -22,7 +22,7 @@ def loaded_registers_of_a_task_that_sleeps(m):
 def loaded_registers_of_a_task_that_sleeps_up_to_4_1(m):
     yield m.audit(), []
     m.in_fpu(m.bob, 4, 1, 4)
-    read = "has_fpu is set in a task that does not run"
+    read = "has_fpu is set, but the task does not run"
     yield m.audit(), [one("FLAGS", "error", BOB, "", m.fpu(m.bob), read)]
 
 
@@ -30,7 +30,7 @@ def loaded_registers_of_a_task_that_sleeps_up_to_4_1(m):
 def loaded_registers_without_a_state(m):
     yield m.audit(), []
     m.in_fpu(m.alice, 4, 0, 1)
-    read = "fpregs_active is set, fpstate_active is not"
+    read = "fpregs_active is set, but fpstate_active is not"
     yield m.audit(), [one("FLAGS", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
@@ -39,17 +39,17 @@ def registers_of_another_owner(m):
     """CVE-2019-19602: fpu_fpregs_owner_ctx was another task's."""
     yield m.audit(), []
     m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), m.fpu(m.bob))
-    read = f"CPU 0, whose owner is {m.fpu(m.bob):#x}, not {m.fpu(m.alice):#x}"
+    read = f"CPU 0, but the owner there is {m.fpu(m.bob):#x}, not {m.fpu(m.alice):#x}"
     yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), read)]
     m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), 0)
-    yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), "owner is 0x0")]
+    yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), "owner there is 0x0")]
 
 
 @planted("OWNER", M310)
 def registers_of_another_task_up_to_4_1(m):
     yield m.audit(), []
     m.target.put_int(m.in_cpu("fpu_owner_task", 0), m.bob)
-    read = f"CPU 0, whose owner is {m.bob:#x}, not {m.alice:#x}"
+    read = f"CPU 0, but the owner there is {m.bob:#x}, not {m.alice:#x}"
     yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
@@ -58,7 +58,7 @@ def registers_that_last_were_in_another_cpu(m):
     """fpregs_state_valid(): owner and last_cpu, 5.2 on."""
     yield m.audit(), []
     m.in_fpu(m.alice, 0, 1, 4)
-    read = "loaded in CPU 0, but last_cpu is 1"
+    read = "loaded on CPU 0, but last_cpu is 1"
     yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
@@ -66,7 +66,7 @@ def registers_that_last_were_in_another_cpu(m):
 def one_task_on_two_cpus(m):
     yield m.audit(), []
     m.world.run(m.alice, 1, active=False)
-    read = "CPUs 0 and 1 run it at once"
+    read = "CPUs 0 and 1 run it at the same time"
     yield m.audit(), [one("TWICE", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
@@ -110,7 +110,7 @@ def kernel_code_with_registers_that_are_not_saved(m):
     m.tif(m.alice, True)
     yield m.audit(), []
     m.tif(m.alice, False)
-    read = f"{name} says that kernel code has the FPU of CPU 0, and TIF_NEED_FPU_LOAD is clear"
+    read = f"{name} says that kernel code has the FPU of CPU 0, but TIF_NEED_FPU_LOAD is clear"
     yield m.audit(), [one("KERNFPU", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
@@ -123,7 +123,7 @@ def kernel_use_that_never_ended(m):
     m.target.put_int(m.in_cpu(name, 0), name == "in_kernel_fpu", 1)
     yield m.audit(), []
     m.target.registers["rip"] = 0x401000
-    read = f"{name} says that kernel code has the FPU of CPU 0, which is in user mode"
+    read = f"{name} says that kernel code has the FPU of CPU 0, but that CPU is in user mode"
     yield m.audit(), [one("KERNFPU", "error", ALICE, "", m.fpu(m.alice), read)]
     m.target.put_int(m.in_cpu(name, 0), name != "in_kernel_fpu", 1)
     yield m.audit(), []

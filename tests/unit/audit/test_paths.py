@@ -147,34 +147,34 @@ def test_which_have_the_legacy_region_only(era):
 
 WORDS = {
     "3.10 lazy": {
-        "a signal frame": "XSAVE writes loaded registers to the frame, "
-        "__sanitize_i387_state cleans memory first",
-        "NT_PRFPREG": "__sanitize_i387_state cleans first",
-        "fork": "the parent's area is copied as it is",
-        "exec": "memory is reset, or given up",
+        "a signal frame": "XSAVE writes loaded registers to the frame; "
+        "__sanitize_i387_state cleans memory before a copy",
+        "NT_PRFPREG": "__sanitize_i387_state cleans the area first",
+        "fork": "the parent's area is copied unchanged",
+        "exec": "memory is reset, or no longer used",
     },
     "4.4 lazy": {
-        "a signal frame": "XSAVE writes loaded registers to the frame, "
-        "fpstate_sanitize_xstate cleans memory first",
-        "a core dump": "the notes are what ptrace reads",
+        "a signal frame": "XSAVE writes loaded registers to the frame; "
+        "fpstate_sanitize_xstate cleans memory before a copy",
+        "a core dump": "its notes have what ptrace reads",
     },
     "4.4 eager": {
-        "a signal frame": "XSAVE writes loaded registers to the frame, "
-        "fpstate_sanitize_xstate cleans memory first",
-        "NT_X86_XSTATE": "it copies the buffer as it is (up to 4.7)",
+        "a signal frame": "XSAVE writes loaded registers to the frame; "
+        "fpstate_sanitize_xstate cleans memory before a copy",
+        "NT_X86_XSTATE": "it copies the area unchanged (up to 4.7)",
         "fork": "the child's area is set to zero before the registers are saved to it",
         "exec": "only registers are reset: memory keeps the bytes until the next save",
     },
     "5.10": {
         "a signal frame": "XSAVE writes the registers to the frame; memory is not copied",
-        "NT_X86_XSTATE": "fpstate_sanitize_xstate cleans first",
-        "fork": "the parent's area is copied where TIF_NEED_FPU_LOAD is set, else the child's area "
+        "NT_X86_XSTATE": "fpstate_sanitize_xstate cleans the area first",
+        "fork": "the parent's area is copied if TIF_NEED_FPU_LOAD is set, else the child's area "
         "is set to zero before the registers are saved to it",
     },
     "6.6": {
-        "NT_X86_XSTATE": "copy_xstate_to_uabi_buf cleans first",
-        "fork": "the child's area begins as a copy, and XSAVEC or XSAVES leave what is initial",
-        "exec": "the header is reset, what is behind it keeps its bytes",
+        "NT_X86_XSTATE": "copy_xstate_to_uabi_buf cleans the area first",
+        "fork": "the child's area starts as a copy; XSAVEC and XSAVES skip initial components",
+        "exec": "the header is reset, but the bytes after it stay",
     },
 }
 
@@ -192,8 +192,8 @@ def test_kernel_in_which_nothing_cleans():
     found = paths(m)
     assert all(raw for name, (_, raw) in found.items() if name not in ("exec",))
     how = {way.name: way.how for way in export_paths(m.snapshot())}
-    assert how["a signal frame"] == "nothing cleans memory that is copied"
-    assert how["NT_PRFPREG"] == "nothing cleans"
+    assert how["a signal frame"] == "memory is copied, and nothing cleans it"
+    assert how["NT_PRFPREG"] == "nothing cleans the area"
 
 
 def test_kernel_with_none_of_the_functions():
@@ -210,7 +210,7 @@ def test_a_cleaner_of_5_14_that_is_called_by_its_other_name():
     m.forget("copy_xstate_to_uabi_buf")
     m.functions("__copy_xstate_to_uabi_buf")
     how = {way.name: way.how for way in export_paths(m.snapshot())}
-    assert how["NT_X86_XSTATE"] == "__copy_xstate_to_uabi_buf cleans first"
+    assert how["NT_X86_XSTATE"] == "__copy_xstate_to_uabi_buf cleans the area first"
 
 
 def test_fxsave_has_no_extended_note():

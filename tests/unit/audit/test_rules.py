@@ -80,25 +80,25 @@ def declared_again(snapshot, view):
 def test_a_finding_has_its_rules_name_and_severity():
     (said,) = declared.check(None, None)
     finding = Finding("X", Severity.WARNING, "who", "what", 1, "why")
-    assert declared.stamped(said, "a task") == finding
+    assert declared.result(said, "a task") == finding
 
 
 def test_a_finding_may_be_less_than_its_rules():
     said = Defect("who", "what", 1, "why", "AVX", b"\1", Severity.NOTE)
     finding = Finding("X", Severity.NOTE, "who", "what", 1, "why", "AVX", b"\1")
-    assert declared.stamped(said, "a task") == finding
+    assert declared.result(said, "a task") == finding
 
 
 def test_what_is_undecided_has_its_rules_name_and_the_subject():
     (said,) = declared_again.check(None, None)
-    assert declared_again.stamped(said, "a frame") == Undecided("X", "a frame", "why not")
+    assert declared_again.result(said, "a frame") == Undecided("X", "a frame", "why not")
     spot = BlindSpot("Y", "")
-    assert declared.stamped(Unknown("why", spot), "a task") == Undecided("Y", "a task", "why")
+    assert declared.result(Unknown("why", spot), "a task") == Undecided("Y", "a task", "why")
 
 
 def test_a_rule_may_hold_in_a_second_scope():
     assert (declared.scope, declared_again.scope) == (Scope.TASK, Scope.FRAME)
-    assert (declared.again, declared_again.again) == (False, True)
+    assert (declared.repeats, declared_again.repeats) == (False, True)
     assert (declared_again.name, declared_again.severity, declared_again.invariant) == (
         declared.name,
         declared.severity,

@@ -93,7 +93,7 @@ def test_a_call_from_its_entry_to_its_return(traced):
     assert traced.lines() == []
     stale(m, m.bob, 10)
     said = traced.returned(CLEAN).said
-    assert (said.of, said.task.pid) == (1, 11)
+    assert (said.hit, said.task.pid) == (1, 11)
     (line,) = traced.lines()
     assert (line["of"], line["function"], line["pid"]) == (1, CLEAN.function, 11)
     assert (line["cleaned"], line["left"]) == ({"AVX": 30}, {"AVX": 10})
@@ -117,7 +117,7 @@ def test_a_fault_is_said_when_it_is_hit(tmp_path):
         caught = traced.hit(probe)
         assert caught.record.seq == traced.totals.hits == number
         said = traced.entered(caught).said
-        assert (said.of, [one.rule for one in said.findings]) == (number, ["RESTOREGP"])
+        assert (said.hit, [one.rule for one in said.findings]) == (number, ["RESTOREGP"])
         assert [line["of"] for line in traced.lines()] == list(range(1, number + 1))
         assert traced.totals.audited == number
     traced.tracer.close()

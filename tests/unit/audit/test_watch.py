@@ -67,9 +67,9 @@ def test_calls_are_told_apart_by_the_task_that_makes_them(watched):
     watched.watch.enter(CLEAN, 2, watched.carol, watched.carol)
     watched.stale(watched.carol, 3)
     said = watched.says(CLEAN.function, watched.bob)
-    assert (said.of, said.task, said.findings) == (1, watched.bob, ())
+    assert (said.hit, said.task, said.findings) == (1, watched.bob, ())
     said = watched.says(CLEAN.function, watched.carol)
-    assert (said.of, said.task) == (2, watched.carol)
+    assert (said.hit, said.task) == (2, watched.carol)
     assert [one.rule for one in said.findings] == ["SANITIZE"]
 
 
@@ -77,8 +77,8 @@ def test_a_call_inside_a_call(watched):
     """copy_fpstate_to_sigframe calls fpstate_sanitize_xstate."""
     watched.watch.enter(SAVE, 1, watched.alice, watched.alice)
     watched.watch.enter(CLEAN, 2, watched.alice, watched.alice)
-    assert watched.says(CLEAN.function, watched.alice).of == 2
-    assert watched.says(SAVE.function, watched.alice).of == 1
+    assert watched.says(CLEAN.function, watched.alice).hit == 2
+    assert watched.says(SAVE.function, watched.alice).hit == 1
     assert watched.says(CLEAN.function, watched.alice) is None
 
 
@@ -88,7 +88,7 @@ def test_of_whom_a_call_is_and_who_makes_it(watched):
     watched.watch.enter(CLEAN, 7, watched.bob, watched.alice)
     assert watched.watch.leave(CLEAN.function, watched.bob) is None
     said = watched.watch.leave(CLEAN.function, watched.alice)
-    assert (said.of, said.function, said.task) == (7, CLEAN.function, watched.bob)
+    assert (said.hit, said.function, said.task) == (7, CLEAN.function, watched.bob)
     assert said.left == {"AVX": 5}
 
 
@@ -112,7 +112,7 @@ def test_an_entry_noted_again_changes_nothing(watched):
         watched.watch.enter(CLEAN, 3, watched.bob, watched.bob)
     watched.stale(watched.bob, 2)
     said = watched.says(CLEAN.function, watched.bob)
-    assert (said.of, said.cleaned, said.left) == (3, {"AVX": 3}, {"AVX": 2})
+    assert (said.hit, said.cleaned, said.left) == (3, {"AVX": 3}, {"AVX": 2})
     assert watched.watch.leave(CLEAN.function, watched.bob) is None
 
 
@@ -123,8 +123,8 @@ def test_calls_that_never_return_are_given_up(watched):
     for number, caller in enumerate(callers):
         watched.watch.enter(COPY, number, watched.bob, caller)
     assert watched.watch.leave(COPY.function, callers[0]) is None
-    assert watched.watch.leave(COPY.function, callers[1]).of == 1
-    assert watched.watch.leave(COPY.function, callers[-1]).of == MAX_CALLS
+    assert watched.watch.leave(COPY.function, callers[1]).hit == 1
+    assert watched.watch.leave(COPY.function, callers[-1]).hit == MAX_CALLS
 
 
 def test_an_entry_noted_again_gives_no_other_call_up(watched, monkeypatch):
@@ -132,7 +132,7 @@ def test_an_entry_noted_again_gives_no_other_call_up(watched, monkeypatch):
     watched.watch.enter(COPY, 1, watched.bob, watched.alice)
     for _ in range(3):
         watched.watch.enter(COPY, 2, watched.bob, watched.bob)
-    assert watched.watch.leave(COPY.function, watched.alice).of == 1
+    assert watched.watch.leave(COPY.function, watched.alice).hit == 1
 
 
 def test_a_call_that_begins_anew_is_the_newest(watched, monkeypatch):
@@ -143,7 +143,7 @@ def test_a_call_that_begins_anew_is_the_newest(watched, monkeypatch):
     watched.watch.enter(COPY, 3, watched.bob, watched.alice)
     watched.watch.enter(COPY, 4, watched.bob, watched.carol)
     assert watched.watch.leave(COPY.function, watched.bob) is None
-    assert watched.watch.leave(COPY.function, watched.alice).of == 3
+    assert watched.watch.leave(COPY.function, watched.alice).hit == 3
 
 
 def test_the_bound_of_calls():
@@ -236,7 +236,7 @@ def test_what_is_stale_when_a_function_returns(machine, function, rule):
         m.poke(m.bob, start, bytes(length))
     m.xfeatures(m.bob, 3 if isinstance(m, (M44, M310)) else 0x203)
     clean = watched.watch.leave(function, watched.alice)
-    assert (clean.of, clean.findings) == (4, ())
+    assert (clean.hit, clean.findings) == (4, ())
     m.poke(m.bob, 576, b"\1")
     said = watched.says(function, watched.alice)
     assert [(f.rule, f.component) for f in said.findings] == [(rule, "AVX")]
@@ -253,7 +253,7 @@ def test_a_fault_is_told_at_once():
     watched = Watched(M510())
     probe = PROBES["ex_handler_fprestore"]
     said = watched.watch.fault(probe, 8, watched.alice)
-    assert (said.of, said.function, said.task) == (8, probe.function, watched.alice)
+    assert (said.hit, said.function, said.task) == (8, probe.function, watched.alice)
     assert [f.rule for f in said.findings] == ["RESTOREGP"]
     assert watched.watch.leave(probe.function, watched.alice) is None
 
@@ -425,7 +425,7 @@ def test_bytes_behind_the_frame():
     signal.write(signal.size + 63, b"\0")
     said = signal.leave()
     assert [(f.rule, f.address) for f in said.findings] == [("FRAMEPAST", STACK + signal.size + 2)]
-    assert said.findings[0].read.startswith("3 bytes behind the frame changed, ")
+    assert said.findings[0].read.startswith("3 bytes after the frame changed, ")
 
 
 def test_a_frame_at_the_end_of_the_stack():
@@ -445,7 +445,7 @@ def test_a_frame_that_cannot_be_read():
     said = signal.leave()
     assert said.findings == ()
     told = [(one.rule, one.subject, one.why) for one in said.undecided]
-    why = "not read: neither the stub nor the task's page tables lead there"
+    why = "not read: neither the stub nor the task's page tables give access"
     assert told == [("FRAME", "alice (pid 10)", why)]
 
 
@@ -525,5 +525,5 @@ def test_a_function_that_failed_is_not_audited(machine, rax, failed):
     signal.enter()
     signal.write(signal.size, b"\1")  # what FRAMEPAST would tell
     said = signal.leave()
-    assert said.of == 1
+    assert said.hit == 1
     assert bool(said.findings) is not failed
