@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The machines that gdbfpu is tried on: kernels, guests and a QEMU that leaves nothing behind."""
+"""Test machines for gdbfpu: kernels, guests, and a QEMU that leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boot a kernel of the catalogue, and tell in one line where it does not."""
+"""Boot a kernel of the catalogue, or say in one line why it does not boot."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _BOOT = 120.0  # seconds; it takes a few
 def boot_kernel(name: str, initrd: Path, memory: str = "512M") -> tuple[Machine, Kernel]:
     """Obtain the kernel `name` and boot it to its shell; the caller closes the machine.
 
-    Raises SetupError, which names what the kernel said, kept in a file.
+    Raises SetupError, which names the file that has the kernel's console output.
     """
-    asked_model()  # what QEMU does not know is said before a kernel is built
+    asked_model()  # refuse a model that QEMU does not know before building a kernel
     kernel = obtain(name)
     cpu = model_for(kernel)
     print(f"booting {name} (Linux {kernel.version}) on 2 CPUs, {cpu} ...", flush=True)
@@ -42,4 +42,4 @@ def _boot(machine: Machine, name: str, log: Path) -> None:
     except MachineLost as lost:
         log.write_text(machine.console_log)
         how = lost.how.replace("\n", " ")
-        raise SetupError(f"{name} does not boot: {how}, its console is in {log}") from lost
+        raise SetupError(f"{name} does not boot: {how}; its console output is in {log}") from lost

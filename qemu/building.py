@@ -16,14 +16,15 @@ from qemu.tarball import stated_version
 
 __all__ = ("build",)
 
-# A kernel says when, where and by whom it was built; the same source gives the same bytes.
+# A kernel records when, where and by whom it was built. Fix these, so that a source always gives
+# the same bytes.
 _REPRODUCIBLE = {
     "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
     "KBUILD_BUILD_USER": "gdbfpu",
     "KBUILD_BUILD_HOST": "gdbfpu",
     "KBUILD_BUILD_VERSION": "1",
     "LC_ALL": "C",
-    # What this project's own make was told is not meant for the kernel's.
+    # The options of this project's make are not for the kernel's.
     "MAKEFLAGS": "",
 }
 _KEPT = {
@@ -37,7 +38,7 @@ _KEPT = {
 def build(entry: Entry, into: Path) -> None:
     """Fill `into` with the entry's vmlinux, bzImage, .config and System.map; raise SetupError.
 
-    The whole log of a build that fails stays in the cache, and the error names it.
+    If the build fails, its whole log stays in the cache, and the error names the file.
     """
     progress = Progress(entry.name)
     progress.done(f"Linux {entry.version or 'of Debian ' + entry.suite}: {_source(entry)}")
@@ -74,7 +75,7 @@ def _make(entry: Entry, tree: Path, log: Path, progress: Progress) -> None:
         config.write(entry.fragment)
     run("olddefconfig", "olddefconfig")
     _check_configuration(entry, tree)
-    # What one recipe writes is not mixed with another's.
+    # Do not mix the output of recipes that run at the same time.
     jobs = (f"-j{os.cpu_count() or 1}", "--output-sync=target")
     run("building", *jobs, "bzImage", steps=entry.steps)
 
@@ -82,11 +83,12 @@ def _make(entry: Entry, tree: Path, log: Path, progress: Progress) -> None:
 def _invocation(entry: Entry, tree: Path) -> tuple[list[str], dict[str, str]]:
     """Return the command that runs make, and the environment that it needs.
 
-    A variable on make's command line overrides what any makefile of the tree sets;
-    arch/x86/boot/compressed links a vmlinux of its own and sets LDFLAGS_vmlinux for that. So it
-    comes by the environment: the top Makefile adds to it, and that other one replaces it.
+    LDFLAGS_vmlinux is in the environment. On make's command line it would override what every
+    makefile of the tree sets, but arch/x86/boot/compressed links a vmlinux of its own and sets
+    LDFLAGS_vmlinux for that. From the environment, the top Makefile adds to it and that other one
+    replaces it.
     """
-    # With the compiler's name they reach the parts of the tree that ignore KCFLAGS, too.
+    # As part of the compiler's name, the flags reach even the parts that ignore KCFLAGS.
     compiler = " ".join(("gcc", *entry.flags))
     unmapped = f"-ffile-prefix-map={tree}=/usr/src/linux"
     command = [
@@ -101,14 +103,14 @@ def _invocation(entry: Entry, tree: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def _check_configuration(entry: Entry, tree: Path) -> None:
-    """Raise SetupError if some of the entry's fragment is lost."""
+    """Raise SetupError if the configuration lacks some of the entry's fragment."""
     wanted, got = _symbols(entry.fragment), _symbols((tree / ".config").read_text())
     if lost := sorted(name for name in wanted if got.get(name, "n") != wanted[name]):
-        raise SetupError(f"{entry.name}: this Linux does not take {', '.join(lost)}")
+        raise SetupError(f"{entry.name}: this Linux drops {', '.join(lost)} from its configuration")
 
 
 def _check_version(entry: Entry, tree: Path) -> None:
-    """Compare the version that the source's Makefile states with the entry's, if it has one."""
+    """Raise SetupError if the source's Makefile has another version than the entry."""
     with (tree / "Makefile").open(encoding="latin-1") as makefile:
         found = stated_version(makefile)
     if entry.version and found != entry.release:

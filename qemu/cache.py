@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cache outside the checkout: where it is, who may write to it, and never half of anything."""
+"""The cache outside the checkout: its place, its locks, and only complete directories in it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ("cache_root", "fresh_log", "lock", "publish")
 
 
 def cache_root() -> Path:
-    """Return the directory of everything that is kept between runs, in XDG's cache directory."""
+    """Return the directory for everything kept between runs, in XDG's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is invalid and to be ignored.
+    # The XDG specification says to ignore a relative path.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return root / "gdbfpu"
 
 
 @contextmanager
 def fresh_log(name: str) -> Iterator[Path]:
-    """Give an empty log file in the cache; it goes when all went well, and stays when not."""
+    """Yield an empty log file in the cache; remove it at the end, but keep it after an error."""
     path = cache_root() / "logs" / f"{name.replace('/', '-')}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("")
@@ -35,9 +35,9 @@ def fresh_log(name: str) -> Iterator[Path]:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Hold the cache's lock `name`; say so in one line when another process has it.
+    """Hold the cache's lock `name`; print a line if another process has it.
 
-    The kernel drops the lock when its holder dies, however it dies.
+    The kernel drops the lock whenever its holder ends.
     """
     path = cache_root() / "locks" / f"{name.replace('/', '-')}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,8 +53,8 @@ def lock(name: str) -> Iterator[None]:
 def publish(build: Callable[[Path], None], final: Path) -> Path:
     """Let `build` fill an empty directory, then name it `final` in one step; return `final`.
 
-    `final` is there whole or not at all: it is returned as it is when it exists, and what killed
-    builders left beside it is removed. Takes a lock of its own, so two builders build once.
+    `final` is complete or does not exist. If it exists, it is returned unchanged. This removes
+    what killed builders left next to it. It takes a lock, so two processes build once.
     """
     if final.is_dir():
         return final

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The catalogue of kernels, kept as data in catalogue.toml."""
+"""Read the catalogue of kernels, which is catalogue.toml."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STUBS = ("kgdb", "qemu")
 class Entry:
     """One kernel and how it is obtained; the fields are described in catalogue.toml.
 
-    `given` tells that a person gave the source by hand.
+    `given` is true if the user gave the source.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Entry:
         """Return the configuration that goes on top of tinyconfig; raise SetupError."""
         paths = [self.configs / name for name in self.config]
         if missing := [path for path in paths if not path.is_file()]:
-            raise SetupError(f"{self.name}: no configuration {missing[0]}")
+            raise SetupError(f"{self.name}: there is no configuration {missing[0]}")
         return "".join(path.read_text() for path in paths)
 
     @property
@@ -99,5 +99,5 @@ def _entry(name: str, table: dict[str, object], path: Path) -> Entry:
     if unknown := set(entry.stubs) - set(_STUBS):
         raise SetupError(f"{path}: {name}: no stub is called {', '.join(sorted(unknown))}")
     if entry.lazy and entry.lazy not in entry.cpus:
-        raise SetupError(f"{path}: {name}: {entry.lazy}, which is lazy, is not among its cpus")
+        raise SetupError(f"{path}: {name}: lazy is {entry.lazy}, which is not one of its cpus")
     return entry

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel to use, and why, and which instead where that one is no use."""
+"""Choose a kernel and say why; if it fails, choose another."""
 
 from __future__ import annotations
 
@@ -23,32 +23,33 @@ from qemu.tarball import given_source
 __all__ = ("FALLBACK", "availability", "first_that", "kernel_name")
 
 FALLBACK = "kgdb-5.10"
-"""The kernel that is used where PREFERRED cannot be had."""
+"""The kernel to use if PREFERRED is not available."""
 
-_ANSWER = 4.0  # seconds in which the network has to answer, name look-up included
+_ANSWER = 4.0  # seconds for the network to answer, including the name look-up
 
 _T = TypeVar("_T")
 
 
 def kernel_name() -> str:
-    """Return the name in the catalogue of the kernel to use; say which and why if none is named.
+    """Return the name of the kernel to use, as in the catalogue.
 
-    The environment's KERNEL names it. Raises SetupError.
+    The environment's KERNEL names it. If KERNEL is not set, this chooses one and prints which and
+    why. Raises SetupError.
     """
     named = os.environ.get("KERNEL")
     if named:
         return named
     available, reason = availability(load()[PREFERRED])
     chosen = PREFERRED if available else FALLBACK
-    print(f"kernel: {chosen}, as {PREFERRED} {reason}", file=sys.stderr, flush=True)
+    print(f"kernel: {chosen}, because {PREFERRED} {reason}", file=sys.stderr, flush=True)
     return chosen
 
 
 def first_that(attempt: Callable[[str], _T]) -> _T:
-    """Return what `attempt` makes of the kernel to use, by its name in the catalogue.
+    """Return the result of `attempt(name)` for the first kernel that it succeeds for.
 
-    Where it raises SetupError, that is said in one line and the next kernel with KGDB is tried,
-    unless the person asked for this one or gave something that is no use: then it is raised.
+    If it raises SetupError, this prints the error in one line and tries the next kernel with
+    KGDB. If the user named this kernel, or gave something unusable, the error is raised instead.
     """
     names = _in_order()
     for name, following in zip(names, names[1:], strict=False):
@@ -57,13 +58,13 @@ def first_that(attempt: Callable[[str], _T]) -> _T:
         except GivenError:
             raise
         except SetupError as error:
-            print(f"kernel: {following} instead: {error}", file=sys.stderr, flush=True)
+            print(f"kernel: using {following} instead: {error}", file=sys.stderr, flush=True)
             forget_pair(name)
     return attempt(names[-1])
 
 
 def _in_order() -> list[str]:
-    """Return the names of the kernels to try, the one to use first."""
+    """Return the names of the kernels to try, best first."""
     first = kernel_name()
     if os.environ.get("KERNEL"):
         return [first]
@@ -72,7 +73,7 @@ def _in_order() -> list[str]:
 
 
 def availability(entry: Entry) -> tuple[bool, str]:
-    """Return whether a kernel can be had, found out without a large download, and the reason.
+    """Return whether a kernel is available, and why, without a large download.
 
     Raises SetupError.
     """
@@ -82,17 +83,17 @@ def availability(entry: Entry) -> tuple[bool, str]:
     if cached(entry).is_dir():
         return True, "is in the cache"
     if entry.kind != "tarball":
-        return True, f"is Debian {entry.suite}'s"
+        return True, f"comes from Debian {entry.suite}"
     if "://" not in entry.url:
         return Path(entry.url).is_file(), f"is built from {entry.url}"
     failure = _unreachable(entry.url)
-    return (False, f"cannot be had ({failure})") if failure else (True, "can be downloaded")
+    return (False, f"is not available ({failure})") if failure else (True, "can be downloaded")
 
 
 def _unreachable(url: str) -> str:
-    """Return why the network does not offer `url`, or an empty string where it does."""
+    """Return why `url` cannot be downloaded, or an empty string if it can."""
     answer: Future[str] = Future()
-    # Neither a name look-up nor a proxy that is silent has a deadline of its own.
+    # A name look-up has no deadline of its own, nor has a silent proxy.
     Thread(target=lambda: answer.set_result(_ask(url)), daemon=True).start()
     try:
         return answer.result(_ANSWER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guest's console: what it says, when, and whether it says that the kernel is in trouble."""
+"""The guest's console: wait for its output, and notice that the kernel is in trouble."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _TROUBLE = (
     r"[^\r\n]*(?:Kernel panic - not syncing|\bBUG: |WARNING: CPU: |\[#\d+\] |\bOops: "
     r"|KGDB: BP (?:remove|install) failed)[^\r\n]*[\r\n]"
 )
-_GLANCE = 0.05  # seconds in which the console is read without waiting for anything
-_AFTERMATH = 0.5  # seconds for which a kernel in trouble is listened to
+_GLANCE = 0.05  # seconds to read what the console has to say now
+_AFTERMATH = 0.5  # seconds to go on reading after the kernel is in trouble
 _TAIL = 12  # lines of the console that an error shows
 
 
 class Console:
-    """The console on a connected stream socket, which it takes over."""
+    """The console on a connected stream socket; it takes the socket over."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._log = io.StringIO()
@@ -63,7 +63,7 @@ class Console:
         return self._spawn.before or ""
 
     def wait_for_life(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds for the guest to say anything; it stays to be waited for.
+        """Wait up to `timeout` seconds for any output, and leave the output for the next wait.
 
         Raises as `wait` does.
         """
@@ -88,7 +88,7 @@ class Console:
             try:
                 data = data[os.write(self._spawn.child_fd, data) :]
             except BrokenPipeError:
-                return  # QEMU has ended, which the next wait tells with all that is known
+                return  # QEMU has ended; the next wait says so, and how
 
     def check(self) -> None:
         """Read what the console holds; raise MachineLost if the kernel is in trouble."""
@@ -113,7 +113,7 @@ class Console:
         try:
             return wanted[self._spawn.expect(wanted, timeout=timeout)]
         except ConnectionResetError:
-            return pexpect.EOF  # a QEMU that was killed leaves unread what was typed
+            return pexpect.EOF  # QEMU was killed before it read what we typed
 
     def _tail(self) -> str:
         lines = self.log.replace("\r", "").rstrip().split("\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which CPU model a kernel is booted on: the one that the environment names, else its own."""
+"""Choose the CPU model to boot a kernel on: that of the environment, else the kernel's own."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ __all__ = ("CPU_VARIABLE", "asked_model", "model_for", "models", "switches_lazil
 CPU_VARIABLE = "CPU"
 """The environment variable that names a CPU model, as QEMU's -cpu takes it."""
 
-# It parses eagerfpu= (arch/x86/kernel/fpu/init.c), which a kernel has that can do either.
+# This function parses eagerfpu= (arch/x86/kernel/fpu/init.c). Only a kernel that can switch lazily
+# or eagerly has it.
 _LAZY_SYMBOL = "eager_fpu_setup"
-_ANSWER = 20.0  # seconds for QEMU to say whether it knows a model: it takes a tenth
+_ANSWER = 20.0  # seconds for QEMU to say whether it knows a model; it takes 0.1
 
 
 def asked_model() -> str:
-    """Return the model that the environment names, if any; raise GivenError if QEMU has it not."""
+    """Return the model that the environment names, if any; raise GivenError if QEMU rejects it."""
     model = os.environ.get(CPU_VARIABLE, "")
     if not model or shutil.which(QEMU) is None:
         return model
@@ -42,9 +43,9 @@ def asked_model() -> str:
 
 
 def models(entry: Entry | None) -> tuple[str, ...]:
-    """Return the models to try a kernel on: the person's, else the catalogue's; raise GivenError.
+    """Return the models to try a kernel on: the user's, else the catalogue's; raise GivenError.
 
-    None is a kernel that the catalogue does not have.
+    `entry` is None for a kernel that is not in the catalogue.
     """
     if asked := asked_model():
         return (asked,)
@@ -52,9 +53,10 @@ def models(entry: Entry | None) -> tuple[str, ...]:
 
 
 def model_for(kernel: Kernel) -> str:
-    """Return the model to boot a kernel on: where it can switch lazily, the one on which it does.
+    """Return the model to boot a kernel on.
 
-    The environment's CPU names another. Raises SetupError.
+    This is the environment's CPU, if set. If not, and the kernel can switch lazily, it is the model
+    on which the kernel does. Raises SetupError.
     """
     entry = load().get(kernel.name)
     first = models(entry)[0]

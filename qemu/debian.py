@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Packages of any Debian suite, verified by apt, without touching the machine's own apt."""
+"""Get packages of any Debian suite, verified by apt, without changing this machine's own apt."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def download(
 ) -> list[Path]:
     """Download the .deb files of `packages` of Debian's `suite` into the directory `into`.
 
-    With `closure` all their dependencies come too (no recommendations), as if nothing at all were
-    installed. Returns the files that this call brought, sorted. apt checks the archive's signature
-    against Debian's keyring. Raises SetupError.
+    With `closure` this also downloads all dependencies (not recommendations), as if nothing were
+    installed. Returns the files that this call downloaded, sorted. apt checks the archive's
+    signature against Debian's keyring. Raises SetupError.
     """
     into.mkdir(parents=True, exist_ok=True)
     with lock(f"apt-{suite}"), tempfile.TemporaryDirectory(dir=into) as private:
@@ -64,7 +64,7 @@ def _verb(closure: bool) -> list[str]:
 
 
 def _configuration(suite: str, private: Path) -> list[str]:
-    """Return the -o options that give apt sources, lists, status and archives of its own."""
+    """Return the -o options that give apt its own sources, lists, status and archives."""
     if not _KEYRING.is_file():
         raise SetupError(f"{_KEYRING} is missing: install debian-archive-keyring")
     lists = cache_root() / "apt" / suite
@@ -85,9 +85,9 @@ def _configuration(suite: str, private: Path) -> list[str]:
         "Dir::Cache": private,
         "Dir::Cache::archives": archives,
         "Acquire::Languages": "none",
-        # The directories are the caller's own; apt's download user cannot enter them.
+        # The directories belong to the caller; apt's download user cannot enter them.
         "APT::Sandbox::User": "root",
-        # Nothing is installed, so an ordinary user needs no lock of dpkg's.
+        # Nothing is installed, so no lock of dpkg is needed, and an ordinary user may run this.
         "Debug::NoLocking": "true",
     }
     return [part for key, value in options.items() for part in ("-o", f"{key}={value}")]

@@ -33,7 +33,7 @@ def main() -> int:
     except HarnessError as error:
         print(f"demo: {error}", file=sys.stderr)
     except subprocess.TimeoutExpired:
-        print(f"demo: GDB was not done after {_TRACE:.0f} seconds", file=sys.stderr)
+        print(f"demo: GDB did not finish within {_TRACE:.0f} seconds", file=sys.stderr)
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
     return 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The errors of the test machines: one line each, saying what to do."""
+"""The errors of the test machines: each is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ __all__ = ("GivenError", "HarnessError", "MachineLost", "SetupError")
 
 
 class HarnessError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class SetupError(HarnessError):
@@ -15,13 +15,13 @@ class SetupError(HarnessError):
 
 
 class GivenError(SetupError):
-    """What a person gave by hand is not what it has to be: nothing else is taken in its place."""
+    """What the user gave is unusable. It is never replaced by something else."""
 
 
 class MachineLost(HarnessError):
     """A machine panicked, ended or did not answer within its deadline.
 
-    `console` is the end of what the guest said on its console; `ended` that QEMU is going, too.
+    `console` is the end of the guest's console output; `ended` is true if QEMU ends, too.
     """
 
     def __init__(self, how: str, console: str = "", *, ended: bool = False) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A finished kernel that a person gives by hand: the environment's VMLINUX and BZIMAGE."""
+"""A built kernel that the user gives: the environment's VMLINUX and BZIMAGE."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from qemu.errors import GivenError, SetupError
 __all__ = ("PREFERRED", "forget_pair", "given_pair", "release_of")
 
 PREFERRED = "kgdb-4.4"
-"""The kernel that is used where KERNEL names none, if it can be had."""
+"""The kernel to use if KERNEL is not set and this one is available."""
 
 _VARIABLES = ("VMLINUX", "BZIMAGE")
 _MAGIC = slice(0x202, 0x206)  # the Linux/x86 boot protocol, "The Real-Mode Kernel Header"
 _VERSION = slice(0x20E, 0x210)
-_HEADER = 0x200  # bytes before the place that kernel_version counts from
+_HEADER = 0x200  # kernel_version counts from here
 _LONGEST = 128
 
 
 def given_pair(name: str) -> tuple[Path, Path] | None:
-    """Return vmlinux and bzImage if they are given for the kernel `name`, else None.
+    """Return the vmlinux and the bzImage that the user gave for the kernel `name`, or None.
 
-    They stand for the one kernel that KERNEL names, PREFERRED without it. Raises GivenError
-    where one of them is missing or no kernel.
+    They replace the kernel that KERNEL names, or PREFERRED if KERNEL is not set. Raises GivenError
+    if one of them is missing or is not a kernel.
     """
     if name != (os.environ.get("KERNEL") or PREFERRED):
         return None
@@ -45,14 +45,14 @@ def given_pair(name: str) -> tuple[Path, Path] | None:
 
 
 def forget_pair(name: str) -> None:
-    """Take the pair that is given for the kernel `name` out of the environment, if one is."""
+    """Remove the pair given for the kernel `name` from the environment, if there is one."""
     if given_pair(name):
         for variable in _VARIABLES:
             del os.environ[variable]
 
 
 def release_of(bzimage: Path) -> str:
-    """Return the release that a bzImage states, what `uname -r` says; raise SetupError."""
+    """Return the release in the header of a bzImage, as in `uname -r`; raise SetupError."""
     with bzimage.open("rb") as file:
         head = file.read(1 << 16)
     start = int.from_bytes(head[_VERSION], "little") + _HEADER

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`make interact`: boot the machine of the demonstration and leave the person in GDB, attached.
+"""`make interact`: boot the demonstration's machine and leave the user in GDB, attached.
 
-KGDB does not listen while the kernel runs, so the ^C that GDB sends would not arrive: this
-process, which gets the same ^C from the terminal, makes the kernel enter KGDB instead.
+KGDB does not listen while the kernel runs, so it does not see the ^C that GDB sends. This process
+gets the same ^C from the terminal and makes the kernel enter KGDB instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qemu.vm import Machine
 
 __all__ = ("main",)
 
-# Keeps a file in existence while GDB has let the kernel run. A hit ends in no `stop` event.
+# Lets a file exist while the kernel runs under GDB. A hit of a trace causes no `stop` event.
 _FOLLOW = """python
 import pathlib
 def _gdbfpu_follow(path):
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _follow(argv: list[str], machine: Machine, running: Path) -> int:
-    """Run GDB until it ends; a ^C stops the kernel when it runs."""
+    """Run GDB until it ends; a ^C stops a running kernel."""
     interrupted: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     with subprocess.Popen(argv) as gdb:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The process that keeps one QEMU: it ends QEMU and removes its files however its parent ends.
+"""The process that keeps one QEMU: it ends QEMU and removes its files, however the parent ends.
 
-Run as a program: `keeper.py COMMAND ARGUMENT...`. It writes the private directory that it made,
-one line, then runs the command in it and passes on what that writes. It ends when the command does
-or when its own standard input reaches end of file, which also a killed parent brings about.
-Standard library only: it runs without the package around it.
+Run as a program: `keeper.py COMMAND ARGUMENT...`. It makes a private directory and prints its path
+on a line. Then it runs the command there and passes on the output. It ends when the command ends,
+or at the end of file on its own standard input, which it also reaches if the parent is killed.
+It uses the standard library only, because it runs without the package around it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _PR_SET_PDEATHSIG = 1
 def main(argv: list[str]) -> int:
     """Run `argv` in a private directory until it ends or standard input does.
 
-    Returns its exit status, 128 and the number of the signal that ended it, or 127 if it cannot
-    be started.
+    Returns its exit status; 128 plus the number of the signal if one ended it; 127 if it cannot
+    start.
     """
     directory = tempfile.mkdtemp(prefix="gdbfpu-")
     try:
@@ -64,7 +64,7 @@ def _die_with_keeper() -> None:
 
 
 if __name__ == "__main__":
-    # Its parent decides when it ends, by closing the pipe; not a ^C meant for GDB.
+    # The parent ends it by closing the pipe; a ^C is meant for GDB.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A program under a keeper: it ends and its private directory goes when this process does."""
+"""Run a program under a keeper, which ends it and removes its directory with this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qemu.errors import HarnessError, MachineLost
 __all__ = ("Kept",)
 
 _END = 10.0  # seconds for the program to end and its files to go
-_POLL = 0.02  # seconds between two looks at what is not there yet
+_POLL = 0.02  # seconds between two attempts
 
 
 class Kept:
@@ -36,7 +36,7 @@ class Kept:
         self.directory = Path(first)
         if not first:
             self.close()
-            raise HarnessError(f"{self._name}: no private directory could be made")
+            raise HarnessError(f"{self._name}: cannot make a private directory")
 
     def connect(self, name: str, deadline: float) -> socket.socket:
         """Connect to the program's Unix socket `name` before `deadline` (time.monotonic()).

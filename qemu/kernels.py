@@ -30,7 +30,7 @@ class Kernel:
 
 
 def obtain(name: str) -> Kernel:
-    """Return the kernel `name`: the one given for it, else the catalogue's.
+    """Return the kernel `name`: the one that the user gave for it, else the catalogue's.
 
     Raises SetupError.
     """
@@ -38,12 +38,14 @@ def obtain(name: str) -> Kernel:
         return Kernel(name, *pair, release_of(pair[1]))
     entries = load()
     if name not in entries:
-        raise SetupError(f"no kernel {name!r}; the catalogue has {', '.join(sorted(entries))}")
+        raise SetupError(
+            f"no kernel is called {name!r}; the catalogue has {', '.join(sorted(entries))}"
+        )
     return obtain_entry(entries[name])
 
 
 def obtain_entry(entry: Entry) -> Kernel:
-    """Return the kernel of a catalogue entry, building or fetching it when the cache has none.
+    """Return the kernel of a catalogue entry, building or fetching it if it is not in the cache.
 
     Raises SetupError.
     """
@@ -55,7 +57,7 @@ def obtain_entry(entry: Entry) -> Kernel:
 
 
 def cached(entry: Entry) -> Path:
-    """Return the directory that holds the entry's kernel once it is there; raise SetupError."""
+    """Return the directory for the entry's kernel, which may not exist yet; raise SetupError."""
     return cache_root() / "kernels" / given_source(entry).key
 
 

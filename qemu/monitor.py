@@ -17,12 +17,12 @@ _TIMEOUT = 20.0  # seconds for one command
 
 
 class Monitor:
-    """QMP on a connected socket; every call raises HarnessError when QEMU does not answer."""
+    """QMP on a connected socket; every call raises HarnessError if QEMU does not answer."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._runner = asyncio.Runner()
         self._client = QMPClient("gdbfpu")
-        self._client.logger.disabled = True  # an error is raised, once
+        self._client.logger.disabled = True  # we raise its errors
         try:
             self._run(self._client.connect(connection), "connect")
         except HarnessError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernels that Debian built, with their debug symbols: of each package only the kernel is kept."""
+"""Get kernels that Debian built, with debug symbols; only the kernel of a package is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qemu.progress import Progress, run_long
 
 __all__ = ("extract",)
 
-# A package of half a gigabyte unpacks to two of modules' symbols, which nobody needs here.
+# A package of half a gigabyte unpacks to two, mostly symbols of modules, which we do not need.
 _UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --wildcards "*/vmlinu[xz]*"'
 
 
@@ -29,7 +29,7 @@ def extract(entry: Entry, into: Path) -> None:
 
 
 def _packages(entry: Entry) -> tuple[str, str]:
-    """Return the packages that hold the kernel and its symbols, which the meta packages name."""
+    """Return the packages with the kernel and with its symbols; meta packages name them."""
     image = _one(entry, depends(entry.suite, entry.package), "linux-image-")
     debug = _one(entry, depends(entry.suite, f"{entry.package}-dbg"), "linux-image-")
     # In sid (7.2) the image is a meta package, too.
@@ -45,7 +45,7 @@ def _one(entry: Entry, names: list[str], start: str) -> str:
 
 
 def _unpack_one(entry: Entry, deb: Path, kind: str, into: Path) -> None:
-    """Take the one file KIND or KIND-RELEASE out of a package; raise SetupError."""
+    """Unpack the file KIND or KIND-RELEASE of a package; raise SetupError."""
     root = into / f"{kind}.root"
     root.mkdir()
     argv = ["bash", "-o", "pipefail", "-c", _UNPACK, "unpack", str(deb), str(root)]

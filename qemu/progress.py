@@ -23,15 +23,15 @@ __all__ = ("Progress", "die_with_parent", "failure_lines", "run_long")
 _PR_SET_PDEATHSIG = 1
 _TICK = 1.0  # seconds between two looks at a silent command
 _PLAIN_INTERVAL = 10.0  # seconds between two lines where lines cannot be rewritten
-_SHOWN = 15  # lines that tell a failure
-# How Kbuild announces a step (`quiet_cmd`), make a target that failed, and GNU tools an error.
+_SHOWN = 15  # lines of output that show a failure
+# A step as Kbuild announces it (`quiet_cmd`), a failed target of make, an error of GNU tools.
 _STEP = re.compile(r"  [A-Z][A-Z0-9_]* +\S")
 _MAKE_FAILED = re.compile(r"make(?:\[\d+\])?: \*\*\* \[")
 _ERROR = re.compile(r"\berror: ")
 
 
 class Progress:
-    """Tell how far a step is: one rewritten line on a terminal, else a line every ten seconds."""
+    """Shows how far a step is: one changing line on a terminal, else a line every ten seconds."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -71,11 +71,11 @@ def run_long(
     environment: Mapping[str, str] | None = None,
     log: Path | None = None,
 ) -> None:
-    """Run a command to its end; raise SetupError, in one line, when it fails.
+    """Run a command to its end; raise SetupError, in one line, if it fails.
 
-    With `steps`, about as many as the command does, the steps are counted that Kbuild announces.
-    What the command writes is added to the file `log`; the error names it, and the lines that tell
-    the failure are shown before.
+    `steps` is about the number of steps that Kbuild will announce; if given, they are counted.
+    The output of the command is added to the file `log`. If the command fails, this prints the
+    lines that show why, and the error names the file.
     """
     said: list[str] = []
     process = subprocess.Popen(
@@ -89,7 +89,7 @@ def run_long(
     )
     with process, (log or Path(os.devnull)).open("a") as kept:
         try:
-            for text in _told(_lines(process), said, kept, steps):
+            for text in _count_steps(_lines(process), said, kept, steps):
                 progress(f"{what} {text}".rstrip())
         except BaseException:
             process.terminate()
@@ -98,8 +98,8 @@ def run_long(
         raise _failure(what, said, progress, log)
 
 
-def _told(lines: Iterator[str], said: list[str], kept: TextIO, steps: int) -> Iterator[str]:
-    """Keep the lines; yield after each how far the command is."""
+def _count_steps(lines: Iterator[str], said: list[str], kept: TextIO, steps: int) -> Iterator[str]:
+    """Keep the lines; after each, yield how far the command is."""
     done, step = 0, ""
     for line in lines:
         if line:
@@ -111,21 +111,21 @@ def _told(lines: Iterator[str], said: list[str], kept: TextIO, steps: int) -> It
 
 
 def _failure(what: str, said: list[str], progress: Progress, log: Path | None) -> SetupError:
-    """Show which lines tell the failure of a logged command; return the error."""
-    told = failure_lines(said)
+    """Return the error; for a logged command, first show the lines that explain the failure."""
+    shown = failure_lines(said)
     if log is None:
         return SetupError(
-            f"{progress.label}: {what} failed: {told[0] if told else 'not a word why'}"
+            f"{progress.label}: {what} failed: {shown[0] if shown else 'it printed nothing'}"
         )
-    progress.done("\n".join((f"{what} failed:", *told)))
-    return SetupError(f"{progress.label}: {what} failed, the whole log is {log}")
+    progress.done("\n".join((f"{what} failed:", *shown)))
+    return SetupError(f"{progress.label}: {what} failed; the whole log is {log}")
 
 
 def failure_lines(said: Sequence[str]) -> list[str]:
-    """Return the few lines that tell why a command failed, of all that it `said`.
+    """Return the few lines of all that a command `said` that show why it failed.
 
-    Where make names a target that failed, they are what its recipe said, from the first error on,
-    and the line of make's; else they are the last lines.
+    If make names a target that failed, these are the output of its recipe from the first error
+    on, and the line of make itself. If not, they are the last lines.
     """
     named = [i for i, line in enumerate(said) if _MAKE_FAILED.match(line)]
     if not named:
@@ -138,7 +138,7 @@ def failure_lines(said: Sequence[str]) -> list[str]:
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Yield the lines of a process, and an empty one each second in which there is none."""
+    """Yield the lines of a process, and an empty one for each second without a line."""
     assert process.stdout is not None
     descriptor, rest = process.stdout.fileno(), b""
     while True:

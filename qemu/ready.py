@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run a command with a kernel ready: `python -m qemu.ready [COMMAND...]`.
+"""Make sure that a kernel boots, then run a command: `python -m qemu.ready [COMMAND...]`.
 
-The command's environment names in KERNEL the kernel that was chosen; it was obtained, and boots.
+In the environment of the command, KERNEL names the chosen kernel.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ("main",)
 def main(argv: Sequence[str]) -> int:
     """Choose, obtain and boot a kernel, then become the command `argv`; return the exit status."""
     try:
-        kernel = first_that(_tried)
+        kernel = first_that(_boots)
     except HarnessError as error:
         print(f"kernel: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("kernel: interrupted; run it again to go on", file=sys.stderr)
+        print("kernel: interrupted; run it again to continue", file=sys.stderr)
         return 130
     if not argv:
         print(kernel.vmlinux)
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     os.execvpe(argv[0], list(argv), {**os.environ, "KERNEL": kernel.name})
 
 
-def _tried(name: str) -> Kernel:
+def _boots(name: str) -> Kernel:
     machine, kernel = boot_kernel(name, test_image())
     machine.close()
     return kernel

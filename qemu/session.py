@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GDB on a test machine: the command line of a session, and the machine it is shown on."""
+"""GDB on a test machine: the command line of a session, and the machine of the demonstration."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def gdb_command(
 ) -> list[str]:
     """Return the command line of a GDB on `vmlinux`, attached to `socket`, that runs `commands`.
 
-    It reads no init file; the line that `make install` would put there is among its arguments.
-    `echo` shows each command after a prompt, as if it were typed.
+    GDB reads no init file; its arguments have the line that `make install` would add to one.
+    `echo` shows each command after a prompt, as if somebody had typed it.
     """
     argv = ["gdb", "-nx", "-q", *(["-batch"] if batch else []), str(vmlinux)]
     argv += ["-ex", "set pagination off", "-ex", f"directory {_SCRIPTS}"]

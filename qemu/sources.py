@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernel sources: from Debian's packages or an upstream tarball, verified, then unpacked."""
+"""Get kernel sources from Debian's packages or an upstream tarball, verify and unpack them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ("fetch", "unpack_source")
 
 _WANTED = ("Makefile", "Kconfig", "arch/x86/Makefile")
 _BLOCK = 1 << 20
-_STALL = 60  # seconds without a byte after which a download is given up
+_STALL = 60  # seconds without a byte, after which we give a download up
 
 
 def fetch(entry: Entry, progress: Progress) -> Path:
@@ -45,7 +45,9 @@ def unpack_source(entry: Entry, tarball: Path, tree: Path, progress: Progress) -
     except SetupError as error:
         raise fault(str(error)) from error
     if missing := [name for name in _WANTED if not (tree / name).exists()]:
-        raise fault(f"{entry.name}: {tarball} has no {missing[0]}: it is no whole kernel source")
+        raise fault(
+            f"{entry.name}: {tarball} is not a complete kernel source: {missing[0]} is missing"
+        )
 
 
 def _fetch_package(entry: Entry) -> Path:
@@ -78,7 +80,7 @@ def _fetch_url(entry: Entry, url: str, progress: Progress) -> Path:
 
 
 def _receive(url: str, path: Path, progress: Progress) -> None:
-    # An opener of its own: the default one keeps the proxies that it saw first.
+    # Not the default opener, which keeps the proxies that it saw first.
     opener = urllib.request.build_opener()
     with opener.open(url, timeout=_STALL) as answer, path.open("wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
@@ -96,5 +98,5 @@ def _verify(entry: Entry, path: Path) -> None:
         raise SetupError(f"{entry.name}: cannot read {path}: {error.strerror}") from error
     if found != entry.sha256:
         raise SetupError(
-            f"{entry.name}: {path} has the SHA-256 {found}, the catalogue says {entry.sha256}"
+            f"{entry.name}: {path} has the SHA-256 {found}, but the catalogue says {entry.sha256}"
         )

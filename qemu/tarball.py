@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel source that a person gives by hand: the environment's KERNEL_TARBALL."""
+"""A kernel source that the user gives: the environment's KERNEL_TARBALL."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from qemu.progress import Progress
 __all__ = ("TARBALL_VARIABLE", "digest_of", "given_source", "stated_version")
 
 TARBALL_VARIABLE = "KERNEL_TARBALL"
-"""The environment variable that names a source of the series that a tarball entry is of."""
+"""The environment variable that names a source tarball, of the same series as the entry's."""
 
 _NUMBERS = ("VERSION", "PATCHLEVEL", "SUBLEVEL")
 _DAMAGE = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
 
 
 def given_source(entry: Entry) -> Entry:
-    """Return the entry with the source that a person gives for it, if one is given.
+    """Return the entry, with the source that the user gave for it, if any.
 
-    That is the catalogue's own release, told by its checksum, or another of the same series, with
-    the version that its Makefile states. Raises GivenError.
+    The source is the catalogue's own release, which the checksum shows, or another of the same
+    series. Then the entry gets the version in the source's Makefile. Raises GivenError.
     """
     path = Path(os.environ.get(TARBALL_VARIABLE, ""))
     if entry.kind != "tarball" or entry.given or not path.name:
@@ -54,7 +54,7 @@ def digest_of(path: Path) -> str:
 
 
 def stated_version(makefile: Iterable[str]) -> str:
-    """Return the version that the lines of a kernel's top Makefile state, 4.4.60; else nothing."""
+    """Return the version in the lines of a kernel's top Makefile (`4.4.60`), or ``."""
     stated: dict[str, str] = {}
     for line in makefile:
         name, separator, value = line.partition("=")
@@ -70,18 +70,20 @@ def _series(version: str) -> tuple[str, ...]:
 
 @functools.cache
 def _examined(path: Path, size: int, modified: int, known: str) -> tuple[str, str]:
-    """Return a tarball's SHA-256 and the version that it states, empty if its sum is `known`.
+    """Return a tarball's SHA-256, and its version, or `` if the SHA-256 is `known`.
 
-    `size` and `modified` tell whether it is still the same. Raises GivenError.
+    `size` and `modified` are here for the cache: they change if the file does. Raises GivenError.
     """
     try:
         sha256 = digest_of(path)
         version = "" if sha256 == known else _version_within(path)
     except _DAMAGE as error:
-        raise GivenError(f"{TARBALL_VARIABLE}: {path} is no whole tarball: {error}") from error
+        raise GivenError(
+            f"{TARBALL_VARIABLE}: {path} is not a complete tarball: {error}"
+        ) from error
     if sha256 != known and not version:
         raise GivenError(
-            f"{TARBALL_VARIABLE}: {path} is no kernel source: its top directory has no Makefile "
+            f"{TARBALL_VARIABLE}: {path} is not a kernel source: its top directory has no Makefile "
             "that states a version"
         )
     return sha256, version

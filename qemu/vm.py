@@ -20,13 +20,13 @@ __all__ = ("QEMU", "Machine")
 
 QEMU = "qemu-system-x86_64"
 
-_KVM_BOOT = 10.0  # seconds for a boot with KVM: it takes two where KVM works
+_KVM_BOOT = 10.0  # seconds for a boot with KVM; it takes two if KVM works
 _FIRST_LINE = 60.0  # seconds for the kernel's first line on the console: it takes one or two
 _DYING = 2.0  # seconds for QEMU to end after it closed the console
 _SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
-# KGDB says that it could not remove a breakpoint at the level of mere information, so every level
-# has to reach the console (ignore_loglevel); the mouse and the random number generator, which
-# would announce themselves in the midst of a command's output, are told not to.
+# KGDB reports a breakpoint that it cannot remove at the level `info`, so every level has to reach
+# the console (ignore_loglevel). The other options silence the mouse and the random number
+# generator, whose messages would appear in the middle of a command's output.
 _COMMAND_LINE = (
     "console=ttyS0 kgdboc=ttyS1,115200 panic=-1 ignore_loglevel i8042.noaux random.trust_cpu=on"
 )
@@ -39,9 +39,9 @@ class Machine:
     """A guest: `kernel` (a bzImage) and `initrd` on `smp` CPUs of model `cpu`.
 
     `memory` is QEMU's -m. `append` goes to the end of the kernel's command line, which has the
-    console on ttyS0, KGDB on ttyS1 and no waiting after a panic; with `kaslr` the kernel may
-    relocate itself. `kvm` asks for KVM; where the guest does not boot with it in time, it boots
-    without. A context manager: leaves no process and no file, also when this process is killed.
+    console on ttyS0, KGDB on ttyS1 and no wait after a panic; with `kaslr` the kernel may
+    relocate itself. `kvm` asks for KVM; if the guest does not boot with KVM in time, it boots
+    without. A context manager: it leaves no process and no file, even if this process is killed.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Machine:
         kaslr: bool = False,
         kvm: bool = False,
     ) -> None:
-        # One CPU a socket: the firmware's MP table, all that a kernel without ACPI has, lists no
-        # further cores.
+        # One CPU per socket: a kernel without ACPI reads the firmware's MP table, which lists only
+        # one core of each socket.
         cpus = f"{smp},sockets={smp},cores=1,threads=1"
         line = [_COMMAND_LINE, *([] if kaslr else ["nokaslr"]), append]
         self._arguments = [
@@ -159,7 +159,7 @@ class Machine:
         self._explained(self.console.check)
 
     def alive(self) -> bool:
-        """Return whether the kernel runs and has said nothing of being in trouble."""
+        """Return whether the kernel runs and has not said that it is in trouble."""
         if self._kept is None:
             return False
         try:
@@ -177,7 +177,7 @@ class Machine:
     def read_memory(self, address: int, length: int) -> bytes:
         """Return `length` bytes of guest memory at the virtual `address`, as CPU 0 maps it.
 
-        The guest is neither asked nor stopped. Raises HarnessError if it is not mapped.
+        This does not stop the guest. Raises HarnessError if the address is not mapped.
         """
         file = self.directory / "memory"
         signed = address - (1 << 64) if address >> 63 else address  # what QMP takes
@@ -187,7 +187,7 @@ class Machine:
         return data
 
     def close(self) -> None:
-        """End the machine and remove its files; harmless when there is none."""
+        """End the machine and remove its files; do nothing if it does not run."""
         if self._monitor is not None:
             self._monitor.close()
             self._monitor = None
@@ -204,7 +204,7 @@ class Machine:
             raise SetupError(f"{QEMU} is not installed: run make setup")
         deadline = time.monotonic() + timeout
         self._kept = Kept(self.command_line)
-        # QEMU waits for `cont`, so that not a line of the console is lost.
+        # QEMU waits for `cont`, so that no line of the console is lost.
         self._console = console = Console(self._kept.connect("console.sock", deadline))
         try:
             self._monitor = Monitor(self._kept.connect("qmp.sock", deadline))
@@ -216,7 +216,7 @@ class Machine:
         self.wait_console(until, max(0.0, deadline - time.monotonic()))
 
     def _explained(self, call: Callable[[], _T]) -> _T:
-        """Call, and add to a MachineLost how QEMU ended, if it did."""
+        """Return `call()`; if it raises MachineLost, add how QEMU ended, if it did."""
         try:
             return call()
         except MachineLost as lost:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Numbers of things in a sentence."""
+"""Count things in a sentence."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ __all__ = ("counted",)
 
 
 def counted(number: int, thing: str) -> str:
-    """Return `1 hit`, `2 hits`, of a `thing` whose plural ends in s."""
+    """Return the number and the `thing`, in the plural if needed: `1 hit`, `2 hits`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Make names from a kernel's memory or of files, which may hold any bytes, safe to print."""
+"""Make names of tasks and files, which may hold any bytes, safe to print."""
 
 from __future__ import annotations
 

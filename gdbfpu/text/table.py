@@ -42,10 +42,10 @@ def paint(text: str, colour: str, on: bool) -> str:
 
 
 def padded(text: str, columns: int) -> str:
-    """Return `text` with spaces behind it up to so many `columns` of a terminal.
+    """Return `text`, filled with spaces to `columns` columns of a terminal.
 
-    A character of Chinese or Japanese takes two columns, a combining accent none. tabulate asks
-    the same of wcwidth where that is installed.
+    A Chinese or Japanese character takes two columns, a combining accent none. tabulate uses
+    wcwidth in the same way if it is installed.
     """
     if text.isascii():
         return text.ljust(columns)

@@ -59,7 +59,7 @@ def test_kernel_that_does_not_boot_is_one_line_that_names_its_console(given, ini
     with pytest.raises(SetupError) as error:
         booting.boot_kernel("of-my-own", initrd)
     how = "nothing on the console within 3 s"
-    assert str(error.value) == f"of-my-own does not boot: {how}, its console is in {log}"
+    assert str(error.value) == f"of-my-own does not boot: {how}; its console output is in {log}"
     assert log.read_text() == ""
 
 
@@ -67,7 +67,7 @@ def test_console_of_a_kernel_that_panics_is_kept(kernel, initrd, monkeypatch, tm
     monkeypatch.setattr(cache, "cache_root", lambda: tmp_path / "cache")
     monkeypatch.setattr(booting, "obtain", lambda name: kernel)
     (tmp_path / "initrd").write_bytes(b"no archive")
-    with pytest.raises(SetupError, match=r"does not boot: the kernel says: .*panic.*, its console"):
+    with pytest.raises(SetupError, match=r"does not boot: the kernel says: .*panic.*; its console"):
         booting.boot_kernel(kernel.name, tmp_path / "initrd")
     (log,) = (tmp_path / "cache" / "logs").iterdir()
     assert "Linux version" in log.read_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel is used, and which instead where it cannot be had."""
+"""Which kernel is used, and which instead if it is not available."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pair(entry, monkeypatch, tmp_path) -> Path:
 
 def test_given_pair_is_the_preferred_kernel(pair, capsys):
     assert choice.kernel_name() == "kgdb-4.4"
-    said = "kernel: kgdb-4.4, as kgdb-4.4 is given by VMLINUX and BZIMAGE\n"
+    said = "kernel: kgdb-4.4, because kgdb-4.4 is given by VMLINUX and BZIMAGE\n"
     assert capsys.readouterr().err == said
     kernel = kernels.obtain("kgdb-4.4")
     assert (kernel.vmlinux, kernel.bzimage) == (pair / "vmlinux", pair / "bzImage")
@@ -45,7 +45,7 @@ def test_given_pair_is_the_preferred_kernel(pair, capsys):
 def test_given_pair_stands_for_the_named_kernel_and_no_other(pair, monkeypatch):
     monkeypatch.setenv("KERNEL", "of-my-own")
     assert kernels.obtain("of-my-own").vmlinux == pair / "vmlinux"
-    with pytest.raises(SetupError, match="no kernel 'another'"):
+    with pytest.raises(SetupError, match="no kernel is called 'another'"):
         kernels.obtain("another")
 
 
@@ -89,8 +89,8 @@ def preferred(entry, monkeypatch) -> Callable[[Entry], None]:
 def _choice(capsys) -> tuple[str, str]:
     name = choice.kernel_name()
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith(f"kernel: {name}, as kgdb-4.4 ")
-    return name, said.removeprefix(f"kernel: {name}, as kgdb-4.4 ").rstrip()
+    assert said.count("\n") == 1 and said.startswith(f"kernel: {name}, because kgdb-4.4 ")
+    return name, said.removeprefix(f"kernel: {name}, because kgdb-4.4 ").rstrip()
 
 
 def test_named_kernel_is_used_without_a_word(monkeypatch, capsys):
@@ -108,7 +108,7 @@ def test_network_that_does_not_answer_leaves_the_fallback(entry, server, preferr
     preferred(replace(entry, directory=url(server, "pub"), file="absent.tar.xz"))
     name, reason = _choice(capsys)
     assert name == "kgdb-5.10"
-    assert reason.startswith("cannot be had (http://127.0.0.1:")
+    assert reason.startswith("is not available (http://127.0.0.1:")
     assert reason.endswith("absent.tar.xz: HTTP Error 404: Not Found)")
 
 
@@ -120,7 +120,7 @@ def test_silent_network_is_waited_for_a_few_seconds_only(entry, preferred, capsy
         name, reason = _choice(capsys)
         assert time.monotonic() - started < 3
     assert name == "kgdb-5.10"
-    assert "cannot be had" in reason
+    assert "is not available" in reason
 
 
 def test_tarball_at_hand_is_built_without_the_network(entry, preferred, capsys, monkeypatch):
@@ -165,7 +165,7 @@ def _first_that(attempts: _Attempts, capsys) -> tuple[str, list[str]]:
     """What came of the attempts, and what was said after the line on the kernel to use."""
     found = choice.first_that(attempts)
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("kernel: kgdb-4.4, as kgdb-4.4 ")
+    assert said[0].startswith("kernel: kgdb-4.4, because kgdb-4.4 ")
     return found, said[1:]
 
 
@@ -183,8 +183,8 @@ def test_next_kernel_with_kgdb_is_tried_and_one_line_says_why(entry, preferred, 
     assert found == "kgdb-6.1"
     assert attempts.names == ["kgdb-4.4", "kgdb-5.10", "kgdb-6.1"]
     assert said == [
-        "kernel: kgdb-5.10 instead: no, the log is L",
-        "kernel: kgdb-6.1 instead: not this",
+        "kernel: using kgdb-5.10 instead: no, the log is L",
+        "kernel: using kgdb-6.1 instead: not this",
     ]
 
 
@@ -219,7 +219,7 @@ def test_pair_that_does_not_boot_is_not_taken_for_the_next_kernel(pair, capsys, 
 
     assert choice.first_that(attempt) == Path("none given")
     assert tried == ["kgdb-4.4", "kgdb-5.10"]
-    assert capsys.readouterr().err.endswith("kernel: kgdb-5.10 instead: it hangs\n")
+    assert capsys.readouterr().err.endswith("kernel: using kgdb-5.10 instead: it hangs\n")
 
 
 _RUN = """
@@ -227,7 +227,7 @@ import sys
 from pathlib import Path
 from qemu import ready
 from qemu.kernels import Kernel
-ready._tried = lambda name: Kernel(name, Path("/v"), Path("/b"), "9.8")
+ready._boots = lambda name: Kernel(name, Path("/v"), Path("/b"), "9.8")
 sys.exit(ready.main(sys.argv[1:]))
 """
 
@@ -249,5 +249,5 @@ def test_kernel_that_is_no_use_is_one_line_and_a_status(monkeypatch, capsys):
     monkeypatch.setattr(ready, "test_image", lambda: Path("initrd"))
     assert ready.main(["true"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("kernel: no kernel 'kgdb-0.1'; the catalogue has ")
+    assert said.startswith("kernel: no kernel is called 'kgdb-0.1'; the catalogue has ")
     assert said.count("\n") == 1

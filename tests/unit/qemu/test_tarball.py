@@ -72,7 +72,7 @@ def test_series_is_compared_as_a_whole(entry, given, cache, tmp_path):
 def test_what_is_no_tarball_is_refused(entry, given, cache, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     path = given(tmp_path / "file")
-    assert _refused(entry, cache).startswith(f"KERNEL_TARBALL: {path} is no ")
+    assert _refused(entry, cache).startswith(f"KERNEL_TARBALL: {path} is not a ")
 
 
 @pytest.mark.parametrize("suffix", ["xz", "gz", "bz2"])
