@@ -65,7 +65,7 @@ def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
 
 
 def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
-    """Compare each component in use; a compacted image may have it at another offset."""
+    """Compare each component in use, at its own offset in each image; PKRU only if saved there."""
     used = in_use(zero_padded_header(view.before))
     places = {span.number: span for span in snapshot.spans(view.before)}
     for span in frame_spans(snapshot, view):
