@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a task may be in a signal handler, as far as the kernel knows.
+"""Find out whether a task may be in a signal handler.
 
-It keeps no such flag: the frame on the user stack is all there is. But while a handler runs, its
-signal is blocked, unless it was installed with SA_NODEFER.
+The kernel has no flag for that: only the frame on the user stack shows it. But while a handler
+runs, its signal is blocked, unless the program installed the handler with SA_NODEFER.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def blocked(kernel: Kernel, task: int) -> int:
 def blocked_and_switches(kernel: Kernel, task: int) -> tuple[int, int]:
     """Return what `blocked` returns, and how often the task at `task` left a CPU, plus 1.
 
-    While the latter is the same, the task's state in memory is, too.
+    As long as that number stays the same, so does the task's state in memory.
     """
     names = ("blocked", "nvcsw", "nivcsw")
     members = {name: kernel.layouts.member("task_struct", name) for name in names}
@@ -41,7 +41,7 @@ def blocked_and_switches(kernel: Kernel, task: int) -> tuple[int, int]:
 def may_be_in_handler(kernel: Kernel, task: int, mask: int) -> bool:
     """Return whether the task_struct at `task` can be in a handler while it blocks `mask` (u64).
 
-    True where the kernel's types do not tell. Raises MemoryFault.
+    Returns True if the kernel's types do not show it. Raises MemoryFault.
     """
     table = kernel.layouts.find("sighand_struct", "action")
     place = kernel.layouts.find("task_struct", "sighand")
