@@ -49,10 +49,14 @@ class _Command(gdb.Command):  # type: ignore[misc]
             text = f"{type(error).__name__}: {error}".splitlines()[0]
             raise gdb.GdbError(f"{self._parser.prog}: {text}") from error
 
-    def complete(self, text: str, word: str) -> list[str]:
-        """Return what `word`, the end of `text` by GDB's idea of words, can become."""
+    def complete(self, text: str, word: str | None) -> list[str]:
+        """Return what `word`, the end of `text` by GDB's idea of words, can become.
+
+        GDB first asks with no word, to learn where words break; it then takes no notice of a list.
+        """
         typed = text.split(" ")[-1]
-        return [c[len(typed) - len(word) :] for c in complete(self._parser, text)]
+        cut = 0 if word is None else len(typed) - len(word)
+        return [c[cut:] for c in complete(self._parser, text)]
 
 
 def register_commands() -> None:
