@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qemu.booting import boot_kernel
 from qemu.choice import first_that, kernel_name
+from qemu.gdbs import gdb_program
 from qemu.guest.image import demo_image
 from qemu.kernels import Kernel
 from qemu.vm import Machine
@@ -28,7 +29,7 @@ def gdb_command(
     GDB reads no init file; its arguments have the line that `make install` would add to one.
     `echo` shows each command after a prompt, as if somebody had typed it.
     """
-    argv = ["gdb", "-nx", "-q", *(["-batch"] if batch else []), str(vmlinux)]
+    argv = [gdb_program(), "-nx", "-q", *(["-batch"] if batch else []), str(vmlinux)]
     argv += ["-ex", "set pagination off", "-ex", f"directory {_SCRIPTS}"]
     for command in (f"target remote {socket}", *commands):
         if echo:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from qemu.gdbs import gdb_program
 from tests.bench.eventfile import write_events
 from tests.bench.measure import Usage, median, run
 
@@ -83,7 +84,7 @@ def _gdb(file: Path, hits: int, tasks: int) -> Usage:
     out = file.with_name("report.json")
     out.unlink(missing_ok=True)
     command = f"fpu-report --from {file} --format json --out {out}"
-    argv = ["gdb", "-nx", "-batch", "-iex", f"directory {_ROOT / 'scripts'}"]
+    argv = [gdb_program(), "-nx", "-batch", "-iex", f"directory {_ROOT / 'scripts'}"]
     usage = run([*argv, "-ex", "source gdbfpu", "-ex", command], _DEADLINE)
     _check_report(out.read_text(), hits, tasks)
     return usage

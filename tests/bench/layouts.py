@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qemu.gdbs import gdb_program
 from qemu.kernels import obtain
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +127,7 @@ class _Place:
         left_out = ("PYTHONDONTWRITEBYTECODE", "GDBFPU_CACHE")
         kept = {name: value for name, value in os.environ.items() if name not in left_out}
         self._environment = {**kept, "XDG_CACHE_HOME": str(folder)}
-        self._gdb = ["gdb", "-nx", "-batch", "-iex", f"directory {self._home / 'scripts'}"]
+        self._gdb = [gdb_program(), "-nx", "-batch", "-iex", f"directory {self._home / 'scripts'}"]
 
     def loading(self, runs: int, **more: str) -> tuple[float, float]:
         """Return the median seconds of a GDB that does nothing and of one that loads gdbfpu."""
@@ -161,7 +162,7 @@ class _Place:
             "pahole, BTF": ["pahole", "-F", "btf", "-C", ",".join(names), str(vmlinux)],
             "pahole, DWARF": ["pahole", "-F", "dwarf", "-C", ",".join(names), str(vmlinux)],
             "drgn": [sys.executable, "-c", _DRGN, str(vmlinux), *names],
-            _SLOW: ["gdb", "-nx", "-batch", "-ex", "ptype struct fpu", str(vmlinux)],
+            _SLOW: [gdb_program(), "-nx", "-batch", "-ex", "ptype struct fpu", str(vmlinux)],
         }
 
     def in_gdb(self, vmlinux: Path) -> float:

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import gdbfpu
+from qemu.gdbs import gdb_program
 
 
 def machine() -> dict[str, str]:
@@ -16,7 +17,7 @@ def machine() -> dict[str, str]:
     facts = {
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
         "Linux": platform.release().partition("-")[0],
-        "GDB": _version("gdb"),
+        "GDB": _version(gdb_program()),
         "QEMU": _version("qemu-system-x86_64"),
         "Python": platform.python_version(),
         "gdbfpu": gdbfpu.__version__,

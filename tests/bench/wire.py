@@ -22,6 +22,7 @@ from typing import Any
 
 from qemu.console import PROMPT
 from qemu.errors import MachineLost
+from qemu.gdbs import gdb_program
 from qemu.guest import image
 from qemu.kernels import Kernel, obtain
 from qemu.session import kernel_name
@@ -228,7 +229,7 @@ def first_hit(bench: Bench, sizes: Sizes) -> Row:
 def memory(sizes: Sizes) -> Row:
     """What 1,000,000 hits of 1,000 tasks add to GDB's memory, with a kernel that is in memory."""
     _say(f"the memory of {sizes.total:,} hits")
-    argv = ["gdb", "-nx", "-batch", "-ex", f"directory {HERE.parents[1]}/scripts"]
+    argv = [gdb_program(), "-nx", "-batch", "-ex", f"directory {HERE.parents[1]}/scripts"]
     argv += ["-ex", "source gdbfpu", "-ex", f"source {HERE}/memory.py"]
     env = {**os.environ, "HITS": str(sizes.total)}
     done = subprocess.run(argv, capture_output=True, text=True, timeout=600.0, check=True, env=env)

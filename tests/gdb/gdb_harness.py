@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from qemu.gdbs import STRICT, gdb_program
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GOLDEN = json.loads((ROOT / "tests/data/linux-4.4.60/hits.json").read_text())
@@ -25,7 +27,7 @@ NOTES = (  # for the linker: a kernel's notes, with the build-id
 _FLAGS = ("-g", "-O1", "-fno-omit-frame-pointer", "-no-pie", "-fno-pie", "-fcf-protection=none",
           "-fno-optimize-sibling-calls", "-Wall", "-Wno-unused-function", "-pthread")  # fmt: skip
 _MARK = "@@gdbfpu-test@@"
-_NEVER = ("Traceback", "Python Exception", "internal-error", "\x1b")
+_NEVER = ("Traceback", "Python Exception", "Exception ignored", "internal-error", "\x1b")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def start(
     `init` has it read the user's own init file instead of being told where gdbfpu is.
     """
     first = [] if init else ["-nx", "-iex", f"directory {ROOT / 'scripts'}"]
-    argv = ["gdb", "-batch", *first, "-iex", "set debuginfod enabled off"]
+    argv = [gdb_program(), "-batch", *first, "-iex", "set debuginfod enabled off"]
     argv += ["-iex", "set startup-with-shell off", "-iex", "set confirm off"]
     for command in commands:
         argv += ["-ex", f"echo {_MARK}\\n", "-ex", command]
@@ -123,8 +125,8 @@ def start(
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a GDB."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    """Return the environment of a GDB, whose Python takes a warning for an error."""
+    return {**os.environ, **STRICT, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def finish(process: subprocess.Popen[bytes]) -> Output:

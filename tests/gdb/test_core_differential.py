@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gdbfpu.xsave.decode import decode
+from qemu.gdbs import gdb_program
 
 CPU = Path(__file__).parents[1] / "data" / "cpu"
 TIMEOUT = 120
@@ -28,7 +29,7 @@ UNIONS = re.compile(r"(?:uint128 = (\w+)|v[24]_int128 = \{(.*?)\})")
 
 def gdb(*commands, program=None):
     """Run GDB on `commands`; return what it printed."""
-    arguments = ["gdb", "-q", "-nx", "-batch"]
+    arguments = [gdb_program(), "-q", "-nx", "-batch"]
     for command in ("set print repeats 0", "set print elements 0", *commands):
         arguments += ["-ex", command]
     done = subprocess.run(
@@ -46,12 +47,13 @@ def gdbs_registers(core, image):
     """Return what GDB says of every FPU register, by name.
 
     The vector group lacks k0 to k7, and xmm and ymm where there is zmm: hence all registers,
-    and those vectors of `image` by name.
+    and those vectors of `image` by name. A register is left out whose place in the image GDB does
+    not know: newer ones tell places by XCR0 and the size, not those of an AMD CPU without PKRU.
     """
     groups = ("info registers float", "info registers vector", "info all-registers")
     vectors = [r.name for r in image.registers if r.name[1:3] == "mm"]
     text = gdb(f"core-file {core}", *groups, f"info registers {' '.join(vectors)}")
-    lines = (line.split(None, 1) for line in text.splitlines())
+    lines = (line.split(None, 1) for line in text.splitlines() if "<unavailable>" not in line)
     return {line[0]: line[1] for line in lines if len(line) == 2 and NAMES.fullmatch(line[0])}
 
 
@@ -160,9 +162,9 @@ def test_core_of_a_process(tmp_path):
         "standard",
         "XCOMP_BV[63] is clear and XCR0 is at byte 464",
     )
+    assert {f"xmm{i}" for i in range(16)} <= registers.keys()
     vectors = [name for name in registers if "mm" in name]
     assert len(registers) - len(vectors) >= 17  # st0-7, eight x87 control registers, mxcsr
-    assert len(vectors) >= 16
     compare(registers, image)
     assert image.register("st4").views["decimal"] == "nan(0xc000000000000123)"
     assert image.register("fcw").views["value"] == 0x0B7F
@@ -173,11 +175,13 @@ def intel_note(cpu):
     """Return the image of directory `cpu` as NT_X86_XSTATE, its components in Intel's places."""
     old = (cpu / "full-xsave.bin").read_bytes()
     facts = json.loads((cpu / "golden.json").read_text())
-    note = bytearray(old[:576].ljust(2696, b"\0"))
+    leaves = {int(number): leaf for number, leaf in facts["cpuid_0xd"].items()}
+    size = max(INTEL[number] + leaf["size"] for number, leaf in leaves.items())
+    note = bytearray(old[:576].ljust(size, b"\0"))
     note[416:512] = bytes(96)
     struct.pack_into("<Q", note, 464, facts["xcr0"])
-    for number, leaf in facts["cpuid_0xd"].items():
-        offset, start = INTEL[int(number)], leaf["offset"]
+    for number, leaf in leaves.items():
+        offset, start = INTEL[number], leaf["offset"]
         note[offset : offset + leaf["size"]] = old[start : start + leaf["size"]]
     return bytes(note)
 
@@ -195,6 +199,8 @@ def test_core_of_a_cpus_image(tmp_path, name, needed):
     write_core(core, intel_note(cpu))
     image = decode(notes(core)[NT_X86_XSTATE])
     registers = gdbs_registers(core, image)
+    if not gdb("complete show mpx"):  # GDB 13 knows the bound registers, GDB 16 does not
+        needed = needed - {"bnd0", "bnd3"}
     assert {"st0", "fctrl", "mxcsr", *needed} <= registers.keys()
     compare(registers, image)
     loaded = json.loads((cpu / "golden.json").read_text())["loaded"]

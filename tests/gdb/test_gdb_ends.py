@@ -25,7 +25,8 @@ from gdb_harness import (
 # its breakpoints from `x`. Written by GDB's Python, read from the program's own memory.
 CODE = (
     "python m = open(f'/proc/{gdb.selected_inferior().pid}/mem', 'rb'); "
-    "m.seek(int(gdb.parse_and_eval('(long)&fpstate_sanitize_xstate'))); print(m.read(400).hex())"
+    "m.seek(int(gdb.parse_and_eval('(long)&fpstate_sanitize_xstate'))); print(m.read(400).hex()); "
+    "m.close()"
 )
 
 

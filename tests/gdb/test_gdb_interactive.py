@@ -15,6 +15,8 @@ import pexpect
 import pytest
 from gdb_harness import DEADLINE, ROOT, environment, gdb, started
 
+from qemu.gdbs import gdb_program
+
 _PROMPT = r"\(gdb\) $"
 
 
@@ -30,7 +32,12 @@ class Terminal:
             arguments += ["-iex", f"set {option} off"]
         arguments += ["-iex", "set width 0", "-iex", "set height 0"]
         self.gdb = pexpect.spawn(
-            "gdb", arguments, env=environ, encoding="utf-8", timeout=DEADLINE, dimensions=(50, 400)
+            gdb_program(),
+            arguments,
+            env=environ,
+            encoding="utf-8",
+            timeout=DEADLINE,
+            dimensions=(50, 400),
         )
         self.gdb.expect(_PROMPT)
 
@@ -99,6 +106,23 @@ def test_completion() -> None:
     for part, (typed, words) in zip(output.parts[1:], COMPLETIONS.items()):
         before = typed[: typed.rindex(" ") + 1]
         assert sorted(part.splitlines()) == sorted(before + word for word in words)
+
+
+# GDB 16 asks for words before it knows where they break, and then gives None for the word.
+UNBROKEN = """python
+import gc
+commands = [c for c in gc.get_objects() if isinstance(c, gdb.Command) and hasattr(c, "_parser")]
+[command] = [c for c in commands if c._parser.prog == "fpu-trace"]
+print(command.complete("o", None), command.complete("on --sta", "sta"))
+end
+"""
+
+
+def test_completion_before_words_are_known(tmp_path: Path) -> None:
+    script = tmp_path / "unbroken.gdb"
+    script.write_text(UNBROKEN)
+    output = gdb("source gdbfpu", f"source {script}")
+    assert output.parts[1] == "['off', 'on'] ['state']"
 
 
 def test_help() -> None:

@@ -146,7 +146,7 @@ def test_not_x86_64(tmp_path: Path) -> None:
 
 def test_target_is_running(kernel44: Path) -> None:
     output = gdb(
-        *started(kernel44, "lazy loop 3 200000"), "continue &", *TRIED, "fpu-trace off",
+        *started(kernel44, "lazy loop 100 200000"), "continue &", *TRIED, "fpu-trace off",
         "shell sleep 0.1",
     )  # fmt: skip
     for part in output.parts[5:7]:

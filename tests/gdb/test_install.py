@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from qemu.gdbs import gdb_program
+
 _INSTALL = Path(__file__).parents[2] / "scripts" / "install"
 
 
@@ -48,7 +50,7 @@ def _install(checkout: Path, home: Path, *argv: str, **more: str) -> str:
 
 def _source(home: Path, cwd: Path, **more: str) -> str:
     """Return what GDB says to `source gdbfpu` in the directory `cwd`."""
-    command = ["gdb", "-batch", "-ex", "source gdbfpu"]
+    command = [gdb_program(), "-batch", "-ex", "source gdbfpu"]
     environment = _environment(home, **more)
     process = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from qemu.gdbs import STRICT
 from qemu.kernels import Kernel
 from qemu.session import gdb_command
 
@@ -41,7 +42,7 @@ class GdbRun:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, "GDBFPU_CACHE": "off"},
+                env={**os.environ, **STRICT, "GDBFPU_CACHE": "off"},
             )
 
     def __enter__(self) -> GdbRun:

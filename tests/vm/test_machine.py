@@ -17,6 +17,7 @@ import pytest
 
 from qemu.console import PROMPT
 from qemu.errors import HarnessError, MachineLost
+from qemu.gdbs import gdb_program
 from qemu.kernels import Kernel
 from qemu.vm import Machine
 
@@ -69,7 +70,7 @@ def _gone(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 def _gdb(kernel: Kernel, socket: Path) -> pexpect.spawn:
     gdb = pexpect.spawn(
-        "gdb",
+        gdb_program(),
         ["-nx", "-q", str(kernel.vmlinux)],
         encoding="utf-8",
         timeout=60,
