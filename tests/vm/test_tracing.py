@@ -248,8 +248,8 @@ if "fpregs_active" in _has:  # 4.2 to 4.13
     _ask["loaded"] = "->thread.fpu.fpregs_active"
 else:  # 5.2: TIF_NEED_FPU_LOAD
     _ask["loaded"] = "->thread_info.flags >> 14 & 1 ^ 1"
-_record = ProbeBreakpoint._record
-def record(self):
+_catch = ProbeBreakpoint._catch
+def catch(self):
     said = {}
     for key, path in _ask.items():
         said[key] = gdb.execute("print/x " + _task + path, to_string=True).split("= ")[1].strip()
@@ -259,8 +259,8 @@ def record(self):
     said["thread"] = gdb.execute("print $_thread", to_string=True).split("= ")[1].strip()
     said["lwp"] = gdb.selected_thread().ptid[1]
     gdb.write("ORACLE " + json.dumps(said) + "\\n")
-    return _record(self)
-ProbeBreakpoint._record = record
+    return _catch(self)
+ProbeBreakpoint._catch = catch
 end
 """
 
