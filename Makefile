@@ -13,14 +13,15 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
 WITH_KERNEL = $(PY) -m qemu.ready
 
-.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-kernels bench lint \
-	install uninstall clean
+.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-gdbs test-kernels bench \
+	lint install uninstall clean
 
 help:
 	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
 	@echo 'make demo       boot a kernel, trace its FPU use over KGDB, print the report'
 	@echo 'make interact   boot the same machine and leave you in GDB, attached'
 	@echo 'make test       all tests; test-unit, test-gdb, test-vm: one tier of them'
+	@echo 'make test-gdbs  the gdb tier and a trace over KGDB with the GDB of each newer Debian suite'
 	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
 	@echo 'make bench      measure gdbfpu beside its rivals: a table, build/bench.json, two pictures'
 	@echo 'make lint       ruff and mypy'
@@ -31,6 +32,7 @@ help:
 	@echo 'KERNEL=NAME chooses a kernel of qemu/catalogue.toml; without it: kgdb-4.4 if it can be had.'
 	@echo 'KERNEL_TARBALL=PATH gives the source of kgdb-4.4 by hand, any 4.4.y; VMLINUX=PATH and'
 	@echo 'BZIMAGE=PATH give a finished kernel. CPU=MODEL chooses what QEMU emulates (its -cpu).'
+	@echo 'GDB=PATH chooses another GDB, whose Python has the packages that gdbfpu needs.'
 	@echo 'Downloads and kernels are kept in $(CACHE).'
 
 setup:
@@ -47,6 +49,7 @@ interact: setup
 
 test: setup
 	@$(WITH_KERNEL) $(PY) -m pytest
+	@$(PY) -m tests.gdb.suites --newest
 
 test-unit: setup
 	$(PY) -m pytest tests/unit tests/golden
@@ -56,6 +59,9 @@ test-gdb: setup
 
 test-vm: setup
 	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
+
+test-gdbs: setup
+	@$(WITH_KERNEL) $(PY) -m tests.gdb.suites
 
 test-kernels: setup
 	@$(PY) -m tests.vm.matrix
