@@ -32,7 +32,7 @@ help:
 	@echo 'KERNEL=NAME chooses a kernel of qemu/catalogue.toml; without it: kgdb-4.4 if it can be had.'
 	@echo 'KERNEL_TARBALL=PATH gives the source of kgdb-4.4 by hand, any 4.4.y; VMLINUX=PATH and'
 	@echo 'BZIMAGE=PATH give a finished kernel. CPU=MODEL chooses what QEMU emulates (its -cpu).'
-	@echo 'GDB=PATH chooses another GDB, whose Python has the packages that gdbfpu needs.'
+	@echo 'GDB=PATH chooses another GDB, whose Python has to have the packages that gdbfpu needs.'
 	@echo 'Downloads and kernels are kept in $(CACHE).'
 
 setup:

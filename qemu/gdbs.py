@@ -7,11 +7,15 @@ installed. It finds its Python and its data by the path that it is called by.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+import tomllib
 
 from qemu.cache import cache_root, publish
 from qemu.debian import download, unpack
@@ -27,14 +31,6 @@ STRICT = {"PYTHONWARNINGS": "error,ignore::ImportWarning"}
 
 Not for GDB 13's own, about the finder that keeps readline from being imported.
 """
-
-_PACKAGES = (
-    "gdb",
-    "python3-capstone",
-    "python3-pyelftools",
-    "python3-pygments",
-    "python3-tabulate",
-)
 
 # The loader's own option, for LD_LIBRARY_PATH would reach the programs that GDB runs.
 _WRAPPER = """\
@@ -59,6 +55,7 @@ end
 
 _VERSIONS = 'python import sys; print(gdb.VERSION, "%d.%d.%d" % sys.version_info[:3])'
 _GDB = Path("usr/bin/gdb")
+_PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 _DEADLINE = 300.0  # seconds; compiling Python's library takes about twenty
 
 
@@ -80,7 +77,9 @@ def obtain(suite: str) -> Path:
 
     The Python in it has the packages that gdbfpu needs, of that suite too. Raises SetupError.
     """
-    return publish(lambda into: _fill(suite, into), cache_root() / "gdbs" / suite) / _GDB
+    made_by = Path(__file__).read_bytes() + repr(_packages()).encode()
+    name = f"{suite}-{hashlib.sha256(made_by).hexdigest()[:16]}"
+    return publish(lambda into: _fill(suite, into), cache_root() / "gdbs" / name) / _GDB
 
 
 def versions_of(program: Path | str) -> Versions:
@@ -88,9 +87,16 @@ def versions_of(program: Path | str) -> Versions:
     return Versions(*_run(program, _VERSIONS).split())
 
 
+def _packages() -> list[str]:
+    """Return Debian's names of GDB and of what the project depends on."""
+    dependencies = tomllib.loads(_PROJECT.read_text())["project"]["dependencies"]
+    names = [re.match(r"[\w.-]+", each)[0].lower() for each in dependencies]
+    return ["gdb", *(f"python3-{name}" for name in names)]
+
+
 def _fill(suite: str, into: Path) -> None:
     debs = into / "debs"
-    found = download(suite, _PACKAGES, debs, closure=True)
+    found = download(suite, _packages(), debs, closure=True)
     print(f"Debian {suite}: unpacking {len(found)} packages for GDB", flush=True)
     unpack(found, into)
     shutil.rmtree(debs)

@@ -40,8 +40,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def replace_debian(monkeypatch: pytest.MonkeyPatch, *, status: int) -> list[str]:
     suites: list[str] = []
 
-    def download(suite: str, packages: object, into: Path, *, closure: bool) -> list[Path]:
+    def download(suite: str, packages: list[str], into: Path, *, closure: bool) -> list[Path]:
         assert closure
+        assert {"gdb", "python3-capstone", "python3-pyelftools"} <= {*packages}
         into.mkdir()
         suites.append(suite)
         return [into / "gdb.deb"]
@@ -59,9 +60,20 @@ def replace_debian(monkeypatch: pytest.MonkeyPatch, *, status: int) -> list[str]
 
 def test_downloaded_once_and_nothing_else_kept(cache, asked):
     program = gdbs.obtain("some")
-    assert gdbs.obtain("some") == program == cache / "some/usr/bin/gdb"
+    assert gdbs.obtain("some") == program
     assert asked == ["some"]
-    assert [path.name for path in (cache / "some").iterdir()] == ["usr"]
+    (kept,) = cache.iterdir()
+    assert program == kept / "usr/bin/gdb"
+    assert [path.name for path in kept.iterdir()] == ["usr"]
+
+
+def test_another_dependency_makes_another_one(cache, asked, monkeypatch):
+    before = gdbs.obtain("some")
+    monkeypatch.setattr(
+        gdbs, "_packages", lambda: ["gdb", "python3-capstone", "python3-pyelftools"]
+    )
+    assert gdbs.obtain("some") != before
+    assert asked == ["some", "some"]
 
 
 def test_runs_with_its_own_loader_and_libraries(cache, asked):
