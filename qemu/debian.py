@@ -85,6 +85,8 @@ def _configuration(suite: str, private: Path) -> list[str]:
         "Dir::Cache": private,
         "Dir::Cache::archives": archives,
         "Acquire::Languages": "none",
+        # Else a network that is down shows only later, as a package that cannot be located.
+        "APT::Update::Error-Mode": "any",
         # The directories belong to the caller; apt's download user cannot enter them.
         "APT::Sandbox::User": "root",
         # Nothing is installed, so no lock of dpkg is needed, and an ordinary user may run this.

@@ -6,6 +6,7 @@ That packages come is shown by the kernel and the guest of tests/vm, which are m
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -103,3 +104,11 @@ def test_apt_is_given_directories_of_its_own(tmp_path, unsigned):
     assert used["Dir::Etc::sourceparts"] == '"/dev/null"'
     sources = (tmp_path / "sources.list").read_text()
     assert "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" in sources
+
+
+def test_archive_that_does_not_answer_is_told_as_that(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # nobody listens there when it is closed
+    monkeypatch.setattr(debian, "_mirror", lambda: f"http://127.0.0.1:{port}/debian/")
+    with pytest.raises(SetupError, match=r"apt-get update: .*failed to download"):
+        debian.download("good", ["tiny"], tmp_path / "into")
