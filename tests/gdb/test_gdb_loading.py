@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from gdb_harness import DEADLINE, NOTES, ROOT, Compiler, environment, gdb, started
 
 WORKS = "tracing is off; 0 hits of 0 tasks, 0 filtered out"
@@ -134,3 +135,8 @@ def test_status_tells_of_the_cache(compiler: Compiler, tmp_path: Path) -> None:
     assert sorted(path.name for path in kept.iterdir()) == [f"{one}.json", f"{two}.json"]
     (kept / f"{one}.json").write_bytes((kept / f"{two}.json").read_bytes())
     assert [status(one), status(one)] == ["DWARF, True", "cache (DWARF), False"]
+
+
+def test_a_warning_of_python_fails_a_test() -> None:
+    with pytest.raises(AssertionError, match="DeprecationWarning"):
+        gdb("python import warnings; warnings.warn('old', DeprecationWarning)")
