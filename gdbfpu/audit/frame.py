@@ -116,7 +116,8 @@ def frame32(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     "FRAMESTALE",
     scope=Scope.FRAME,
     severity=Severity.ERROR,
-    invariant="In a frame, a component whose header bit is clear has initial bytes, except for AMX.",
+    invariant="In a frame, a component whose header bit is clear has initial bytes, except for "
+    "AMX.",
 )
 def framestale(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     """Yield a defect for stale bytes that reached the user stack."""

@@ -131,7 +131,7 @@ def stale_avx_beside_tiles_that_were_left_out(m):
         return m.frame(image, **amx).findings
 
     yield found(bytes(256)), []
-    read = "256 of 256 bytes of AVX are not initial, and the frame's bit 2 is clear"
+    read = "256 of 256 bytes of AVX are not initial, but the frame's bit 2 is clear"
     expected = one("FRAMESTALE", "error", ALICE, "AVX", STACK + 576, read)
     yield found(pattern("bob", "AVX", 256)), [expected]
 

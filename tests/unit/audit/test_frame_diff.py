@@ -51,7 +51,7 @@ def state_whose_bit_the_frame_lost(m):
     m.poke(m.alice, 576, bytes(256))
     yield seen(m, user_frame(m, 3, avx=bytes(256))), []
     m.poke(m.alice, 576, pattern("alice", "AVX", 256))
-    read = "AVX is not what the task's memory had at entry"
+    read = "AVX differs from the task's memory at entry"
     expected = [one("FRAMEDIFF", "error", ALICE, "AVX", STACK + 576, read)]
     yield seen(m, user_frame(m, 3, avx=bytes(256))), expected
 
