@@ -12,14 +12,18 @@ The variant is told by the members that are there, never by a version number, ne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 
 from gdbfpu.errors import CorruptState
 from gdbfpu.fpu.xstate import MAX_IMAGE, XstateConfig, read_xstate
 from gdbfpu.kernel.fields import read_fields
 from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.kernel.thread_flags import (
+    OLDER_NEED_FPU_LOAD,
+    need_fpu_load_bit,
+    read_thread_flags,
+)
 from gdbfpu.layouts.types import Layouts, Member
-from gdbfpu.target import read_u32, read_u64
+from gdbfpu.target import read_u32
 from gdbfpu.xsave.area import (
     HEADER_OFFSET,
     LEGACY_SIZE,
@@ -51,8 +55,6 @@ NOT_FPU = sum(1 << number for number in range(8, 17))
 The kernel gives a task values in some of them that are not initial ones, PKRU above all.
 """
 
-_TIF_NEED_FPU_LOAD = (14, 19)  # a macro: bit 14 from 5.2 on, 19 from 6.18 on (generic TIF bits)
-_WITNESSES = 8  # sleeping tasks that are asked which of the two it is
 _LIVE_FLAGS = ("fpregs_active", "initialized", "has_fpu")
 _FLAGS = ("fpstate_active", *_LIVE_FLAGS)
 
@@ -178,7 +180,7 @@ class FpuModel:
         if self.live_flag:
             return bool(self._flag(task, self.live_flag))
         if thread_flags is None:
-            thread_flags = _tif_flags(self.kernel, task)
+            thread_flags = read_thread_flags(self.kernel, task)
         return not thread_flags >> self.tif & 1
 
     def kernel_use(self, cpu: int) -> tuple[bool, str]:
@@ -252,7 +254,7 @@ def probe(kernel: Kernel) -> FpuModel:
         regs_offset=layouts.offset("fpstate", "regs") if pointer else 0,
         size_member=layouts.find("fpstate", "size") if pointer else None,
         flags=flags,
-        tif=_TIF_NEED_FPU_LOAD[0] if flags else _find_tif(kernel),
+        tif=OLDER_NEED_FPU_LOAD if flags else need_fpu_load_bit(kernel),
     )
 
 
@@ -262,23 +264,3 @@ def _place(layouts: Layouts) -> tuple[str, int]:
     if inside is None and "fpu" in layouts and layouts.find("fpu", "fpstate"):
         return "x86_task_fpu()", layouts.struct("task_struct").size
     return "thread.fpu", layouts.offset("task_struct", "thread.fpu")
-
-
-def _tif_flags(kernel: Kernel, task: int) -> int:
-    return read_u64(kernel.target, task + kernel.layouts.offset("task_struct", "thread_info.flags"))
-
-
-def _find_tif(kernel: Kernel) -> int:
-    """Return which bit is TIF_NEED_FPU_LOAD.
-
-    The macro is not in DWARF, and no type came with its move, so sleeping tasks are asked: at
-    the time of the move every task had it set when it left a CPU (earlier kernels set it only
-    when the task comes back). Where they do not tell, it is the older bit.
-    """
-    running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
-    users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)
-    common = ~0
-    for task in islice(users, _WITNESSES):
-        common &= _tif_flags(kernel, task)
-    found = [bit for bit in _TIF_NEED_FPU_LOAD if common >> bit & 1]
-    return found[0] if len(found) == 1 else _TIF_NEED_FPU_LOAD[0]

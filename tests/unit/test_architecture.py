@@ -37,7 +37,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath cpuinfo fields identity kgdb running signals stubs tasks usermem
+            bounded callpath cpuinfo fields identity kgdb running signals stubs tasks
+            thread_flags usermem
         """,
     },
     {
