@@ -24,8 +24,11 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], align: Sequence
     except ImportError as error:
         message = "tables need the Python package tabulate: install it, or ask for JSON"
         raise UsageError(message) from error
+    filled = list(rows)
+    # Without rows tabulate 0.9 has no columns to align, and says so with an IndexError.
+    aligned = tuple(align) if filled else ()
     return tabulate(
-        rows, headers, tablefmt="simple", disable_numparse=True, colalign=tuple(align) or None
+        filled, headers, tablefmt="simple", disable_numparse=True, colalign=aligned or None
     )
 
 
