@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
+from gdbfpu.dbg.language import in_c
 from gdbfpu.errors import GdbFpuError
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _model() -> FpuModel:
 
 def _task() -> Any:
     address = _model().kernel.current()[1].address
-    return gdb.Value(address).cast(gdb.lookup_type("struct task_struct").pointer())
+    with in_c():
+        return gdb.Value(address).cast(gdb.lookup_type("struct task_struct").pointer())
 
 
 def _xfeatures(who: Any) -> int:
@@ -80,6 +82,12 @@ def _register(who: Any, name: Any) -> Any:
     model = _model()
     task = model.kernel.task(_address(who))
     raw = read_state(model, task).image.register(name.string()).raw
+    with in_c():
+        return _value(raw)
+
+
+def _value(raw: bytes) -> Any:
+    """Return a register's bytes as a number, a long double, or an array."""
     if len(raw) == 10:
         return gdb.Value(raw.ljust(16, b"\0"), gdb.lookup_type("long double"))
     if len(raw) <= 8:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import gdb
 
 from gdbfpu.dbg.interruptible import Step, interruptible
+from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.trace.entries import Caught, Entry
@@ -70,7 +71,8 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         self._kernel = kernel
         self._host = host
         self._here = Passage(0)
-        super().__init__(f"*{address:#x}", internal=True)
+        with in_c():
+            super().__init__(f"*{address:#x}", internal=True)
         steps = (self._begin, self._count, *self._steps(), self._compute, self._write)
         self.stop = interruptible(steps, host.failed)
 

@@ -143,12 +143,13 @@ class Session:
             for point in plant(target, chosen, tracer, self):
                 points.append(point)
                 undo.callback(point.delete)
+            undo.callback(self._settings.restore)
+            self._settings.change(target.stub, options.backtrace)
             tracer.writer = EventWriter(out, self._header(model)) if out else None
             undo.pop_all()
         self.tracer = tracer
         self.breakpoints = points
         gdb.events.stop.connect(self._stopped)
-        self._settings.change(target.stub, options.backtrace)
         hook_detach(OFF)
         described = (point.describe() for point in self.breakpoints if point.enabled)
         return (*left_out, *described)

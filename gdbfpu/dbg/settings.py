@@ -28,9 +28,9 @@ class Settings:
         each: longer ones pay where several are needed. From KGDB it takes no more at a time than
         half of what the registers take, 156 bytes on x86-64.
         """
-        self._set("pagination", "off")
+        self._set("pagination", False)
         if backtrace >= _DEEP:
-            self._set("dcache line-size", str(_LINE))
+            self._set("dcache line-size", _LINE)
         if stub.max_read is not None:
             self._lengthen_reads(stub.max_read)
 
@@ -40,11 +40,10 @@ class Settings:
             name, value = self._before.pop()
             gdb.execute(f"set {name} {value}", False, True)
 
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, name: str, value: bool | int) -> None:
         before = gdb.parameter(name)
-        shown = ("off", "on")[before] if isinstance(before, bool) else str(before)
-        self._before.append((name, shown))
-        gdb.execute(f"set {name} {value}", False, True)
+        gdb.execute(f"set {name} {_written(value)}", False, True)
+        self._before.append((name, _written(before)))
 
     def _lengthen_reads(self, most: int) -> None:
         """Let a packet read up to `most` bytes, unless the person has set how many.
@@ -55,8 +54,13 @@ class Settings:
         if not gdb.execute(f"show {_READS}", False, True).startswith(_UNTOUCHED):
             return
         self._before += [(_READS, "0"), (_READS, "limit")]
-        gdb.execute(f"set {_READS} {2 * most}", False, True)
+        gdb.execute(f"set {_READS} {_written(2 * most)}", False, True)
         confirm = gdb.parameter("confirm")
         gdb.execute("set confirm off", False, True)
         gdb.execute(f"set {_READS} fixed", False, True)
         gdb.execute(f"set confirm {'on' if confirm else 'off'}", False, True)
+
+
+def _written(value: bool | int) -> str:
+    """Return `value` as `set` takes it; decimal digits would be read by `input-radix`."""
+    return ("off", "on")[value] if isinstance(value, bool) else f"{value:#x}"

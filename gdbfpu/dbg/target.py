@@ -11,6 +11,7 @@ from pathlib import Path
 import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
+from gdbfpu.dbg.language import evaluate, evaluate_register, in_c
 from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
 from gdbfpu.target import Frame, Stub, Thread
@@ -72,7 +73,8 @@ class GdbTarget:
     def move_symbols(self, vmlinux: Path, slide: int) -> None:
         """Have GDB read its symbols anew, `slide` bytes above the addresses in `vmlinux`."""
         name = str(vmlinux).replace("\\", "\\\\").replace('"', '\\"')
-        gdb.execute(f'symbol-file -o {slide:#x} "{name}"', False, True)
+        with in_c():
+            gdb.execute(f'symbol-file -o {slide:#x} "{name}"', False, True)
         self._addresses.clear()
 
     def _find_stub(self) -> Stub:
@@ -109,7 +111,7 @@ class GdbTarget:
         """Return the address of symbol `name`, or None if the kernel has none."""
         if name not in self._addresses:
             try:
-                value = gdb.parse_and_eval(f"(unsigned long)&{name}")
+                value = evaluate(f"(unsigned long)&::{name}")
                 self._addresses[name] = int(value) & _U64
             except gdb.error:
                 self._addresses[name] = None
@@ -118,7 +120,7 @@ class GdbTarget:
     def symbol_size(self, name: str) -> int:
         """Return the bytes of the object called `name`, 0 when not known."""
         try:
-            return int(gdb.parse_and_eval(f"sizeof({name})"))
+            return int(evaluate(f"sizeof(::{name})"))
         except gdb.error:
             return 0
 
@@ -126,7 +128,7 @@ class GdbTarget:
         """Return the register of the first argument that leads to a task: `fpu` or `task`."""
         free = list(_ARGUMENTS)
         try:
-            for field in gdb.parse_and_eval(function).type.fields():
+            for field in evaluate(f"::{function}").type.fields():
                 kind = field.type.strip_typedefs()
                 taken = free[: 1 if kind.sizeof <= 8 else 2 if kind.sizeof <= 16 else 0]
                 del free[: len(taken)]
@@ -142,7 +144,8 @@ class GdbTarget:
     def inlined_copies(self, function: str) -> tuple[int, ...]:
         """Return the addresses where `function` was inlined, as GDB finds them in DWARF."""
         try:
-            places = gdb.decode_line(function)[1] or ()
+            with in_c():
+                places = gdb.decode_line(function)[1] or ()
         except gdb.error:
             return ()
         return tuple(sorted(place.pc for place in places))
@@ -153,14 +156,14 @@ class GdbTarget:
         An object for a frame would cost reads of the stack: GDB unwinds to the frame before it.
         """
         try:
-            return int(gdb.parse_and_eval(f"${name}")) & _U64
+            return int(evaluate_register(f"${name}")) & _U64
         except gdb.error:
             return None
 
     def write_register(self, name: str, value: int) -> None:
         """Set register `name` of the stopped thread to `value` (u64); raise gdb.error."""
         with _NAMED.for_a_write():
-            gdb.parse_and_eval(f"${name} = {value:#x}")
+            evaluate_register(f"${name} = {value:#x}")
 
     def control_register(self, cpu: int, name: str) -> int | None:
         """Return control register `name` of CPU number `cpu`, None over KGDB, which hides it."""

@@ -9,6 +9,7 @@
  *        kernel44 lazy|eager storm T N       T CPUs deliver N signals each, all at once
  *        kernel44 lazy|eager torn            5 deliveries, 5 with current_task torn, 5 more
  *        kernel44 lazy|eager loop N US       N deliveries, US microseconds apart
+ *        kernel44 lazy|eager eclipsed        replay, below a frame whose locals eclipse symbols
  */
 #include <asm/prctl.h>
 #include <pthread.h>
@@ -314,6 +315,14 @@ noinline void finished(void)
 	asm volatile("");
 }
 
+noinline void eclipse(int linux_banner, int current_task, int __per_cpu_offset, int init_task,
+		      int fpstate_sanitize_xstate, int copy_fpstate_to_sigframe)
+{
+	asm volatile("" : : "r"(linux_banner), "r"(current_task), "r"(__per_cpu_offset),
+		     "r"(init_task), "r"(fpstate_sanitize_xstate), "r"(copy_fpstate_to_sigframe));
+	start_replay();
+}
+
 int main(int argc, char **argv)
 {
 	int n = argc > 3 ? atoi(argv[3]) : 0, m = argc > 4 ? atoi(argv[4]) : 0;
@@ -331,6 +340,8 @@ int main(int argc, char **argv)
 	ready();
 	if (!strcmp(argv[2], "replay"))
 		start_replay();
+	else if (!strcmp(argv[2], "eclipsed"))
+		eclipse(1, 2, 3, 4, 5, 6);
 	else if (!strcmp(argv[2], "others"))
 		others();
 	else if (!strcmp(argv[2], "storm"))
