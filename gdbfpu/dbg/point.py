@@ -73,6 +73,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         self._here = Passage(0)
         with in_c():
             super().__init__(f"*{address:#x}", internal=True)
+        self.silent = True  # of a stop here gdbfpu itself tells (gdbfpu.dbg.stops)
         steps = (self._begin, self._count, *self._steps(), self._compute, self._write)
         self.stop = interruptible(steps, host.failed)
 

@@ -23,13 +23,14 @@ from gdbfpu.dbg.point import Point
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, hook_detach, run_to_tick
+from gdbfpu.dbg.stops import reason
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.terminal import say
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
-from gdbfpu.text.counted import counted
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -116,7 +117,7 @@ class Session:
             target.move_symbols(vmlinux, slide)
             target.slide = slide
             self._target = target  # reading symbols anew ended what was known
-            gdb.write(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there\n")
+            say(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
 
     @staticmethod
     def _vmlinux() -> Path:
@@ -233,17 +234,21 @@ class Session:
         """Count a hit that could not be recorded or resumed for `reason`."""
         self.totals.fail(reason)
 
-    def _stopped(self, _event: Any) -> None:
-        if self._draining:
+    def _stopped(self, event: Any) -> None:
+        """Say why the kernel stopped, and end a trace that is full.
+
+        It is said first: afterwards GDB's pager is on again, and would ask before it shows it.
+        """
+        if self._draining or not self.breakpoints or self.tracer is None:
             return
-        if self.breakpoints and self.tracer is not None and self.tracer.full:
-            limit = self.tracer.options.limit
+        if why := reason(event, self.tracer):
+            say(f"fpu-trace: {why}")
+        if self.tracer.full:
             self._remove()
-            gdb.write(f"fpu-trace: limit of {counted(limit, 'hit')} reached; tracing is off\n")
 
     def _connection_ended(self, event: Any) -> None:
         if not hasattr(event, "new_objfile") and self._remove():
-            gdb.write("fpu-trace: the kernel is gone; tracing is off\n")
+            say("fpu-trace: the kernel is gone; tracing is off")
         self._resumed(event)  # what was under way has ended with it
         self._target = self._model = None
 

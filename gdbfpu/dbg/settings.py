@@ -19,7 +19,8 @@ class Settings:
     """Settings that a trace has changed; `restore` brings back what was there."""
 
     def __init__(self) -> None:
-        self._before: list[tuple[str, str]] = []
+        self._before: list[tuple[str, str]] = []  # what to bring back, the last first
+        self._due: list[tuple[str, str]] = []  # what was brought back, and perhaps has to be again
 
     def change(self, stub: Stub, backtrace: int) -> None:
         """Set what a trace over `stub` wants that takes `backtrace` callers at a hit.
@@ -28,6 +29,7 @@ class Settings:
         each: longer ones pay where several are needed. From KGDB it takes no more at a time than
         half of what the registers take, 156 bytes on x86-64.
         """
+        self._bring_back()
         self._set("pagination", False)
         if backtrace >= _DEEP:
             self._set("dcache line-size", _LINE)
@@ -35,9 +37,20 @@ class Settings:
             self._lengthen_reads(stub.max_read)
 
     def restore(self) -> None:
-        """Set all that was changed as it was before; harmless when nothing was."""
-        while self._before:
-            name, value = self._before.pop()
+        """Set all that was changed as it was before; harmless when nothing was.
+
+        It is done once more when GDB has nothing else to do: a trace that ends while GDB handles
+        a stop finds pagination as it was at the stop when that is handled.
+        """
+        if self._before:
+            self._due, self._before = self._before[::-1], []
+            for name, value in self._due:
+                gdb.execute(f"set {name} {value}", False, True)
+            gdb.post_event(self._bring_back)
+
+    def _bring_back(self) -> None:
+        due, self._due = self._due, []
+        for name, value in due:
             gdb.execute(f"set {name} {value}", False, True)
 
     def _set(self, name: str, value: bool | int) -> None:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gdb_harness import Compiler
+from gdb_terminal import Terminal
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,11 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
 def kernel44(compiler: Compiler) -> Path:
     """Return the program that imitates Linux 4.4.60."""
     return compiler()
+
+
+@pytest.fixture
+def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    """Return a terminal that is closed in the end; the parameter has its environment."""
+    made = Terminal(**getattr(request, "param", {}))
+    yield made
+    made.gdb.close(force=True)

@@ -8,54 +8,11 @@ import random
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
-from gdb_harness import DEADLINE, ROOT, environment, gdb, started
-
-from qemu.gdbs import gdb_program
-
-_PROMPT = r"\(gdb\) $"
-
-
-class Terminal:
-    """A GDB on a pseudo-terminal, which answers one command after the other."""
-
-    def __init__(self, **more: str) -> None:
-        environ = environment(TERM="xterm", INPUTRC="/dev/null", **more)
-        if "NO_COLOR" not in more:
-            environ.pop("NO_COLOR", None)
-        arguments = ["-nx", "-q", "-iex", f"directory {ROOT / 'scripts'}"]
-        for option in ("style enabled", "confirm", "startup-with-shell", "debuginfod enabled"):
-            arguments += ["-iex", f"set {option} off"]
-        arguments += ["-iex", "set width 0", "-iex", "set height 0"]
-        self.gdb = pexpect.spawn(
-            gdb_program(),
-            arguments,
-            env=environ,
-            encoding="utf-8",
-            timeout=DEADLINE,
-            dimensions=(50, 400),
-        )
-        self.gdb.expect(_PROMPT)
-
-    def __call__(self, *commands: str) -> str:
-        """Run `commands`; return what the last of them wrote."""
-        for command in commands:
-            self.gdb.sendline(command)
-            self.gdb.expect(_PROMPT)
-        text = re.sub(r"\x1b\[\?2004[hl]\r?", "", self.gdb.before)  # readline's own
-        return text.split("\n", 1)[-1]  # without the command, which the terminal shows
-
-
-@pytest.fixture
-def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
-    """Return a terminal that is closed in the end, with the environment of the parameter."""
-    made = Terminal(**getattr(request, "param", {}))
-    yield made
-    made.gdb.close(force=True)
+from gdb_harness import gdb, started
+from gdb_terminal import PROMPT, Terminal
 
 
 def test_colour_on_a_terminal(terminal: Terminal, kernel44: Path) -> None:
@@ -152,7 +109,7 @@ def test_interrupts_lose_nothing(terminal: Terminal, kernel44: Path) -> None:
         terminal.gdb.expect_exact("Continuing.")
         time.sleep(moments.uniform(0.01, 0.03))
         os.kill(terminal.gdb.pid, signal.SIGINT)
-        terminal.gdb.expect(_PROMPT)
+        terminal.gdb.expect(PROMPT)
         assert "Python Exception" not in terminal.gdb.before
         assert "Traceback" not in terminal.gdb.before
     status = terminal("fpu-trace status")

@@ -72,8 +72,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "dbg": """
             audit_command breakpoints commands debug_files declared functions interruptible language
-            load planting point printers progress session settings settling signal_frame target
-            terminal trace_command
+            load planting point printers progress session settings settling signal_frame stops
+            target terminal trace_command
         """,
         "kdump": """
             commands target

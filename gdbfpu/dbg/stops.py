@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Why the kernel stopped while a trace was on, as a line for the person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gdb
+
+from gdbfpu.dbg.point import Point
+from gdbfpu.text.counted import counted
+from gdbfpu.trace.tracer import Tracer
+
+__all__ = ("reason",)
+
+_INTERRUPTS = ("SIGINT", "SIGTRAP")  # what a ^C is to QEMU's gdbstub and to KGDB
+
+
+def reason(event: Any, tracer: Tracer) -> str:
+    """Return the line for the stop that `event` tells of, empty for one that is not the trace's.
+
+    A trace stops the kernel at its limit, a person by ^C, which may come while a hit is recorded.
+    """
+    if tracer.full:
+        return f"limit of {counted(tracer.options.limit, 'hit')} reached; tracing is off"
+    if _interrupted(event):
+        return f"interrupted: {counted(tracer.seq, 'hit')}, tracing is on"
+    return ""
+
+
+def _interrupted(event: Any) -> bool:
+    if isinstance(event, gdb.BreakpointEvent):
+        return any(isinstance(point, Point) for point in event.breakpoints)
+    return isinstance(event, gdb.SignalEvent) and event.stop_signal in _INTERRUPTS
