@@ -104,12 +104,26 @@ def test_loading_imports_no_dependency() -> None:
     assert output.parts[2:4] == ["[] True", WORKS]
 
 
+def test_by_its_path(tmp_path: Path) -> None:
+    """Without `make install`, from anywhere: absolute, relative, by a link, out of a script."""
+    link, script = tmp_path / "fpu.gdb", tmp_path / "mine"
+    file = ROOT / "scripts/gdbfpu"
+    link.symlink_to(file)
+    script.write_text(f"source {file}\n")
+    near = os.path.relpath(file, tmp_path)
+    for name in (file, near, link, script):
+        output = gdb("directory", f"source {name}", "fpu-trace status", cwd=tmp_path)
+        assert output.parts[1:3] == ["", WORKS], name
+
+
 def test_its_own_folder_is_not_found(tmp_path: Path) -> None:
     """A copy of the file alone, sourced by its path, says what to do."""
-    copy = tmp_path / "copy"
+    copy = tmp_path / "gdbfpu"
     copy.write_bytes((ROOT / "scripts/gdbfpu").read_bytes())
     output = gdb("directory", f"source {copy}", cwd=tmp_path)
-    assert output.parts[1] == ("gdbfpu: cannot find its own folder; run `make install` there once")
+    assert output.parts[1] == (
+        "gdbfpu: this is not the file in the folder scripts of gdbfpu: source that one, by its path"
+    )
 
 
 def test_status_tells_of_the_cache(compiler: Compiler, tmp_path: Path) -> None:
