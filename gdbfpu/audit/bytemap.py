@@ -14,6 +14,8 @@ from gdbfpu.audit.paths import ExportPath, export_paths, inherit_paths
 from gdbfpu.audit.snapshot import Snapshot, TaskView
 from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import UsageError
+from gdbfpu.text.fit import Fit
+from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import table
 from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, in_use
 from gdbfpu.xsave.features import FPSSE, component_name
@@ -32,6 +34,7 @@ _PADDING = [
     *((start + 10, start + 16) for start in _ST_STARTS),
 ]  # in FXSAVE64 no register has these bytes
 _HOW_WIDTH = 48  # columns
+_WAYS = ("way out", "function", "stale bytes", "how")
 _DUMP_WIDTH = 32  # bytes on a line of a dump
 
 
@@ -99,7 +102,7 @@ def _pieces(kinds: Sequence[tuple[str, str]], image: bytes) -> Iterator[Piece]:
         yield Piece(start, end, component, kind, dirty)
 
 
-def map_table(found: ByteMap, reveal: bool) -> str:
+def map_table(found: ByteMap, reveal: bool, screen: Screen = PLAIN) -> str:
     """Return the map for people; `reveal` shows the values of stale bytes."""
     view = found.view
     rows = [
@@ -108,7 +111,7 @@ def map_table(found: ByteMap, reveal: bool) -> str:
     ]
     heads = ("from", "to", "bytes", "what", "component", "not zero")
     ways = [
-        (way.name, way.function, copied if way.raw else "none", fill(way.how, _HOW_WIDTH))
+        (way.name, way.function, copied if way.raw else "none", _how(way.how, screen))
         for way, copied in found.paths
     ]
     parts = [
@@ -116,11 +119,15 @@ def map_table(found: ByteMap, reveal: bool) -> str:
         "",
         table(rows, heads, ("right", "right", "right", "left", "left", "right")),
         "",
-        table(ways, ("way out", "function", "stale bytes", "how"), ("left", "left", "right")),
+        table(ways, _WAYS, ("left", "left", "right", "left"), screen, Fit(wrap=_WAYS)),
     ]
     if reveal:
         parts += ["", *_values(found)]
     return "\n".join(parts)
+
+
+def _how(text: str, screen: Screen) -> str:
+    return text if screen.width else fill(text, _HOW_WIDTH)
 
 
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:

@@ -11,6 +11,7 @@ from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.finding import Finding, Severity, Undecided, finding_json
 from gdbfpu.audit.rules import RULES
 from gdbfpu.text.counted import counted
+from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import paint
 
 __all__ = ("audit_json", "audit_sarif", "audit_table", "summary")
@@ -32,21 +33,21 @@ def summary(audit: Audit) -> str:
     return f"fpu-audit: {audit.verdict}: {counts} in {tasks}; {undecided} not decidable"
 
 
-def audit_table(audit: Audit, reveal: bool, colour: bool) -> str:
+def audit_table(audit: Audit, reveal: bool, screen: Screen) -> str:
     """Return `audit` for people: a paragraph for each finding, then what memory cannot tell."""
-    lines = [line for finding in audit.findings for line in _paragraph(finding, reveal, colour)]
+    lines = [line for finding in audit.findings for line in _paragraph(finding, reveal, screen)]
     if audit.undecided:
-        lines.append("Not decidable from memory, and so not clean:")
-        lines += [line for one in audit.undecided for line in _undecided(one)]
+        lines.append("What memory alone cannot tell:")
+        lines += [line for one in audit.undecided for line in _undecided(one, screen)]
     return "\n".join([*lines, summary(audit)])
 
 
-def _paragraph(finding: Finding, reveal: bool, colour: bool) -> list[str]:
-    severity = paint(finding.severity.value, _COLOURS[finding.severity], colour)
-    component = f", {finding.component}" if finding.component else ""
-    lines = [f"{severity} {finding.rule}: {finding.subject}{component}, at {finding.address:#x}"]
+def _paragraph(finding: Finding, reveal: bool, screen: Screen) -> list[str]:
+    severity = paint(finding.severity.value, _COLOURS[finding.severity], screen.colour)
+    of = f", {finding.component}" if finding.component else ""
+    lines = [f"{severity} {finding.rule}: {finding.subject}{of}, at {finding.address:#x}"]
     for text in (f"{finding.read}.", f"{finding.why[0].upper()}{finding.why[1:]}."):
-        lines += textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        lines += textwrap.wrap(text, _width(screen), initial_indent="  ", subsequent_indent="  ")
     if finding.evidence:
         lines.append(f"  bytes: {_evidence(finding.evidence, reveal)}")
     return [*lines, ""]
@@ -60,9 +61,13 @@ def _evidence(data: bytes, reveal: bool) -> str:
     return data[:_EVIDENCE_SHOWN].hex(" ") + more
 
 
-def _undecided(one: Undecided) -> list[str]:
+def _undecided(one: Undecided, screen: Screen) -> list[str]:
     text = f"{one.rule}: {one.subject}: {one.why}."
-    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return textwrap.wrap(text, _width(screen), initial_indent="  ", subsequent_indent="    ")
+
+
+def _width(screen: Screen) -> int:
+    return min(_WIDTH, screen.width or _WIDTH)
 
 
 def audit_json(audit: Audit, reveal: bool) -> dict[str, Any]:

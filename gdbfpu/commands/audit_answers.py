@@ -13,11 +13,11 @@ from gdbfpu.audit.inject import Writable, Write, frame_writes, planted, writes_f
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
 from gdbfpu.commands.audit_options import AuditOptions
-from gdbfpu.commands.output import wants_colour
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.fpu.state import find_task, frame_bytes
 from gdbfpu.kernel.tasks import Task
+from gdbfpu.text.screen import PLAIN, Screen
 
 __all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_injected_audit")
 
@@ -85,16 +85,16 @@ def _user_task(model: FpuModel, options: AuditOptions) -> Task:
     return task
 
 
-def audit_text(found: Audit, options: AuditOptions) -> str:
-    """Return what `fpu-audit` prints or writes of `found`, coloured on a terminal only."""
+def audit_text(found: Audit, options: AuditOptions, screen: Screen = PLAIN) -> str:
+    """Return what `fpu-audit` prints on `screen` or writes of `found`."""
     if options.format == "json":
         return json.dumps(audit_json(found, options.reveal), indent=1)
     if options.format == "sarif":
         return json.dumps(audit_sarif(found, options.reveal), indent=1)
-    return audit_table(found, options.reveal, wants_colour(options.out))
+    return audit_table(found, options.reveal, PLAIN if options.out else screen)
 
 
-def map_text(model: FpuModel, options: AuditOptions) -> str:
+def map_text(model: FpuModel, options: AuditOptions, screen: Screen = PLAIN) -> str:
     """Return the byte map that `fpu-audit --map` prints; raise UsageError for what has no map."""
     if options.format == "sarif":
         raise UsageError("a map is no list of findings: say --format json or table")
@@ -102,4 +102,4 @@ def map_text(model: FpuModel, options: AuditOptions) -> str:
     found = read_map(snapshot, snapshot.view(_user_task(model, options)))
     if options.format == "json":
         return json.dumps(map_json(found, options.reveal), indent=1)
-    return map_table(found, options.reveal)
+    return map_table(found, options.reveal, PLAIN if options.out else screen)

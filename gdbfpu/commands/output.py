@@ -11,15 +11,16 @@ from secrets import token_hex
 from typing import Callable
 
 from gdbfpu.errors import UsageError
+from gdbfpu.text.screen import Screen
 
-__all__ = ("output", "remove_drafts", "wants_colour")
+__all__ = ("output", "remove_drafts", "standard_output")
 
 _drafts: set[Path] = set()  # files that are being written, under a name of chance
 
 
-def wants_colour(out: Path | None) -> bool:
-    """Return whether a text goes to a terminal, not to `out`, and is to be coloured (NO_COLOR)."""
-    return out is None and os.isatty(1) and "NO_COLOR" not in os.environ
+def standard_output() -> Screen:
+    """Return what standard output is: a terminal shows colour, unless NO_COLOR is set."""
+    return Screen(colour=os.isatty(1) and "NO_COLOR" not in os.environ)
 
 
 @contextmanager

@@ -17,17 +17,18 @@ from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.signal_frame import frame_address
 from gdbfpu.dbg.terminal import say
+from gdbfpu.text.screen import Screen
 
 __all__ = ("audit",)
 
 
-def audit(session: Session, options: AuditOptions) -> None:
+def audit(session: Session, options: AuditOptions, screen: Screen) -> None:
     """Audit what `options` say, or draw its map; write or print it."""
     with output(options.out, say) as put:
         if options.map:
-            put(map_text(session.model, options))
+            put(map_text(session.model, options, screen))
         else:
-            put(audit_text(_audited(session, options), options))
+            put(audit_text(_audited(session, options), options, screen))
 
 
 def _audited(session: Session, options: AuditOptions) -> Audit:

@@ -16,6 +16,7 @@ import gdb
 from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.terminal import hit_width
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.tracer import Tracer
 
@@ -68,10 +69,10 @@ class _Recorder(Point):
 
     def _show(self) -> bool:
         entry = self._here.entry
-        text = "".join(f"{line}\n" for line in self._tracer.lines(entry)) if entry else ""
+        lines = self._tracer.lines(entry, hit_width()) if entry else ()
         self._here.entry = None  # once only, when a ^C has this step made again
-        if text:
-            gdb.write(text)
+        if lines:
+            gdb.write("".join(f"{line}\n" for line in lines))
             gdb.flush()
         return False
 

@@ -20,37 +20,41 @@ from gdbfpu.dbg.terminal import say
 from gdbfpu.dbg.trace_command import trace_clear, trace_off, trace_on, trace_probes, trace_status
 from gdbfpu.report.from_events import report_of_file
 from gdbfpu.report.report import collect
+from gdbfpu.text.screen import Screen
 
 __all__ = ("run",)
 
 
-def run(options: Any) -> None:
-    """Do what `options` ask for, of any of the classes that the parsers return."""
-    _ACTIONS[type(options)](session(), options)
+def run(options: Any, screen: Screen) -> None:
+    """Do what `options` ask for, of any of the classes that the parsers return.
+
+    `screen` is what the text is made for that is printed.
+    """
+    _ACTIONS[type(options)](session(), options, screen)
 
 
-def _info(session: Session, options: InfoOptions) -> None:
-    say(info_text(session.model, session.build_id, options))
+def _info(session: Session, options: InfoOptions, screen: Screen) -> None:
+    say(info_text(session.model, session.build_id, options, screen))
 
 
-def _state(session: Session, options: StateOptions) -> None:
+def _state(session: Session, options: StateOptions, screen: Screen) -> None:
     if options.sigframe is not None:
         address = frame_address(session.target, options.sigframe)
-        say(frame_text(session.model, address, options))
+        say(frame_text(session.model, address, options, screen))
     else:
-        say(state_text(session.model, options))
+        say(state_text(session.model, options, screen))
 
 
-def _report(session: Session, options: ReportOptions) -> None:
+def _report(session: Session, options: ReportOptions, screen: Screen) -> None:
     with output(options.out, say) as put:
         if options.events is not None:
             report = report_of_file(options.events, Progress(f"lines of {options.events}"))
         else:
             report = collect(session.looks, session.totals, Progress("tasks"))
-        put(report_text(report, options))
+        put(report_text(report, options, screen))
 
 
-_ACTIONS: dict[type, Callable[[Session, Any], None]] = {
+_ACTIONS: dict[type, Callable[[Session, Any, Screen], None]] = {
     TraceOn: trace_on,
     TraceOff: trace_off,
     TraceStatus: trace_status,

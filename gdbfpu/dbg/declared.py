@@ -31,14 +31,15 @@ class _Command(gdb.Command):  # type: ignore[misc]
         self._parser = parser
         super().__init__(parser.prog, gdb.COMMAND_DATA)
 
-    def invoke(self, argument: str, _from_tty: bool) -> None:
+    def invoke(self, argument: str, from_tty: bool) -> None:
         """Run the command; every error becomes one line."""
         self.dont_repeat()
         try:
             options = self._parser.parse(gdb.string_to_argv(argument))
             from gdbfpu.dbg.commands import run
+            from gdbfpu.dbg.terminal import screen
 
-            run(options)
+            run(options, screen(self._parser.prog, from_tty))
         except HelpShown as shown:
             gdb.write(f"{shown}\n")
         except (gdb.GdbError, KeyboardInterrupt):

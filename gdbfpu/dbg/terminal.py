@@ -1,13 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is said to the person at GDB's terminal."""
+"""GDB's terminal: what is said to the person there, how wide it is, and whether in colour."""
 
 from __future__ import annotations
 
+import os
+
 import gdb
 
-__all__ = ("say",)
+from gdbfpu.text.screen import PLAIN, Screen
+
+__all__ = ("hit_width", "say", "screen", "tell")
 
 
 def say(text: str) -> None:
     """Print `text` and a newline."""
     gdb.write(f"{text}\n")
+
+
+def tell(text: str) -> None:
+    """Print sentences and a newline, broken where the terminal ends."""
+    say(Screen(hit_width()).wrapped(text, "  "))
+
+
+def hit_width() -> int:
+    """Return how wide the terminal is in columns (`show width`), 0 for any, or without one."""
+    return (gdb.parameter("width") or 0) if os.isatty(1) else 0
+
+
+def screen(command: str, from_tty: bool) -> Screen:
+    """Return what the text of `command` is made for, which GDB runs as `from_tty` tells.
+
+    GDB does not tell a command where its text goes: to the terminal, to the program behind
+    `pipe`, into the string of `gdb.execute`. It surely goes to the terminal if the person typed
+    this command there, and nothing in front of it.
+    """
+    if not (from_tty and os.isatty(1) and _is_typed(command)):
+        return PLAIN
+    colour = bool(gdb.parameter("style enabled")) and "NO_COLOR" not in os.environ
+    return Screen(hit_width(), colour)
+
+
+def _is_typed(command: str) -> bool:
+    """Return whether the last line of GDB's history begins with `command`, perhaps shortened."""
+    lines = gdb.execute("show commands", False, True).splitlines() or [""]
+    words = lines[-1].split()[1:2]  # behind the line's number
+    return bool(words) and command.startswith(words[0])

@@ -6,17 +6,19 @@ from __future__ import annotations
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
-from gdbfpu.dbg.terminal import say
+from gdbfpu.dbg.terminal import hit_width, say, tell
 from gdbfpu.probes import catalogue as probes
 from gdbfpu.text.counted import counted
+from gdbfpu.text.fit import Fit
+from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import table
-from gdbfpu.trace.hit import HIT_HEADING
+from gdbfpu.trace.hit_text import hit_heading
 from gdbfpu.trace.tracer import Options, Tracer
 
 __all__ = ("trace_clear", "trace_off", "trace_on", "trace_probes", "trace_status")
 
 
-def trace_on(session: Session, options: TraceOn) -> None:
+def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
     """Plant the probes, and say how each resumes."""
     how = Options(
         state=options.state,
@@ -29,12 +31,12 @@ def trace_on(session: Session, options: TraceOn) -> None:
     )
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
     for line in session.on(how, Plan(chosen, options.probes, options.step), options.out):
-        say(f"fpu-trace: {line}")
+        tell(f"fpu-trace: {line}")
     if not options.quiet:
-        say(HIT_HEADING)
+        say(hit_heading(hit_width(), options.backtrace))
 
 
-def trace_off(session: Session, _: TraceOff) -> None:
+def trace_off(session: Session, _: TraceOff, _screen: Screen) -> None:
     """Turn tracing off, and say how many hits there were."""
     if session.off():
         say(f"fpu-trace: off; {counted(session.totals.hits, 'hit')} so far")
@@ -42,7 +44,7 @@ def trace_off(session: Session, _: TraceOff) -> None:
         say("fpu-trace: tracing is off; no probe is in the kernel")
 
 
-def trace_status(session: Session, _: TraceStatus) -> None:
+def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:
     """Tell what is traced, how each probe resumes, and how many hits there were."""
     totals, tracer = session.totals, session.tracer
     on, tasks = bool(session.breakpoints), len(totals.tasks) + totals.folded
@@ -52,7 +54,7 @@ def trace_status(session: Session, _: TraceStatus) -> None:
         f"{totals.filtered} filtered out{_layouts(tracer)}"
     )
     for point in session.breakpoints:
-        say(f"  {point.describe()}: passed {counted(point.passes, 'time')}")
+        tell(f"  {point.describe()}: passed {counted(point.passes, 'time')}")
     if on and tracer is not None and tracer.writer is not None:
         say(f"  hits are written to {tracer.writer.path}")
     for reason, count in totals.errors.items():
@@ -63,13 +65,13 @@ def _layouts(tracer: Tracer | None) -> str:
     return f"; layouts from {tracer.model.kernel.layouts.origin}" if tracer is not None else ""
 
 
-def trace_clear(session: Session, _: TraceClear) -> None:
+def trace_clear(session: Session, _: TraceClear, _screen: Screen) -> None:
     """Forget all totals."""
     session.clear()
     say("fpu-trace: totals cleared")
 
 
-def trace_probes(session: Session, options: TraceProbes) -> None:
+def trace_probes(session: Session, options: TraceProbes, screen: Screen) -> None:
     """List the functions that can be probed, and which of them this kernel has."""
     machine = session.model.kernel.stopped()
     rows = []
@@ -81,4 +83,4 @@ def trace_probes(session: Session, options: TraceProbes) -> None:
             where = why if address is None or why else f"{address:#x}"
             rows.append((probe.job.group, probe.function, where, era, probe.job.purpose))
     headers = ("group", "function", "address, or why not", "kernels", "what it does")
-    say(table(rows, headers))
+    say(table(rows, headers, (), screen, Fit(drop=("kernels",), wrap=headers[2:])))

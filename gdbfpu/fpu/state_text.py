@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gdbfpu.fpu.state import TaskState
+from gdbfpu.text.fit import Fit
+from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import table
 from gdbfpu.xsave.area import in_use, parse_header
 from gdbfpu.xsave.components.views import Register
@@ -15,12 +17,13 @@ from gdbfpu.xsave.text import render_table, to_json, value_lines
 __all__ = ("diff_json", "diff_table", "state_json", "state_raw", "state_table")
 
 _LINE = 32  # bytes of a dump on one line
+_DUMP = 80  # columns of that line
 
 
-def state_table(state: TaskState, components: Sequence[str]) -> str:
+def state_table(state: TaskState, components: Sequence[str], screen: Screen = PLAIN) -> str:
     """Return `state` for people: who, where the truth is, components, registers."""
     sources = {r.name: state.source(r.name) for r in state.image.registers} if state.live else None
-    return f"{_head(state)}\n{render_table(state.image, components, sources)}"
+    return f"{_head(state, screen)}\n{render_table(state.image, components, sources, screen)}"
 
 
 def state_json(state: TaskState, components: Sequence[str]) -> dict[str, Any]:
@@ -31,10 +34,10 @@ def state_json(state: TaskState, components: Sequence[str]) -> dict[str, Any]:
     return {"task": _task_json(state), **data}
 
 
-def state_raw(state: TaskState, components: Sequence[str]) -> str:
+def state_raw(state: TaskState, components: Sequence[str], screen: Screen = PLAIN) -> str:
     """Return the bytes that memory holds of each component, whatever the header says."""
     chosen = [state.image.component(name) for name in components] or state.image.components
-    lines = [_head(state)]
+    lines = [_head(state, screen)]
     header = parse_header(state.raw) if state.image.xfeatures is not None else None
     for component in chosen:
         bit = header is None or in_use(header) >> component.number & 1
@@ -42,17 +45,22 @@ def state_raw(state: TaskState, components: Sequence[str]) -> str:
         lines.append(f"\n{component.name}, {used}")
         start = component.offset or 0
         raw = state.raw[start : start + (component.size or 0)]
-        for at in range(0, len(raw), _LINE):
-            lines.append(f"  {start + at:5}: {raw[at : at + _LINE].hex(' ', 4)}")
+        step = _LINE if not screen.width or screen.width >= _DUMP else _LINE // 2
+        for at in range(0, len(raw), step):
+            lines.append(f"  {start + at:5}: {raw[at : at + step].hex(' ', 4)}")
     return "\n".join(lines)
 
 
-def diff_table(one: TaskState, other: TaskState, components: Sequence[str]) -> str:
+def diff_table(
+    one: TaskState, other: TaskState, components: Sequence[str], screen: Screen = PLAIN
+) -> str:
     """Return the registers in which two states differ, a row each."""
     rows = [(name, _value(a), _value(b)) for name, a, b in _differing(one, other, components)]
     names = [f"{s.task.comm} ({s.task.pid})" for s in (one, other)]
-    heads = f"{_head(one)}\n{_head(other)}\n\n"
-    return heads + (table(rows, ("register", *names)) if rows else "no register differs")
+    heads = f"{_head(one, screen)}\n{_head(other, screen)}\n\n"
+    if not rows:
+        return f"{heads}no register differs"
+    return heads + table(rows, ("register", *names), (), screen, Fit(wrap=tuple(names)))
 
 
 def diff_json(one: TaskState, other: TaskState, components: Sequence[str]) -> dict[str, Any]:
@@ -85,13 +93,14 @@ def _value(register: Register | None) -> str:
     return "\n".join(value_lines(register)) if register else "-"
 
 
-def _head(state: TaskState) -> str:
+def _head(state: TaskState, screen: Screen) -> str:
     task = state.task
-    return (
+    text = (
         f"task       {task.comm} (pid {task.pid}, tgid {task.tgid}), "
         f"task_struct {task.address:#x}, struct fpu {state.fpu:#x}\n"
         f"truth      {state.truth}"
     )
+    return screen.wrapped(text, " " * 11)
 
 
 def _task_json(state: TaskState) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gdbfpu.commands.audit_options import AuditOptions, audit_parser
 from gdbfpu.commands.dump_options import DumpFiles
 from gdbfpu.commands.info_options import InfoOptions, info_parser
 from gdbfpu.commands.model import helpers_here, read_model
-from gdbfpu.commands.output import output
+from gdbfpu.commands.output import output, standard_output
 from gdbfpu.commands.parser import Parser, picked
 from gdbfpu.commands.report_options import ReportOptions, report_parser
 from gdbfpu.commands.state_options import StateOptions, state_parser
@@ -57,7 +57,7 @@ def answer(command: str, words: Sequence[str]) -> int:
 
 def _report(options: ReportOptions, dump: _Dump) -> int:
     with output(options.out, show) as put:
-        put(report_text(_reported(options, dump), options))
+        put(report_text(_reported(options, dump), options, standard_output()))
     return 0
 
 
@@ -88,10 +88,10 @@ def _audit(options: AuditOptions, dump: _Dump) -> int:
     with output(options.out, show) as put:
         model = dump()[0]
         if options.map:
-            put(map_text(model, options))
+            put(map_text(model, options, standard_output()))
             return 0
         found = run_audit(model, options, _progress("tasks"))
-        put(audit_text(found, options))
+        put(audit_text(found, options, standard_output()))
     return FOUND if found.verdict in ("findings", "incomplete") else 0
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from gdbfpu.fpu.evidence import Answer
 from gdbfpu.report.report import Report
 from gdbfpu.text.counted import counted
+from gdbfpu.text.fit import Fit
+from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import paint, table
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
@@ -22,6 +24,16 @@ __all__ = ("csv_report", "table_report")
 
 _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
 _HIT_COLUMNS = ("CPU", "components", "live", "memory", "first", "last")
+_NAME = 16  # columns of a task's name, unless it has bytes that are escaped
+_FIT = Fit(
+    drop=("first", "tgid", "last", "CPU", "memory", "thread", "live", "components"),
+    wrap=("why",),
+    short={
+        "task": lambda name: name if len(name) <= _NAME else f"{name[: _NAME - 1]}~",
+        "first": lambda clock: clock[:8],  # without the milliseconds
+        "last": lambda clock: clock[:8],
+    },
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how what a spreadsheet evaluates begins
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
 _CSV_HITS = (
@@ -36,18 +48,20 @@ _CSV_HITS = (
 )
 
 
-def table_report(report: Report, by: str, order: str, colour: bool, why: bool = False) -> str:
+def table_report(report: Report, by: str, order: str, screen: Screen, why: bool = False) -> str:
     """Return `report` as tables for people: `by` is `task`, `probe` or `path`.
 
     With `why`, each task has a column that tells what the answer about it rests on.
     """
     rows = report.sorted(order) if order else report.rows
     if by == "task":
-        body = _tasks(report, rows, colour, why)
+        body = _tasks(report, rows, screen, why)
     else:
         headers, lines = _grouped(report, by)
-        body = table(lines, headers, ("right",) * (len(headers) - 1) + ("left",))
-    return "\n".join([body, "", *_summary(report, colour)])
+        align = ("right",) * (len(headers) - 1) + ("left",)
+        body = table(lines, headers, align, screen, Fit(wrap=("path",)))
+    summary = "\n".join(_summary(report, screen.colour))
+    return f"{body}\n\n{screen.wrapped(summary, '  ')}"
 
 
 def csv_report(report: Report, by: str, order: str) -> str:
@@ -84,21 +98,21 @@ def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
             row.first_ns or "", row.last_ns or "", sum(row.findings.values()), why]  # fmt: skip
 
 
-def _tasks(report: Report, rows: Sequence[TaskTotals], colour: bool, why: bool) -> str:
+def _tasks(report: Report, rows: Sequence[TaskTotals], screen: Screen, why: bool) -> str:
     functions = report.functions()
     headers = [*_TASK_COLUMNS, *(functions or ("hits",)), *_HIT_COLUMNS]
     align = ["right", "right", "right", "left", "left"]
     align += ["right"] * (len(functions) or 1) + ["right", "left", "right", "right", "left", "left"]
-    lines = [_task_line(row, functions, colour) for row in rows]
+    lines = [_task_line(row, functions, screen.colour) for row in rows]
     if report.audits:
         headers.append("findings")
         align.append("left")
-        lines = [[*line, _findings(row, colour)] for line, row in zip(lines, rows)]
+        lines = [[*line, _findings(row, screen.colour)] for line, row in zip(lines, rows)]
     if why:
         headers.append("why")
         align.append("left")
         lines = [[*line, row.use.why or "-"] for line, row in zip(lines, rows)]
-    return table(lines, [paint(h, "bold", colour) for h in headers], align)
+    return table(lines, headers, align, screen, _FIT)
 
 
 def _task_line(row: TaskTotals, functions: tuple[str, ...], colour: bool) -> list[str]:
@@ -155,7 +169,7 @@ def _audit_summary(report: Report) -> list[str]:
             clean = _each(row.cleaned, "byte")
             lines.append(f"made clean for {row.comm} (pid {row.pid}): {clean}")
     if report.undecided:
-        lines.append(f"not decidable, and so not clean: {_each(report.undecided, 'time')}")
+        lines.append(f"memory alone could not tell: {_each(report.undecided, 'time')}")
     return lines
 
 
@@ -170,11 +184,8 @@ def _summary(report: Report, colour: bool) -> list[str]:
     else:
         uses = "uses" if 1 in (report.using, report.tasks) else "use"
         found = f"{report.using} of {counted(report.tasks, 'task')} {uses} the FPU"
-        one = report.kthreads == 1
-        rest = (
-            "is a kernel thread, which never does" if one else "are kernel threads, which never do"
-        )
-        rest = f" ({report.kthreads} {rest})"
+        are = "is a kernel thread" if report.kthreads == 1 else "are kernel threads"
+        rest = f" ({report.kthreads} {are}, without FPU state)"
     found = paint(found, "bold", colour)
     lines = [f"{found}{rest}; {counted(report.hits, 'hit')}; {report.switching} switching"]
     if report.audits:

@@ -10,26 +10,53 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gdbfpu.errors import UsageError
+from gdbfpu.text.fit import KEEP, Columns, Fit, fitted
+from gdbfpu.text.screen import PLAIN, Screen
 
 __all__ = ("padded", "paint", "table")
 
 
-def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
-    """Return `rows` as a plain table under `headers`; values are not reformatted.
+def table(
+    rows: Iterable[Sequence[Any]],
+    headers: Sequence[str],
+    align: Sequence[str] = (),
+    screen: Screen = PLAIN,
+    fit: Fit = KEEP,
+) -> str:
+    """Return `rows` as a plain table under `headers`; values stay as they are.
 
-    Raises UsageError if tabulate is not installed.
+    On a `screen` that is too narrow, `fit` says how it becomes narrower; a line under it tells
+    which columns are left out. Raises UsageError where tabulate is not installed.
     """
     try:
         from tabulate import tabulate
     except ImportError as error:
         message = "tables need the Python package tabulate: install it, or ask for JSON"
         raise UsageError(message) from error
-    filled = list(rows)
-    # Without rows tabulate 0.9 has no columns to align, and says so with an IndexError.
-    aligned = tuple(align) if filled else ()
-    return tabulate(
-        filled, headers, tablefmt="simple", disable_numparse=True, colalign=aligned or None
+    lines = [[str(cell) for cell in row] for row in rows]
+    cells = [list(column) for column in zip(*lines)] if lines else [[] for _ in headers]
+    columns = Columns(list(headers), cells, list(align))
+    gone = fitted(columns, screen.width, fit) if screen.width else ()
+    text = tabulate(
+        list(zip(*columns.cells)),
+        [_bold(heading, screen.colour) for heading in columns.headings],
+        tablefmt="simple",
+        disable_numparse=True,
+        # Without rows tabulate 0.9 has no columns to align, and says so with an IndexError.
+        colalign=tuple(columns.align) if columns.align and lines else None,
     )
+    return f"{text}{_remark(gone, screen)}"
+
+
+def _bold(heading: str, on: bool) -> str:
+    return "\n".join(paint(line, "bold", on) for line in heading.split("\n"))
+
+
+def _remark(gone: Sequence[str], screen: Screen) -> str:
+    if not gone:
+        return ""
+    text = f"left out, to fit {screen.width} columns: {', '.join(gone)} (`set width 0` shows all)"
+    return "\n" + screen.wrapped(text, "  ")
 
 
 def paint(text: str, colour: str, on: bool) -> str:

@@ -14,7 +14,9 @@ from gdbfpu.audit.watch import Returned
 from gdbfpu.fpu.evidence import Evidence
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
-from gdbfpu.trace.hit import Hit, hit_line
+from gdbfpu.text.screen import Screen
+from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.hit_text import hit_lines
 from gdbfpu.trace.totals import AuditFacts, Facts, Totals
 from gdbfpu.trace.users import Frame
 
@@ -41,9 +43,9 @@ class Caught:
         """Return the object of its line in the event file."""
         return self.record.to_json()
 
-    def lines(self) -> tuple[str, ...]:
-        """Return what a person sees of it."""
-        return (hit_line(self.record),)
+    def lines(self, width: int) -> tuple[str, ...]:
+        """Return what a person sees of it on a terminal of `width` columns (0: any)."""
+        return hit_lines(self.record, width)
 
     def add_to(self, totals: Totals) -> None:
         """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
@@ -63,9 +65,9 @@ class Audited:
         """Return the object of its line in the event file."""
         return returned_json(self.said)
 
-    def lines(self) -> tuple[str, ...]:
-        """Return what a person sees of it."""
-        return returned_lines(self.said)
+    def lines(self, width: int) -> tuple[str, ...]:
+        """Return what a person sees of it on a terminal of `width` columns (0: any)."""
+        return tuple(Screen(width).wrapped(line, "  ") for line in returned_lines(self.said))
 
     def add_to(self, totals: Totals) -> None:
         """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
@@ -92,7 +94,7 @@ class Learned:
             "why": why,
         }
 
-    def lines(self) -> tuple[str, ...]:
+    def lines(self, _width: int) -> tuple[str, ...]:
         """Return what a person sees of it: nothing before a report."""
         return ()
 

@@ -1,23 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hit's record: what the event file has of it, and its line in the terminal."""
+"""A hit's record, as the event file has it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from gdbfpu.text.table import padded
-
-__all__ = ("HIT_HEADING", "Hit", "hit_line")
-
-_HIT = "{:>6} {:>6} {} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
-_COMM = 16  # columns of a task's name
-
-HIT_HEADING = _HIT.format(
-    *("hit", "thread", padded("task", _COMM), "pid", "CPU", "function", "components"),
-    *("where", "caller"),
-)
-"""The heading over lines made by `hit_line`."""
+__all__ = ("Hit",)
 
 
 @dataclass(frozen=True)
@@ -58,22 +47,3 @@ class Hit:
         if self.raw is None:
             del data["raw"]
         return data
-
-
-def hit_line(hit: Hit) -> str:
-    """Return `hit` as one line, its columns as HIT_HEADING names them."""
-    components = "|".join(hit.components) if hit.xfeatures is not None else "?"
-    line = _HIT.format(
-        hit.seq,
-        "-" if hit.thread is None else hit.thread,
-        padded(hit.comm, _COMM),
-        hit.pid,
-        hit.cpu,
-        hit.function,
-        components or "-",
-        "CPU" if hit.live else "memory",
-        " < ".join(hit.backtrace),
-    )
-    if hit.caller_pid != hit.pid:
-        line += f" (by {hit.caller_comm}, pid {hit.caller_pid})"
-    return line.rstrip()

@@ -151,9 +151,12 @@ class Tracer:
         elif self._watch is not None:
             self._watch.forget(entry.said.function, entry.caller)
 
-    def lines(self, entry: Entry) -> tuple[str, ...]:
-        """Return what a person sees of `entry`: of a hit nothing, when asked to be quiet."""
-        return () if isinstance(entry, Caught) and self.options.quiet else entry.lines()
+    def lines(self, entry: Entry, width: int) -> tuple[str, ...]:
+        """Return what a person sees of `entry` on a terminal of `width` columns (0: any).
+
+        That is nothing of a hit, when asked to be quiet.
+        """
+        return () if isinstance(entry, Caught) and self.options.quiet else entry.lines(width)
 
     def close(self) -> None:
         """End the event file, if there is one."""

@@ -10,6 +10,8 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+from gdbfpu.text.fit import Fit
+from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import table
 from gdbfpu.xsave.components.float80 import neighbours
 from gdbfpu.xsave.components.views import Register, View
@@ -19,6 +21,7 @@ from gdbfpu.xsave.sigframe import Frame
 
 __all__ = ("render_table", "to_json", "value_lines")
 
+_INDENT = " " * 11  # behind the first word of a line of the summary
 _BYTES_PER_LINE = 16
 _MOST_WRITTEN_OUT = 8  # equal items in a row; more of them are counted
 _WIDE_VIEWS = ("double", "float", "int32")
@@ -57,6 +60,7 @@ def render_table(
     image: FpuImage,
     components: Iterable[str] | None = None,
     sources: Mapping[str, str] | None = None,
+    screen: Screen = PLAIN,
 ) -> str:
     """Return `image` as text: what it is, its defects, its components and its registers.
 
@@ -71,8 +75,8 @@ def render_table(
     if sources is not None:
         rows = [(*row, sources[row[0]]) for row in rows]
         headers += ("from",)
-    registers = table(rows, headers)
-    return "\n\n".join((_summary(image), states, registers))
+    registers = table(rows, headers, (), screen, Fit(wrap=headers[1:]))
+    return "\n\n".join((screen.wrapped(_summary(image), _INDENT), states, registers))
 
 
 def value_lines(register: Register) -> tuple[str, ...]:

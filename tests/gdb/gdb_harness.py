@@ -191,7 +191,7 @@ def expected_hits() -> list[Expected]:
 
 _HIT = re.compile(
     r"^ *(\d+) +(\d+|-) +(\S+) +(\d+) +(\d+) +(copy_fpstate_to_sigframe|fpstate_sanitize_xstate)"
-    r" +(\S+) +(CPU|memory)(?: +(.*))?$",
+    r" +(\S+) +(live|memory)(?: +(.*))?$",
     re.MULTILINE,
 )
 

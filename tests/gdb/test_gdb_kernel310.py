@@ -73,7 +73,7 @@ def test_hits_are_of_the_right_tasks(traced: tuple[dict, list[dict], Output]) ->
 def test_hit_lines(traced: tuple[dict, list[dict], Output]) -> None:
     lines = [line.split() for line in traced[2].parts[2].splitlines()]
     wanted = [
-        [comm, str(pid), "0", function, "|".join(names), "CPU" if live else "memory"]
+        [comm, str(pid), "0", function, "|".join(names), "live" if live else "memory"]
         for function, (pid, comm, _, names), live, _ in HITS
     ]
     assert [line[2:8] for line in lines if len(line) > 5 and line[5] in (SAVE, SANITIZE)] == wanted

@@ -91,7 +91,8 @@ def test_table(replayed: list[str]) -> None:
     intonly = next(line.split() for line in lines if " intonly " in line)
     assert intonly == ["-", "34", "34", "intonly", "no", *"--------"]
     assert lines[-1] == (
-        "9 of 13 tasks use the FPU (2 are kernel threads, which never do); 24 hits; lazy switching"
+        "9 of 13 tasks use the FPU (2 are kernel threads, without FPU state); 24 hits; "
+        "lazy switching"
     )
 
 

@@ -45,7 +45,7 @@ def test_hit_lines(kernel44: Path) -> None:
             str(hit.thread - 1),
             hit.function,
             components[hit.golden["header"]["xfeatures"]],
-            "CPU" if hit.golden["fpu"]["fpregs_active"] else "memory",
+            "live" if hit.golden["fpu"]["fpregs_active"] else "memory",
             callers[hit.function],
         )
         for number, hit in enumerate(HITS, 1)

@@ -27,6 +27,7 @@ from gdbfpu.audit.text import audit_json, audit_table, summary
 from gdbfpu.fpu import model as fpu
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
+from gdbfpu.text.screen import PLAIN
 
 HITS = GOLDEN["hits"]
 IDS = [f"{i}-{hit['comm']}" for i, hit in enumerate(HITS)]
@@ -260,7 +261,7 @@ def test_no_byte_of_xorgs_is_in_an_answer():
     machine.poke(512, b"\3")
     said = machine.audit()
     assert theirs[16:32].hex() in json.dumps(audit_json(said, True))
-    hidden = json.dumps(audit_json(said, False)) + audit_table(said, False, False)
+    hidden = json.dumps(audit_json(said, False)) + audit_table(said, False, PLAIN)
     for at in range(0, 252, 4):
         assert theirs[at : at + 4].hex() not in hidden
         assert theirs[at : at + 4].hex(" ") not in hidden

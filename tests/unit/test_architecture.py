@@ -17,7 +17,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"": "errors ranges target"},
     {
         "text": """
-            counted printable progress table
+            counted fit printable progress screen table
         """,
     },
     {
@@ -54,7 +54,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "trace": """
-            entries event_file hit totals tracer users
+            entries event_file hit hit_text totals tracer users
         """,
     },
     {

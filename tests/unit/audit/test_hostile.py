@@ -33,6 +33,7 @@ from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.fpu.xstate import MAX_IMAGE
+from gdbfpu.text.screen import PLAIN, Screen
 
 EVERY = b"\xff" * 8
 NOWHERE = 0xDEAD000000000000
@@ -49,7 +50,7 @@ def survive(m):
     assert max(length for _, length in m.target.reads) <= MAX_IMAGE
     for render in (audit_json, audit_sarif):
         render(said, True)
-    audit_table(said, True, True)
+    audit_table(said, True, Screen(colour=True))
     for task in (m.alice, m.bob):
         snapshot = m.snapshot()
         for scope in ("sanitize", "fork", "exec", "sigreturn", "fault"):
@@ -208,7 +209,7 @@ def test_noise_in_areas_is_found():
 
 def look(m, image, **more):
     said = m.frame(bytes(image), **more)
-    audit_table(said, True, False)
+    audit_table(said, True, PLAIN)
     return {f.rule for f in said.findings}
 
 

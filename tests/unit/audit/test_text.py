@@ -21,9 +21,11 @@ from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
 from gdbfpu.audit.watch import Watch
 from gdbfpu.commands.audit_answers import audit_text, map_text, run_audit
 from gdbfpu.commands.audit_options import audit_parser
+from gdbfpu.commands.output import standard_output
 from gdbfpu.errors import UsageError
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
+from gdbfpu.text.screen import PLAIN, Screen
 
 PARSER = audit_parser()
 TASK = Task(0xFFFF880000100000, 42, 42, "Xorg", False)
@@ -52,7 +54,7 @@ def arguments(*words):
 
 
 def test_table():
-    assert audit_table(SAID, False, False) == (
+    assert audit_table(SAID, False, PLAIN) == (
         "error STALE: Xorg (pid 42), AVX, at 0xffff880000100958\n"
         "  3 of 256 bytes are not initial, from byte 600.\n"
         "  NT_X86_XSTATE copies it to user space as it is.\n"
@@ -62,7 +64,7 @@ def test_table():
         "  fcw is 0x0.\n"
         "  It is wrong.\n"
         "\n"
-        "Not decidable from memory, and so not clean:\n"
+        "What memory alone cannot tell:\n"
         "  MSR: every CPU: they are in CPUs.\n"
         "fpu-audit: findings: 1 error, 1 warning, 0 notes in 7 tasks; 1 not decidable"
     )
@@ -71,7 +73,7 @@ def test_table():
 def test_table_of_nothing():
     said = Audit("Linux", 0, (), ())
     words = "fpu-audit: clean: 0 errors, 0 warnings, 0 notes in 0 tasks; 0 not decidable"
-    assert audit_table(said, True, True) == words
+    assert audit_table(said, True, Screen(colour=True)) == words
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,8 @@ def test_table_of_nothing():
 )
 def test_evidence_is_shown_to_who_asks(size, shown):
     said = Audit("", 1, (Finding("STALE", Severity.NOTE, TASK, "r", 1, "w", "", b"\1" * size),), ())
-    assert f"\n  bytes: {shown}\n" in audit_table(said, True, False)
-    assert f"\n  bytes: {size}, not shown without --reveal\n" in audit_table(said, False, False)
+    assert f"\n  bytes: {shown}\n" in audit_table(said, True, PLAIN)
+    assert f"\n  bytes: {size}, not shown without --reveal\n" in audit_table(said, False, PLAIN)
 
 
 def test_long_sentences_are_wrapped():
@@ -93,16 +95,16 @@ def test_long_sentences_are_wrapped():
     said = Audit(
         "", 1, (Finding("X", Severity.NOTE, TASK, words, 1, words),), (Undecided("M", "a", words),)
     )
-    lines = audit_table(said, False, False).splitlines()
+    lines = audit_table(said, False, PLAIN).splitlines()
     assert max(map(len, lines)) <= 100
     assert all(line.startswith("  ") for line in lines[1:4])
 
 
 def test_colour_is_around_the_severity_only():
-    coloured = audit_table(SAID, False, True)
-    assert coloured != audit_table(SAID, False, False)
+    coloured = audit_table(SAID, False, Screen(colour=True))
+    assert coloured != audit_table(SAID, False, PLAIN)
     plain = re.sub("\x1b\\[[0-9;]*m", "", coloured)
-    assert plain == audit_table(SAID, False, False)
+    assert plain == audit_table(SAID, False, PLAIN)
     first = coloured.splitlines()[0]
     assert re.fullmatch("\x1b\\[31m.*error.*\x1b\\[39;49;00m STALE: Xorg .*", first)
 
@@ -122,7 +124,7 @@ def test_colour_is_for_terminals(monkeypatch, terminal, no_colour, out, coloured
     monkeypatch.delenv("NO_COLOR", raising=False)
     if no_colour is not None:
         monkeypatch.setenv("NO_COLOR", no_colour)
-    assert ("\x1b" in audit_text(SAID, arguments(*out))) is coloured
+    assert ("\x1b" in audit_text(SAID, arguments(*out), standard_output())) is coloured
 
 
 # --- JSON
@@ -465,5 +467,5 @@ def test_what_a_shadow_stack_rule_tells_is_the_pointer_only():
     m.target.put_int(m.bob + FEATURES, 1)
     said = m.whole()
     assert [finding.rule for finding in said.findings] == ["SSP"]
-    assert SECRET[:8].hex() not in audit_table(said, False, False)
+    assert SECRET[:8].hex() not in audit_table(said, False, PLAIN)
     assert ELSEWHERE not in [finding.address for finding in said.findings]

@@ -20,6 +20,7 @@ from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report.report import Report, collect
 from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.trace.entries import audited
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import TaskTotals, Totals
@@ -254,7 +255,7 @@ def report(**fields):
 
 
 def test_findings_in_a_table():
-    text = table_report(report(audits=5, undecided={"READ": 2, "FRAME": 1}), "task", "", False)
+    text = table_report(report(audits=5, undecided={"READ": 2, "FRAME": 1}), "task", "", PLAIN)
     lines = text.splitlines()
     assert lines[0].split()[-1] == "findings"
     assert lines[2].split()[-1] == "-"
@@ -262,24 +263,24 @@ def test_findings_in_a_table():
     assert lines[-3:] == [
         "5 audits: 4 findings",
         "made clean for bad (pid 2): AVX 40 bytes, SSE 2 bytes",
-        "not decidable, and so not clean: READ 2 times, FRAME 1 time",
+        "memory alone could not tell: READ 2 times, FRAME 1 time",
     ]
 
 
 def test_a_table_without_audits_says_nothing_of_them():
-    text = table_report(report(), "task", "", False)
+    text = table_report(report(), "task", "", PLAIN)
     for word in ("findings", "audits", "made clean", "not decidable"):
         assert word not in text
 
 
 def test_findings_are_red():
-    text = table_report(report(audits=1), "task", "", True)
+    text = table_report(report(audits=1), "task", "", Screen(colour=True))
     assert "\x1b[31mSTALE 3, XCOMP 1\x1b[39;49;00m" in text
 
 
 @pytest.mark.parametrize("by", ["probe", "path"])
 def test_other_tables_have_the_summary_only(by):
-    text = table_report(report(audits=5), by, "", False)
+    text = table_report(report(audits=5), by, "", PLAIN)
     assert "findings" not in text.splitlines()[0]
     assert "5 audits: 4 findings" in text
 

@@ -18,6 +18,7 @@ from gdbfpu.report import from_events as eventreport
 from gdbfpu.report.from_events import MAX_LINE, report_of_file
 from gdbfpu.report.report import SORTS
 from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.text.screen import PLAIN
 from gdbfpu.trace import totals as totals_module
 
 SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
@@ -181,12 +182,12 @@ def test_users_come_first_then_most_hits_then_pid(path):
 def test_tables_and_csv(path):
     deep = {**HIT, "backtrace": ["get_sigframe", "handle_signal"]}
     found = report(path, deep, deep, OTHER, {**OTHER, "function": SANITIZE, "backtrace": []})
-    assert table_report(found, "path", "", False).split("\n")[2:5] == [
+    assert table_report(found, "path", "", PLAIN).split("\n")[2:5] == [
         f"     2  {SIGFRAME} < get_sigframe < handle_signal",
         f"     1  {SIGFRAME} < get_sigframe",
         f"     1  {SANITIZE}",
     ]
-    assert table_report(found, "probe", "", False).split("\n")[2:] == [
+    assert table_report(found, "probe", "", PLAIN).split("\n")[2:] == [
         f"     3        2  {SIGFRAME}",
         f"     1        1  {SANITIZE}",
         "",
@@ -253,7 +254,7 @@ def test_audits_of_calls_add_up(path):
         ({}, {}, 1),
     ]
     assert (found.audits, found.undecided, found.hits, found.defects) == (3, {"FORK": 1}, 3, ())
-    assert "3 audits: 5 findings" in table_report(found, "task", "", False)
+    assert "3 audits: 5 findings" in table_report(found, "task", "", PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -455,7 +456,7 @@ def test_bad_lines_are_counted_by_what_is_wrong(path):
         "line 4: no JSON object",
         "line 8: `pid` is no number from 0 to 2147483647",
     )
-    assert "not read: line 4: no JSON object" in table_report(found, "task", "", False)
+    assert "not read: line 4: no JSON object" in table_report(found, "task", "", PLAIN)
     assert found.hits == 2
 
 
@@ -493,7 +494,7 @@ def test_names_are_made_fit_for_a_terminal(path):
     assert found.paths == (((name, name), 1),)
     assert found.rows[0].hits == {name: 1}
     for by in ("task", "probe", "path"):
-        text = table_report(found, by, "", False) + csv_report(found, by, "")
+        text = table_report(found, by, "", PLAIN) + csv_report(found, by, "")
         text.encode()
         assert all(c.isprintable() or c == "\n" for c in text)
 

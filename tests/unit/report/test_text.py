@@ -17,8 +17,10 @@ from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Answer, Use
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import paint, table
-from gdbfpu.trace.hit import HIT_HEADING, Hit, hit_line
+from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.hit_text import hit_heading, hit_lines
 from gdbfpu.trace.totals import TaskTotals
 
 SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
@@ -63,11 +65,11 @@ def utc(monkeypatch):
 
 
 def test_heading_names_the_columns():
-    assert HIT_HEADING.split() == [
+    assert hit_heading(0).split() == [
         *("hit", "thread", "task", "pid", "CPU", "function", "components", "where", "caller")
     ]
-    heading = HIT_HEADING
-    line = hit_line(hit())
+    heading = hit_heading(0)
+    line = hit_lines(hit(), 0)[0]
     for name, value in (("task", "x87calc"), ("function", SIGFRAME), ("components", "x87|SSE|AVX"),
                         ("where", "memory"), ("caller", "get_sigframe")):  # fmt: skip
         assert line.index(value) == heading.index(name)
@@ -79,7 +81,7 @@ def test_heading_names_the_columns():
     ("fields", "words"),
     [
         ({}, "12 7 x87calc 31 1 F x87|SSE|AVX memory get_sigframe < handle_signal"),
-        ({"live": True}, "12 7 x87calc 31 1 F x87|SSE|AVX CPU get_sigframe < handle_signal"),
+        ({"live": True}, "12 7 x87calc 31 1 F x87|SSE|AVX live get_sigframe < handle_signal"),
         ({"thread": None}, "12 - x87calc 31 1 F x87|SSE|AVX memory get_sigframe < handle_signal"),
         ({"backtrace": ()}, "12 7 x87calc 31 1 F x87|SSE|AVX memory"),
         ({"components": (), "backtrace": ("a",)}, "12 7 x87calc 31 1 F - memory a"),
@@ -91,7 +93,7 @@ def test_heading_names_the_columns():
     ],
 )
 def test_line_of_a_hit(fields, words):
-    line = hit_line(hit(**fields))
+    line = hit_lines(hit(**fields), 0)[0]
     assert line.split() == words.replace(" F ", f" {SIGFRAME} ").split()
     assert line == line.rstrip()
     assert "\n" not in line
@@ -154,17 +156,17 @@ EXPECTED = [
 
 
 def test_table_of_tasks():
-    text = table_report(report(), "task", "", colour=False)
+    text = table_report(report(), "task", "", PLAIN)
     assert cells(text) == EXPECTED
     assert text.split("\n")[-1] == (
-        "1 of 20 tasks uses the FPU (11 are kernel threads, which never do); 61 hits; "
+        "1 of 20 tasks uses the FPU (11 are kernel threads, without FPU state); 61 hits; "
         "lazy switching"
     )
     assert "\x1b" not in text
 
 
 def test_numbers_end_and_names_begin_below_each_other():
-    lines = table_report(report(), "task", "", colour=False).split("\n")
+    lines = table_report(report(), "task", "", PLAIN).split("\n")
     heading, xorg, evil = lines[0], lines[2], lines[3]
     for name in ("task", "FPU", "components", "first"):
         at = heading.index(name)
@@ -174,7 +176,7 @@ def test_numbers_end_and_names_begin_below_each_other():
         end = heading.index(name) + len(name)
         assert xorg[end] == evil[end] == " "
         assert " " not in (xorg[end - 1], evil[end - 1])
-    heading, _, *hits = table_report(report(), "probe", "", colour=False).split("\n")[:4]
+    heading, _, *hits = table_report(report(), "probe", "", PLAIN).split("\n")[:4]
     at = heading.index("function")
     assert [line[at - 1 :] for line in hits] == [f" {SIGFRAME}", f" {SANITIZE}"]
     end = heading.index("hits") + 4
@@ -183,20 +185,20 @@ def test_numbers_end_and_names_begin_below_each_other():
 
 
 def test_table_of_tasks_in_an_order():
-    text = table_report(report(), "task", "pid", colour=False)
+    text = table_report(report(), "task", "pid", PLAIN)
     assert [row[1] for row in cells(text)[1:]] == ["7", "30", "40"]
 
 
 def test_colour_changes_nothing_else():
-    plain = table_report(report(defects=("one",)), "task", "", colour=False)
-    coloured = table_report(report(defects=("one",)), "task", "", colour=True)
+    plain = table_report(report(defects=("one",)), "task", "", PLAIN)
+    coloured = table_report(report(defects=("one",)), "task", "", Screen(colour=True))
     assert "\x1b[" in coloured
     assert ESCAPE.sub("", coloured) == plain
     assert [line for line in coloured.split("\n") if "Xorg" in line and "\x1b" in line]
 
 
 def test_table_without_hits():
-    text = table_report(report(rows()[2:], hits=0, paths=()), "task", "", colour=False)
+    text = table_report(report(rows()[2:], hits=0, paths=()), "task", "", PLAIN)
     assert cells(text) == [
         [
             *("thread", "pid", "tgid", "task", "FPU", "hits", "CPU", "components"),
@@ -208,12 +210,12 @@ def test_table_without_hits():
 
 @pytest.mark.parametrize("by", ["task", "probe", "path"])
 def test_table_of_nothing(by):
-    text = table_report(report((), hits=0, paths=()), by, "", colour=False)
+    text = table_report(report((), hits=0, paths=()), by, "", PLAIN)
     assert len(cells(text)) == 1
 
 
 def test_table_of_probes():
-    assert cells(table_report(report(), "probe", "", colour=False)) == [
+    assert cells(table_report(report(), "probe", "", PLAIN)) == [
         ["hits", "tasks", "function"],
         ["55", "2", SIGFRAME],
         ["6", "1", SANITIZE],
@@ -221,7 +223,7 @@ def test_table_of_probes():
 
 
 def test_table_of_paths():
-    assert cells(table_report(report(), "path", "", colour=False)) == [
+    assert cells(table_report(report(), "path", "", PLAIN)) == [
         ["hits", "path"],
         ["55", f"{SIGFRAME} < a < b"],
         ["6", SANITIZE],
@@ -229,7 +231,7 @@ def test_table_of_paths():
 
 
 def test_defects_are_told():
-    lines = table_report(report(defects=("one", "two")), "task", "", False).split("\n")
+    lines = table_report(report(defects=("one", "two")), "task", "", PLAIN).split("\n")
     assert lines[-2:] == ["not read: one", "not read: two"]
 
 
@@ -245,8 +247,8 @@ def test_names_of_other_widths_are_aligned(name):
     plain = TaskTotals(
         9, 9, "plain", 2, 3, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, Use(Answer.YES)
     )
-    lines = table_report(report((wide, plain)), "task", "", colour=False).split("\n")[2:4]
-    lines += [hit_line(hit(comm=name)), hit_line(hit(comm="plain"))]
+    lines = table_report(report((wide, plain)), "task", "", PLAIN).split("\n")[2:4]
+    lines += [hit_lines(hit(comm=who), 0)[0] for who in (name, "plain")]
     for one, other in (lines[:2], lines[2:]):
         assert columns(one.partition("x87|")[0]) == columns(other.partition("x87|")[0])
 
@@ -280,18 +282,18 @@ def test_one_of_each():
     )
     text = table_report(
         report((one,), tasks=1, kthreads=1, using=1, hits=1, audits=1, undecided={"READ": 1}),
-        *("task", "", False),
+        *("task", "", PLAIN),
     )
     assert text.split("\n")[-4:] == [
-        "1 of 1 task uses the FPU (1 is a kernel thread, which never does); 1 hit; lazy switching",
+        "1 of 1 task uses the FPU (1 is a kernel thread, without FPU state); 1 hit; lazy switching",
         "1 audit: 1 finding",
         "made clean for a (pid 1): AVX 1 byte",
-        "not decidable, and so not clean: READ 1 time",
+        "memory alone could not tell: READ 1 time",
     ]
 
 
 def test_none_of_one():
-    text = table_report(report((), tasks=1, kthreads=0, using=0, hits=0), "task", "", False)
+    text = table_report(report((), tasks=1, kthreads=0, using=0, hits=0), "task", "", PLAIN)
     said = "0 of 1 task uses the FPU (0 are kernel threads, which never do); 0 hits; lazy switching"
     assert text.split("\n")[-1] == said
 
@@ -299,7 +301,7 @@ def test_none_of_one():
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tabulate", None)
     with pytest.raises(UsageError) as caught:
-        table_report(report(), "task", "", colour=False)
+        table_report(report(), "task", "", PLAIN)
     said = "tables need the Python package tabulate: install it, or ask for JSON"
     assert str(caught.value) == said
     assert csv_report(report(), "task", "")
@@ -380,9 +382,9 @@ def test_csv_of_tasks():
 
 
 def test_why_is_a_column_that_is_asked_for():
-    plain = table_report(report(), "task", "", False)
+    plain = table_report(report(), "task", "", PLAIN)
     assert "why" not in plain.split("\n")[0]
-    lines = table_report(report(), "task", "", False, why=True).split("\n")
+    lines = table_report(report(), "task", "", PLAIN, why=True).split("\n")
     at = lines[0].index("why")
     assert [line[at:] for line in lines[2:5]] == [
         "AVX values in the frame of hit 3",

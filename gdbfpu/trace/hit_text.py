@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A hit's line in the terminal, and the heading over such lines."""
+
+from __future__ import annotations
+
+from gdbfpu.text.screen import Screen
+from gdbfpu.text.table import padded
+from gdbfpu.trace.hit import Hit
+
+__all__ = ("hit_heading", "hit_lines")
+
+_WIDE = "{:>6} {:>6} {} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
+_NARROW = "{:>6} {} {:>7} {:>3} {:<24} {:<%d} {}"  # without the thread, callers below
+_NAMES = ("pid", "CPU", "function", "components", "where")
+_NEEDED = 140  # columns of a wide line with one caller
+_COMM = 16  # columns of a task's name, in a narrow line one less
+_FUNCTION = 24  # columns of a function's name in a narrow line
+_COMPONENTS = (12, 24)  # the least and the most columns of components in a narrow line
+_REST = 68  # columns of all else in a narrow line, and one that stays free
+_INDENT = " " * 7
+
+
+def hit_heading(width: int, callers: int = 1) -> str:
+    """Return the heading over the lines of hits on a terminal of `width` columns (0: any).
+
+    Each hit has so many `callers`, or fewer. A second line tells what is left out of a narrow one.
+    """
+    if _fits(width):
+        return _WIDE.format("hit", "thread", padded("task", _COMM), *_NAMES, "caller")
+    form = _NARROW % _components_width(width)
+    heading = form.format("hit", padded("task", _COMM - 1), *_NAMES)
+    gone = "thread, caller" if callers == 1 else "thread"
+    note = f"left out, to fit {width} columns: {gone} (`set width 0` shows all)"
+    return f"{heading}\n{Screen(width).wrapped(note, '  ')}"
+
+
+def hit_lines(hit: Hit, width: int) -> tuple[str, ...]:
+    """Return `hit` in lines under `hit_heading(width)`.
+
+    In narrow ones, several callers are below the line, as is a caller that is another task; one
+    alone is left out.
+    """
+    by = f"(by {hit.caller_comm}, pid {hit.caller_pid})" if hit.caller_pid != hit.pid else ""
+    if not _fits(width):
+        callers = " < ".join(hit.backtrace) if len(hit.backtrace) > 1 else ""
+        more = f"{callers} {by}".strip()
+        below = Screen(width).wrapped(f"{_INDENT}{more}", "  ").splitlines() if more else []
+        return (_narrow(hit, width), *below)
+    line = _WIDE.format(
+        hit.seq,
+        "-" if hit.thread is None else hit.thread,
+        padded(hit.comm, _COMM),
+        hit.pid,
+        hit.cpu,
+        hit.function,
+        _components(hit),
+        _where(hit),
+        " < ".join(hit.backtrace),
+    )
+    line = f"{line.rstrip()} {by}".rstrip()
+    return tuple(Screen(width).wrapped(line, _INDENT).splitlines())
+
+
+def _narrow(hit: Hit, width: int) -> str:
+    room = _components_width(width)
+    return (_NARROW % room).format(
+        hit.seq,
+        padded(_cut(hit.comm, _COMM - 1), _COMM - 1),
+        hit.pid,
+        hit.cpu,
+        _cut(hit.function, _FUNCTION),
+        _few(_components(hit), room),
+        _where(hit),
+    )
+
+
+def _fits(width: int) -> bool:
+    return not width or width >= _NEEDED
+
+
+def _components_width(width: int) -> int:
+    least, most = _COMPONENTS
+    return min(max(width - _REST, least), most)
+
+
+def _components(hit: Hit) -> str:
+    return ("|".join(hit.components) or "-") if hit.xfeatures is not None else "?"
+
+
+def _where(hit: Hit) -> str:
+    return "live" if hit.live else "memory"
+
+
+def _cut(text: str, columns: int) -> str:
+    return text if len(text) <= columns else f"{text[: columns - 1]}~"
+
+
+def _few(components: str, columns: int) -> str:
+    """Return as many of `components` as have room, and how many more there are."""
+    names = components.split("|")
+    shown = components
+    for count in range(len(names) - 1, 0, -1):
+        if len(shown) <= columns:
+            break
+        shown = f"{'|'.join(names[:count])} +{len(names) - count}"
+    return shown
