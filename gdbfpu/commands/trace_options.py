@@ -29,8 +29,10 @@ class TraceOn:
     `probes` and `groups` name functions (both empty: the default ones), `pids` and `comms`
     (globs) the tasks whose hits count (empty: all). `state` is how much of a state a hit reads
     (`none`, `header`, `full`), `backtrace` how many callers; `limit` after how many hits to stop
-    (0: never); `audit` whether calls are watched until they return; `step` whether probes are
-    planted that GDB has to step over on several CPUs; `out` is the event file.
+    (0: never); `condition` is an expression of GDB that a hit has to fulfil (empty: none); `stop`
+    whether the kernel stays stopped at each hit recorded; `audit` whether calls are watched until
+    they return; `step` whether probes are planted that GDB has to step over on several CPUs; `out`
+    is the event file.
     """
 
     probes: tuple[str, ...] = ()
@@ -40,6 +42,8 @@ class TraceOn:
     state: str = "header"
     backtrace: int = 1
     limit: int = 0
+    condition: str = ""
+    stop: bool = False
     audit: bool = False
     step: bool = False
     quiet: bool = False
@@ -117,15 +121,23 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
     add("--group", action=Several, choices=GROUPS, dest="groups",
         help="trace the functions of this group; may be given again")  # fmt: skip
     add("--pid", action=Several, type=number, metavar="PID", dest="pids",
-        help="record only this task; may be given again")  # fmt: skip
+        help="record only this task; may be given again. A hit has to pass each kind of filter: "
+        "one of the --pid, one of the --comm, and --if")  # fmt: skip
     add("--comm", action=Several, metavar="GLOB", dest="comms",
-        help="record only tasks of such a name; may be given again")  # fmt: skip
+        help="record only tasks of this name, or that this glob matches; may be given again"
+        )  # fmt: skip
+    add("--if", dest="condition", metavar="EXPR",
+        help="record only hits at which this expression of GDB is true, in the probed function's "
+        "frame, quoted as one word; as $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
     add("--state", choices=("none", "header", "full"),
         help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
     add("--backtrace", type=number, metavar="N",
         help="how many callers to record (default: %(default)s)")  # fmt: skip
     add("--limit", type=number, metavar="N",
-        help="stop the kernel and turn the trace off after N hits (default: never)")  # fmt: skip
+        help="stop the kernel and turn the trace off after N hits (default: 0, never)"
+        )  # fmt: skip
+    add("--stop", action="store_true",
+        help="stay stopped at each hit recorded; `continue` goes on to the next")  # fmt: skip
     add("--audit", action="store_true",
         help="watch each call until it returns: check signal frames, and sanitizing")  # fmt: skip
     add("--step", action="store_true",

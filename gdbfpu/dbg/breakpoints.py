@@ -17,6 +17,7 @@ from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.terminal import hit_width
+from gdbfpu.errors import UsageError
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.tracer import Tracer
 
@@ -85,6 +86,8 @@ class ProbeBreakpoint(_Recorder):
     are where it returns.
     """
 
+    condition: str | None
+
     def __init__(
         self,
         target: GdbTarget,
@@ -107,10 +110,36 @@ class ProbeBreakpoint(_Recorder):
     def _steps(self) -> tuple[Step, ...]:
         audit = self._recorded(self._enter) if self._audited else ()
         wait = (self._wait,) if self._returns else ()
-        return (*self._recorded(self._catch), *audit, *wait, self._host.enough)
+        return (*self._recorded(self._catch), *audit, *wait, self._stay, self._host.enough)
+
+    def check(self, condition: str) -> None:
+        """Raise UsageError where `condition` is no expression that this function's frame has."""
+        try:
+            self.condition = condition  # GDB parses it in the frame's scope
+        except gdb.error as error:
+            why = f"--if {condition}: {error} (in {self.probe.function})"
+            raise UsageError(why) from error
+        finally:
+            self.condition = None
+
+    @property
+    def hit(self) -> int:
+        """Return the number of the hit that the last pass recorded, 0 for none."""
+        return self._here.caught.record.seq if self._here.caught is not None else 0
+
+    def _stay(self) -> bool:
+        return self._tracer.options.stop and self._here.caught is not None
+
+    def _fulfilled(self) -> bool:
+        """Return whether the person's condition is true here; raise gdb.error."""
+        condition = self._tracer.options.condition
+        if not condition or gdb.parse_and_eval(condition):
+            return True
+        self._tracer.totals.filtered += 1
+        return False
 
     def _catch(self) -> bool:
-        if not self._tracer.full:
+        if not self._tracer.full and self._fulfilled():
             self._here.caught = self._tracer.hit(self.probe, *self._current())
             self._here.entry = self._here.caught
         return False

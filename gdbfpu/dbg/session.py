@@ -17,6 +17,7 @@ import gdb
 
 import gdbfpu
 from gdbfpu.commands.model import read_model
+from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.debug_files import debug_helpers
 from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
@@ -144,6 +145,8 @@ class Session:
             for point in plant(target, chosen, tracer, self):
                 points.append(point)
                 undo.callback(point.delete)
+                if options.condition and isinstance(point, ProbeBreakpoint):
+                    point.check(options.condition)
             undo.callback(self._settings.restore)
             self._settings.change(target.stub, options.backtrace)
             tracer.writer = EventWriter(out, self._header(model)) if out else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import gdb
 
+from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.point import Point
 from gdbfpu.text.counted import counted
 from gdbfpu.trace.tracer import Tracer
@@ -19,13 +20,23 @@ _INTERRUPTS = ("SIGINT", "SIGTRAP")  # what a ^C is to QEMU's gdbstub and to KGD
 def reason(event: Any, tracer: Tracer) -> str:
     """Return the line for the stop that `event` tells of, empty for one that is not the trace's.
 
-    A trace stops the kernel at its limit, a person by ^C, which may come while a hit is recorded.
+    A trace stops the kernel at its limit, and with `--stop` at each hit; a person does by ^C, which
+    may come while a hit is recorded.
     """
     if tracer.full:
         return f"limit of {counted(tracer.options.limit, 'hit')} reached; tracing is off"
+    if hit := _stayed(event, tracer):
+        return f"stopped at hit {hit}; tracing is on, `continue` goes on"
     if _interrupted(event):
         return f"interrupted: {counted(tracer.seq, 'hit')}, tracing is on"
     return ""
+
+
+def _stayed(event: Any, tracer: Tracer) -> int:
+    """Return the number of the hit at which the kernel stays stopped by `--stop`, 0 for none."""
+    if not tracer.options.stop or not isinstance(event, gdb.BreakpointEvent):
+        return 0
+    return max((p.hit for p in event.breakpoints if isinstance(p, ProbeBreakpoint)), default=0)
 
 
 def _interrupted(event: Any) -> bool:

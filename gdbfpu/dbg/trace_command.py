@@ -28,6 +28,8 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
         comms=options.comms,
         quiet=options.quiet,
         audit=options.audit,
+        condition=options.condition,
+        stop=options.stop,
     )
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
     for line in session.on(how, Plan(chosen, options.probes, options.step), options.out):

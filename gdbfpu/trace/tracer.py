@@ -34,7 +34,9 @@ class Options:
 
     `state` is how much of a state a hit reads (`none`, `header`, `full`); `backtrace` how many
     callers; `limit` after how many hits to stop (0: never); `pids` and `comms` (globs) which
-    tasks count (empty: all); `audit` whether calls are watched until they return.
+    tasks count (empty: all); `condition` what a hit has to fulfil, as an expression of GDB
+    (empty: nothing); `stop` whether the kernel stays stopped at each hit; `audit` whether calls
+    are watched until they return.
     """
 
     state: str = "header"
@@ -44,6 +46,8 @@ class Options:
     comms: tuple[str, ...] = ()
     quiet: bool = False
     audit: bool = False
+    condition: str = ""
+    stop: bool = False
 
     def wants(self, task: Task) -> bool:
         """Return whether the filters let `task` through."""

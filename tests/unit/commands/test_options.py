@@ -292,6 +292,7 @@ ON = (
         "--comm",
         "--group",
         "--help",
+        "--if",
         "--limit",
         "--out",
         "--pid",
@@ -300,6 +301,7 @@ ON = (
     ),
     "--state",
     "--step",
+    "--stop",
 )
 PROBES = ("copy_fpstate_to_sigframe", "fpstate_sanitize_xstate")
 
