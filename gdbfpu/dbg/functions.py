@@ -6,17 +6,20 @@ As with the commands, what they need is imported when one is first called.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Callable
 
 import gdb
 
 from gdbfpu.dbg.language import in_c
-from gdbfpu.errors import GdbFpuError
+from gdbfpu.errors import GdbFpuError, UsageError
 
 if TYPE_CHECKING:
     from gdbfpu.fpu.model import FpuModel
 
 __all__ = ("register_functions",)
+
+_LEAST_ADDRESS = 1 << 22  # the kernel's PID_MAX_LIMIT: no task_struct is below
 
 
 class _Function(gdb.Function):  # type: ignore[misc]
@@ -68,11 +71,12 @@ def _task() -> Any:
 
 def _xfeatures(who: Any) -> int:
     model = _model()
-    return model.header(model.fpu_of(_address(who)))[0]
+    return model.header(model.fpu_of(_address(model, who)))[0]
 
 
 def _live(who: Any) -> int:
-    address, model = _address(who), _model()
+    model = _model()
+    address = _address(model, who)
     return int(model.kernel.running_on(address) is not None and model.live(address))
 
 
@@ -80,8 +84,11 @@ def _register(who: Any, name: Any) -> Any:
     from gdbfpu.fpu.state import read_state
 
     model = _model()
-    task = model.kernel.task(_address(who))
-    raw = read_state(model, task).image.register(name.string()).raw
+    state = read_state(model, model.kernel.task(_address(model, who)))
+    wanted = name.string()
+    raw = state.image.register(wanted).raw
+    if state.loaded and state.source(wanted) != "CPU":
+        _warn_of_stale(f"{wanted} of {state.task.comm} (pid {state.task.pid})", state.truth)
     with in_c():
         return _value(raw)
 
@@ -96,5 +103,21 @@ def _value(raw: bytes) -> Any:
     return gdb.Value(raw.ljust(8 * words, b"\0"), gdb.lookup_type("unsigned long").array(words - 1))
 
 
-def _address(who: Any) -> int:
-    return int(who) & (1 << 64) - 1
+@functools.cache
+def _warn_of_stale(register: str, truth: str) -> None:
+    """Say, once for each, that a value is that of the last save; a condition asks many times."""
+    gdb.write(f"warning: {register} is not now's value: {truth}\n", gdb.STDERR)
+
+
+def _address(model: FpuModel, who: Any) -> int:
+    """Return the address of the task_struct that `who` is or points to.
+
+    A pid is no address: raise UsageError that tells how to get one.
+    """
+    address = int(who) & (1 << 64) - 1
+    if address < _LEAST_ADDRESS:
+        raise UsageError(
+            f"{address} is no address of a task_struct: give $fpu_task(), or find the one of a "
+            f"pid with `fpu-state {address}`"
+        )
+    return address

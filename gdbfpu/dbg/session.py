@@ -18,6 +18,7 @@ import gdb
 import gdbfpu
 from gdbfpu.commands.model import read_model
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
+from gdbfpu.dbg.conditions import warn_of_conditions
 from gdbfpu.dbg.debug_files import debug_helpers
 from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
@@ -57,6 +58,8 @@ class Session:
         self._draining = False
         self._unsettled = False  # probes were taken out of a kernel in KGDB that did not run since
         gdb.events.cont.connect(self._resumed)
+        gdb.events.breakpoint_created.connect(self._breakpoint)
+        gdb.events.breakpoint_modified.connect(self._breakpoint)
         if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; breakpoints go when GDB detaches
             gdb.events.gdb_exiting.connect(lambda _: self.off())
         for name in ("connection_removed", "exited", "new_objfile"):
@@ -108,6 +111,7 @@ class Session:
         known = build_id or model.kernel.banner()
         if known != self._known:
             self._known, self.build_id, self.totals = known, build_id, Totals()
+        warn_of_conditions(gdb.breakpoints(), model.kernel)
         return model
 
     def _place_symbols(self, target: GdbTarget, vmlinux: Path) -> None:
@@ -248,6 +252,10 @@ class Session:
             say(f"fpu-trace: {why}")
         if self.tracer.full:
             self._remove()
+
+    def _breakpoint(self, point: Any) -> None:
+        if self._model is not None:
+            warn_of_conditions([point], self._model.kernel)
 
     def _connection_ended(self, event: Any) -> None:
         if not hasattr(event, "new_objfile") and self._remove():

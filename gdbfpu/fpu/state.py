@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from gdbfpu.errors import CorruptState, MemoryFault, UsageError
 from gdbfpu.fpu.model import FpuModel
@@ -13,6 +12,7 @@ from gdbfpu.fpu.registers import shown_registers
 from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
+from gdbfpu.text.names import named
 from gdbfpu.xsave.area import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
 from gdbfpu.xsave.decode import decode
 from gdbfpu.xsave.features import FPSSE, PKRU
@@ -60,12 +60,14 @@ def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
     """Return the task that `who` or `comm` names.
 
     `who` is `current` (or empty), a pid, or the address (0x...) of a task_struct or struct
-    fpu; `comm` a glob that one task's name matches. Raises UsageError when none does, or
-    when several do.
+    fpu; `comm` the name of one task, or a glob that one's matches. Raises UsageError when none
+    does, or when several do.
     """
     kernel = model.kernel
     if comm:
-        return _only((t for t in kernel.tasks() if fnmatchcase(t.comm, comm)), f"called {comm!r}")
+        tasks = tuple(task for task in kernel.tasks() if named(task.comm, comm))
+        equal = tuple(task for task in tasks if task.comm == comm)
+        return _only(equal or tasks, f"called {comm!r}")
     if who in ("", "current"):
         if kernel.target.machine is None:
             raise UsageError("a dump has no current task: give a PID, an ADDRESS or --comm NAME")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from gdbfpu.audit.watch import Watch, job_of
 from gdbfpu.fpu.evidence import Evidence
@@ -18,6 +17,7 @@ from gdbfpu.kernel.callpath import read_call_path
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
+from gdbfpu.text.names import named
 from gdbfpu.trace.entries import Audited, Caught, Entry, Learned, audited
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.hit import Hit
@@ -33,8 +33,8 @@ class Options:
     """What `fpu-trace on` was asked for.
 
     `state` is how much of a state a hit reads (`none`, `header`, `full`); `backtrace` how many
-    callers; `limit` after how many hits to stop (0: never); `pids` and `comms` (globs) which
-    tasks count (empty: all); `condition` what a hit has to fulfil, as an expression of GDB
+    callers; `limit` after how many hits to stop (0: never); `pids` and `comms` (names or globs)
+    which tasks count (empty: all); `condition` what a hit has to fulfil, as an expression of GDB
     (empty: nothing); `stop` whether the kernel stays stopped at each hit; `audit` whether calls
     are watched until they return.
     """
@@ -53,7 +53,7 @@ class Options:
         """Return whether the filters let `task` through."""
         if self.pids and task.pid not in self.pids:
             return False
-        return not self.comms or any(fnmatchcase(task.comm, glob) for glob in self.comms)
+        return not self.comms or any(named(task.comm, name) for name in self.comms)
 
 
 class Tracer:

@@ -60,3 +60,27 @@ def test_stop(kernel44: Path) -> None:
     assert re.match(r"#0 .*fpstate_sanitize_xstate", output.parts[4])
     assert "limit of 3 hits reached; tracing is off" in output.parts[5]
     assert "wrong=0" in output.parts[6]
+
+
+def test_a_pid_is_no_address(kernel44: Path) -> None:
+    output = trace(kernel44, 'output $fpu_reg(30, "fcw")', "output $fpu_live(4194303)")
+    assert output.parts[0].startswith("$fpu_reg: 30 is no address of a task_struct: give")
+    assert output.parts[1].startswith("$fpu_live: 4194303 is no address")
+
+
+def test_a_condition_over_kgdb_is_warned_of(kernel44: Path) -> None:
+    """Here there is no KGDB: its stub is put in the place of the program's."""
+    kgdb = (
+        "python from gdbfpu.dbg.session import session; from gdbfpu.kernel.stubs import KGDB; "
+        "session().model.kernel.target.stub = KGDB"
+    )
+    warned = "break do_signal if $fpu_task()->pid == 30"
+    output = trace(
+        kernel44, warned, "fpu-trace status", "fpu-info --format json", kgdb, warned,
+        "tbreak do_signal if 1 == 2", "condition 3 $fpu_live($fpu_task())",
+    )  # fmt: skip
+    assert "warning" not in output.parts[0]
+    assert "over KGDB with " in output.parts[4]
+    assert "fpu-trace on --stop --if '$fpu_task()->pid == 30'" in output.parts[4]
+    assert "warning" not in output.parts[5]
+    assert "fpu-trace on --stop --if '$fpu_live($fpu_task())'" in output.parts[6]

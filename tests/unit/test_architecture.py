@@ -17,7 +17,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"": "errors ranges target"},
     {
         "text": """
-            counted fit printable progress screen table
+            counted fit names printable progress screen table
         """,
     },
     {
@@ -71,9 +71,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands debug_files declared functions interruptible language
-            load planting point printers progress session settings settling signal_frame stops
-            target terminal trace_command
+            audit_command breakpoints commands conditions debug_files declared functions
+            interruptible language load planting point printers progress session settings settling
+            signal_frame stops target terminal trace_command
         """,
         "kdump": """
             commands target

@@ -294,7 +294,9 @@ def test_one_of_each():
 
 def test_none_of_one():
     text = table_report(report((), tasks=1, kthreads=0, using=0, hits=0), "task", "", PLAIN)
-    said = "0 of 1 task uses the FPU (0 are kernel threads, without FPU state); 0 hits; lazy switching"
+    said = (
+        "0 of 1 task uses the FPU (0 are kernel threads, without FPU state); 0 hits; lazy switching"
+    )
     assert text.split("\n")[-1] == said
 
 

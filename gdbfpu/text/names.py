@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Names that a person types for a task: the name as it is, or a glob."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+__all__ = ("named",)
+
+
+def named(comm: str, wanted: str) -> bool:
+    """Return whether `wanted` is the task's name `comm`, or a glob that matches it.
+
+    `[gpu] Update` is a name first: as a glob it stands for `g Update` and the like.
+    """
+    return comm == wanted or fnmatchcase(comm, wanted)
