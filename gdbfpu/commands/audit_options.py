@@ -40,8 +40,8 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
     parser = Parser(
         AuditOptions,
         prog="fpu-audit" if stopped else "gdbfpu audit",
-        description="Check the FPU memory of a task, or of all, against what must hold there:\n"
-        "stale register data, damaged headers, owners that contradict one another.",
+        description="Check the FPU memory of one task, or of all, against what must hold there.\n"
+        "It finds stale register data, damaged headers, owners that contradict one another.",
     )
     add = parser.add
     task, comm = add_task(parser, stopped)

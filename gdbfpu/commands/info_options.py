@@ -23,8 +23,8 @@ def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
     parser = Parser(
         InfoOptions,
         prog="fpu-info" if stopped else "gdbfpu info",
-        description="Show how the kernel handles the FPU, and what each CPU has to do with it;\n"
-        "each value with the place it was read from.",
+        description="Show how the kernel handles the FPU, and what each CPU has to do with it.\n"
+        "Each value comes with the place it was read from.",
     )
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")
     if not stopped:

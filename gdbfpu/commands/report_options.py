@@ -35,8 +35,8 @@ def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
     parser = Parser(
         ReportOptions,
         prog="fpu-report" if stopped else "gdbfpu report",
-        description="List the tasks that use the FPU and those that never did, with the hits of\n"
-        "the trace. It works with tracing off too, from the kernel's tasks alone, and without\n"
+        description="List the tasks that use the FPU and those that never did, with their hits.\n"
+        "It works with tracing off too, from the kernel's tasks alone, and without\n"
         "a kernel from an event file.",
     )
     add = parser.add

@@ -32,12 +32,12 @@ class StateOptions(TaskOptions):
 def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     """Return the parser of `fpu-state`; of `gdbfpu state`, without --sigframe, where no kernel
     is `stopped`."""
-    more = " With --sigframe, what the kernel wrote to a user stack." if stopped else ""
+    more = "With --sigframe, what the kernel wrote to a user stack." if stopped else ""
     parser = Parser(
         StateOptions,
         prog="fpu-state" if stopped else "gdbfpu state",
-        description="Show a task's whole FPU state, and where the truth about it is: in memory,\n"
-        f"or live in a CPU.{more}",
+        description="Show a task's whole FPU state, and whether it is in memory or live in a CPU.\n"
+        f"{more}",
     )
     add = parser.add
     task, comm = add_task(parser, stopped)

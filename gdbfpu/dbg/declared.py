@@ -27,7 +27,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
     """A GDB command whose usage, help and completion come from its parser."""
 
     def __init__(self, parser: Parser[Any]) -> None:
-        self.__doc__ = parser.format_help()
+        self.__doc__ = _documentation(parser)
         self._parser = parser
         super().__init__(parser.prog, gdb.COMMAND_DATA)
 
@@ -58,6 +58,13 @@ class _Command(gdb.Command):  # type: ignore[misc]
         typed = text.split(" ")[-1]
         cut = 0 if word is None else len(typed) - len(word)
         return [c[cut:] for c in complete(self._parser, text)]
+
+
+def _documentation(parser: Parser[Any]) -> str:
+    """Return the parser's help as GDB wants it: `apropos` shows the first line alone."""
+    description = f"{parser.description or ''}"
+    usage = parser.format_help().replace(f"{description}\n\n", "", 1)
+    return f"{description.rstrip()}\n\n{usage}"
 
 
 def register_commands() -> None:

@@ -100,7 +100,7 @@ def test_loading_imports_no_dependency() -> None:
     loaded = "python import sys; print(sorted({'elftools', 'capstone', 'tabulate', 'pygments'} & "
     loaded += "set(sys.modules)), 'gdbfpu.commands.trace_options' in sys.modules)"
     output = gdb("source gdbfpu", "help fpu-trace", loaded, "fpu-trace status")
-    assert output.parts[1].splitlines()[0].startswith("usage: fpu-trace ")
+    assert "usage: fpu-trace " in output.parts[1]
     assert output.parts[2:4] == ["[] True", WORKS]
 
 
