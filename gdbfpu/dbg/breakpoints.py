@@ -16,7 +16,7 @@ import gdb
 from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.dbg.terminal import hit_width
+from gdbfpu.dbg.terminal import hit_width, tell
 from gdbfpu.errors import UsageError
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.tracer import Tracer
@@ -59,8 +59,8 @@ class _Recorder(Point):
         return find, self._log, self._add, self._show
 
     def _log(self) -> bool:
-        if self._here.entry is not None:
-            self._tracer.write(self._here.entry)
+        if self._here.entry is not None and (why := self._tracer.write(self._here.entry)):
+            tell(f"fpu-trace: {why}; the trace goes on without it")
         return False
 
     def _add(self) -> bool:

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.terminal import hit_width, say, tell
+from gdbfpu.errors import CorruptState, MemoryFault
+from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes import catalogue as probes
 from gdbfpu.text.counted import counted
 from gdbfpu.text.fit import Fit
+from gdbfpu.text.names import named
 from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import table
 from gdbfpu.trace.hit_text import hit_heading
@@ -34,8 +39,25 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
     for line in session.on(how, Plan(chosen, options.probes, options.step), options.out):
         tell(f"fpu-trace: {line}")
+    for note in _nobody(session.model.kernel, options):
+        tell(f"fpu-trace: {note}")
     if not options.quiet:
         say(hit_heading(hit_width(), options.backtrace))
+
+
+def _nobody(kernel: Kernel, options: TraceOn) -> list[str]:
+    """Return a note on each filter that no task passes now; one may come."""
+    pids, comms = list(options.pids), list(options.comms)
+    with suppress(CorruptState, MemoryFault):
+        for task in kernel.tasks() if pids or comms else ():
+            pids = [pid for pid in pids if pid != task.pid]
+            comms = [comm for comm in comms if not named(task.comm, comm)]
+            if not pids and not comms:
+                break
+    return [
+        *(f"note: no task has pid {pid} now" for pid in pids),
+        *(f"note: no task is called {comm!r} now" for comm in comms),
+    ]
 
 
 def trace_off(session: Session, _: TraceOff, _screen: Screen) -> None:
@@ -55,6 +77,8 @@ def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:
         f"{counted(tasks, 'task')}, "
         f"{totals.filtered} filtered out{_layouts(tracer)}"
     )
+    if tracer is not None and tracer.seq != totals.hits:
+        say(f"  of these, in the {'present' if on else 'last'} trace: {counted(tracer.seq, 'hit')}")
     for point in session.breakpoints:
         tell(f"  {point.describe()}: passed {counted(point.passes, 'time')}")
     if on and tracer is not None and tracer.writer is not None:

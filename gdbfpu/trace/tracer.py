@@ -133,17 +133,22 @@ class Tracer:
         evidence = self._users.written(self.totals.known(frame.task), frame)
         return Learned(frame, caller, evidence)
 
-    def write(self, entry: Entry) -> None:
-        """Append the line of `entry` to the event file; without one, once the disk is full."""
+    def write(self, entry: Entry) -> str:
+        """Append the line of `entry` to the event file; return why that has just ended, if it has.
+
+        That is once the disk is full; the trace goes on without the file.
+        """
         if self.writer is None:
-            return
+            return ""
         try:
             self.writer.write(entry.to_json())
         except OSError as error:
-            where = f"{self.writer.path} ends before hit {self.seq + 1}"
-            self.totals.fail(f"{where}: {error.strerror}")
+            why = f"{self.writer.path} ends before hit {self.seq + 1}: {error.strerror}"
+            self.totals.fail(why)
             self.close()
             self.writer = None
+            return why
+        return ""
 
     def add(self, entry: Entry) -> None:
         """Add `entry` to the totals, once however often; a ^C adds all of it or nothing."""

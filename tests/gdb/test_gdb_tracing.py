@@ -196,10 +196,19 @@ def test_off_and_on_again_keeps_totals(kernel44: Path) -> None:
     assert parts[8] == "fpu-trace: tracing is off; no probe is in the kernel"
     assert hit_lines(parts[9]) == []
     tasks = len({hit.pid for hit in HITS[:9]})
-    assert (
-        parts[10] == f"tracing is off; 9 hits of {tasks} tasks, 0 filtered out; layouts from DWARF"
-    )
+    first, second = parts[10].splitlines()
+    assert second == "  of these, in the last trace: 0 hits"
+    assert first == f"tracing is off; 9 hits of {tasks} tasks, 0 filtered out; layouts from DWARF"
     assert parts[12] == "tracing is off; 0 hits of 0 tasks, 0 filtered out; layouts from DWARF"
+
+
+def test_filters_that_nobody_passes(kernel44: Path) -> None:
+    output = trace(kernel44, "fpu-trace on --pid 99999 --pid 30 --comm Xo* --comm nobody*")
+    notes = [line for line in output.parts[0].splitlines() if "note:" in line]
+    assert notes == [
+        "fpu-trace: note: no task has pid 99999 now",
+        "fpu-trace: note: no task is called 'nobody*' now",
+    ]
 
 
 def test_status_while_on(kernel44: Path, tmp_path: Path) -> None:
