@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def test_interrupted(terminal: Terminal, kernel44: Path) -> None:
     for _ in range(5):
         terminal.gdb.sendline("continue")
         terminal.gdb.expect_exact("Continuing.")
+        time.sleep(0.3)  # until it runs: before that, a ^C ends the command instead
         os.kill(terminal.gdb.pid, signal.SIGINT)
         terminal.gdb.expect(r"fpu-trace: interrupted: (\d+) hits, tracing is on\r\n")
         terminal.gdb.expect(r"\(gdb\) $")
