@@ -17,9 +17,12 @@ from gdbfpu.kernel.cpuinfo import INTEL, cpu_vendor
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
-# Macros: PF_USER_WORKER (since 6.4) and PF_IO_WORKER (since 5.5), whose registers the kernel does
-# not switch, and PF_EXITING, whose registers fpu__drop() gives up without clearing a flag.
-_NOT_SWITCHED = 0x4000 | 0x10 | 0x4
+# Macros. PF_EXITING, whose registers fpu__drop() gives up without a flag; PF_USER_WORKER (6.4 on)
+# and PF_IO_WORKER, which the kernel does not switch. In a kernel that makes no threads for them
+# (before 5.12) their bits are PF_USED_ASYNC, which all programs inherit from init, and PF_VCPU.
+_EXITING = 0x4
+_WORKERS = 0x4000 | 0x10
+_WORKER_MAKER = "create_io_thread"
 
 
 @rule(
@@ -175,4 +178,5 @@ def _about(view: TaskView, read: str, why: str) -> Defect:
 def _not_switched(snapshot: Snapshot, view: TaskView) -> bool:
     """Return whether the kernel does not switch the task's registers: a worker, or exiting."""
     flags = snapshot.integer(view.task.address, "task_struct", "flags") or 0
-    return bool(flags & _NOT_SWITCHED)
+    mask = _EXITING | _WORKERS if snapshot.has(_WORKER_MAKER) else _EXITING
+    return bool(flags & mask)

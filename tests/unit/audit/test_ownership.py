@@ -177,11 +177,21 @@ def test_two_idle_cpus_run_no_task():
 def test_a_worker_of_the_kernels_has_no_registers_to_own(flag):
     """PF_USER_WORKER (6.4), PF_IO_WORKER (5.5): switch_fpu_finish() passes over them."""
     m = M510()
+    m.target.symbols["create_io_thread"] = 1
     m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), m.fpu(m.bob))
     assert [f.rule for f in m.audit()] == ["OWNER"]
     m.target.put_int(m.alice + FLAGS, flag, 4)
     assert m.audit() == ()
     m.target.put_int(m.alice + FLAGS, EVERY & ~0x204014, 4)
+    assert [f.rule for f in m.audit()] == ["OWNER"]
+
+
+@pytest.mark.parametrize("flag", [0x4000, 0x10])
+def test_what_init_hands_down_on_older_kernels_excuses_nobody(flag):
+    """PF_USED_ASYNC, which every program of 4.4 has, and PF_VCPU: no thread is made for workers."""
+    m = M510()
+    m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), m.fpu(m.bob))
+    m.target.put_int(m.alice + FLAGS, flag, 4)
     assert [f.rule for f in m.audit()] == ["OWNER"]
 
 
