@@ -23,7 +23,10 @@ from gdbfpu.xsave.sigframe import FREGS_SIZE, parse_frame
 __all__ = ("TaskState", "find_task", "frame_bytes", "read_frame", "read_state")
 
 _GUEST = "in memory: it is set aside while a KVM guest's registers are in its place"
-_UNUSED = "nowhere: the task never used the FPU, what memory holds has no meaning"
+_UNUSED = (
+    "nowhere: the task never used the FPU, or not since its signal handler began, "
+    "what memory holds has no meaning"
+)
 _SHOWN = 8  # pids in a message
 
 
