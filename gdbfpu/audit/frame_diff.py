@@ -66,7 +66,8 @@ def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
 
 def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     """Compare each component in use, at its own offset in each image; PKRU only if saved there."""
-    used = in_use(zero_padded_header(view.before))
+    fxsave = snapshot.model.format == "fxsave"  # x87 and SSE always, without a header
+    used = FPSSE if fxsave else in_use(zero_padded_header(view.before))
     places = {span.number: span for span in snapshot.spans(view.before)}
     for span in frame_spans(snapshot, view):
         place = places.get(span.number)

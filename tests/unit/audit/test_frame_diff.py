@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from audit_machines import M44, M510, pattern
+from audit_machines import M44, M510, SYMBOLS, pattern
 from planting import ALICE, STACK, Planted, one, seen, user_frame
 
 planted = Planted()
@@ -74,3 +74,18 @@ def frame_that_is_not_what_the_cpu_had(m):
 @planted.each()
 def test_a_planted_defect_is_found_and_nothing_else(rule, plant, machine):
     planted.hold(rule, plant, machine)
+
+
+def test_fxsave_has_all_of_its_components():
+    """There is no header that would say so."""
+    m = M44()
+    m.put("xfeatures_mask", 0)
+    m.target.put_int(SYMBOLS["xstate_size"], 512, 4)
+    memory = bytes(user_frame(m))[:464] + bytes(48)
+    assert m.frame(memory, before=memory).findings == ()
+    for offset, name in ((415, "SSE"), (0, "x87")):
+        image = bytearray(memory)
+        image[offset] ^= 1
+        (found,) = m.frame(bytes(image), before=memory).findings
+        assert (found.rule, found.component) == ("FRAMEDIFF", name)
+        assert found.read == f"{name} is not what the task's memory had at entry"
