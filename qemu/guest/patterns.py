@@ -67,6 +67,21 @@ PATTERNS: Mapping[str, Mapping[str, bytes]] = {
         # 1, -2.5, 1e-40 (a denormal), 6.02e23
         "xmm12": bytes.fromhex("0000803f 000020c0 c2160100 f9f4fe66"),
     },
+    "fxall": {
+        "mxcsr": bytes.fromhex("807f0000"),
+        "fcw": bytes.fromhex("7f0a"),
+        "fsw": bytes.fromhex("0028"),
+        "ftw": bytes.fromhex("ff"),
+        "st0": bytes.fromhex("00010203040506 80 0040"),
+        "st1": bytes.fromhex("10111213141516 81 0140"),
+        "st2": bytes.fromhex("20212223242526 82 0240"),
+        "st3": bytes.fromhex("30313233343536 83 0340"),
+        "st4": bytes.fromhex("40414243444546 84 0440"),
+        "st5": bytes.fromhex("50515253545556 85 0540"),
+        "st6": bytes.fromhex("60616263646566 86 0640"),
+        "st7": bytes.fromhex("70717273747576 87 0740"),
+        **_vectors("xmm", 16, 16, lambda i, j: 0x3C ^ i << 4 ^ j),
+    },
     "ia32sig": {
         "mxcsr": bytes.fromhex("809f0000"),
         "fcw": bytes.fromhex("7f02"),

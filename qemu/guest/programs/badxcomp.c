@@ -6,7 +6,8 @@
  *	sigreturn	a child changes the header in its own signal frame, from the handler;
  *	ptrace		PTRACE_SETREGSET of NT_X86_XSTATE, on another child, which stays stopped.
  *
- * The line tells 1 for a way that the kernel refused (the child died of SIGSEGV, the call failed),
+ * Both children use the FPU first: under lazy switching a task that never did has no image.  The
+ * line tells 1 for a way that the kernel refused (the child died of SIGSEGV, the call failed),
  * and the second child's pid: guest: badxcomp pid= child= sigreturn= ptrace= ok
  * Then it sleeps for ever, with that child stopped as it is.
  */
@@ -30,6 +31,11 @@ struct iovec {
 
 static unsigned char image[IMAGE_SIZE];
 
+static void use_fpu(void)
+{
+	__asm__ volatile("fninit");
+}
+
 static void spoil(int signo, void *info, unsigned char *context)
 {
 	unsigned char *fpstate = *(unsigned char **)(context + FPSTATE_OFFSET);
@@ -46,6 +52,7 @@ static int try_sigreturn(void)
 
 	if (!child) {
 		install_handler("badxcomp", SIGUSR1, spoil);
+		use_fpu();
 		syscall4(NR_kill, syscall4(NR_getpid, 0, 0, 0, 0), SIGUSR1, 0, 0);
 		quit(0);
 	}
@@ -62,6 +69,7 @@ static long stopped_child(void)
 	if (!child) {
 		if (syscall4(NR_ptrace, PTRACE_TRACEME, 0, 0, 0))
 			fail("badxcomp", "PTRACE_TRACEME");
+		use_fpu();
 		syscall4(NR_kill, syscall4(NR_getpid, 0, 0, 0, 0), SIGSTOP, 0, 0);
 		quit(0);
 	}

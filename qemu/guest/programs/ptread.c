@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ptread PID: a ptrace reader.  It stops the task PID (PTRACE_SEIZE, PTRACE_INTERRUPT), reads its
- * NT_X86_XSTATE note, which is an XSAVE image in the standard format, writes it in one line,
+ * NT_X86_XSTATE note, which is an XSAVE image in the standard format, or where the kernel has none
+ * (no XSAVE) NT_PRFPREG, of a 32-bit task NT_PRXFPREG, an FXSAVE image, writes it in one line,
  * guest: ptread pid=PID bytes=HEX, and holds the task stopped until SIGTERM.  Then it lets the task
  * go on, with the signal that it was about to take, if there was one, and exits with 0.
  */
@@ -11,6 +12,8 @@
 #define PTRACE_GETREGSET 0x4204
 #define PTRACE_SEIZE 0x4206
 #define PTRACE_INTERRUPT 0x4207
+#define NT_PRFPREG 2
+#define NT_PRXFPREG 0x46e62b7f	/* only 32-bit tasks have it */
 #define NT_X86_XSTATE 0x202
 #define WAIT_ALL 0x40000000	/* __WALL: threads too */
 #define SIGTERM 15
@@ -83,7 +86,9 @@ int run(int argc, char **argv)
 	if (syscall4(NR_rt_sigprocmask, SIG_BLOCK, (long)termination_blocked, 0, 8))
 		fail("ptread", "rt_sigprocmask");
 	signal = stop(task);
-	if (syscall4(NR_ptrace, PTRACE_GETREGSET, task, NT_X86_XSTATE, (long)&note))
+	if (syscall4(NR_ptrace, PTRACE_GETREGSET, task, NT_X86_XSTATE, (long)&note) &&
+	    syscall4(NR_ptrace, PTRACE_GETREGSET, task, NT_PRXFPREG, (long)&note) &&
+	    syscall4(NR_ptrace, PTRACE_GETREGSET, task, NT_PRFPREG, (long)&note))
 		fail("ptread", "PTRACE_GETREGSET");
 	write_image(task, note.length);
 	syscall4(NR_rt_sigsuspend, (long)nothing_blocked, 8, 0, 0);
