@@ -15,6 +15,7 @@ from qemu.guest.image import test_image
 from qemu.kernels import Kernel, obtain
 from qemu.session import kernel_name
 from qemu.vm import Machine
+from tests.vm.oracle import symbols_of
 
 BOOT_TIMEOUT = 120.0  # seconds; it takes about three
 NAME = kernel_name()
@@ -23,7 +24,7 @@ NAME = kernel_name()
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give `cpu` each of the CPU models that make a difference to the kernel, or CPU's alone."""
     if "cpu" in metafunc.fixturenames:
-        metafunc.parametrize("cpu", models(load().get(NAME)))
+        metafunc.parametrize("cpu", models(load().get(NAME)), scope="module")
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +34,25 @@ def kernel() -> Kernel:
 
 
 @pytest.fixture(scope="session")
+def model(kernel: Kernel) -> str:
+    """The CPU model on which `make demo` would boot the kernel."""
+    return model_for(kernel)
+
+
+@pytest.fixture(scope="session")
+def symbols(kernel: Kernel) -> dict[str, int]:
+    """The kernel's symbols and where they are, read by nm."""
+    return symbols_of(kernel.vmlinux)
+
+
+@pytest.fixture(scope="session")
 def initrd() -> Path:
     """The guest of the tests: busybox and the programs of qemu/guest/programs."""
     return test_image()
 
 
 @pytest.fixture
-def machine(kernel: Kernel) -> Iterator[Callable[..., Machine]]:
+def machine(kernel: Kernel, model: str) -> Iterator[Callable[..., Machine]]:
     """A function that boots `initrd` to its shell; what it booted ends with the test.
 
     Without a CPU model among its options it takes the one that `make demo` would.
@@ -47,7 +60,7 @@ def machine(kernel: Kernel) -> Iterator[Callable[..., Machine]]:
     machines: list[Machine] = []
 
     def boot(initrd: Path, *, until: str = PROMPT, **options: object) -> Machine:
-        machines.append(Machine(kernel.bzimage, initrd, **{"cpu": model_for(kernel), **options}))
+        machines.append(Machine(kernel.bzimage, initrd, **{"cpu": model, **options}))
         machines[-1].boot(until, BOOT_TIMEOUT)
         return machines[-1]
 

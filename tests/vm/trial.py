@@ -21,6 +21,7 @@ from qemu.guest.patterns import PATTERNS
 from qemu.kernels import Kernel
 from qemu.vm import Machine
 from tests.vm.gdbrun import GdbRun, events
+from tests.vm.oracle import LEGACY, WIDE, features, runnable, switching
 
 SAVE = "copy_fpstate_to_sigframe"
 SIGNALS = 25  # for each program or thread; a trace takes 30 to 60 hits a second
@@ -45,12 +46,15 @@ class Outcome:
     """What worked; a cell is empty where it was not reached, and `problems` has a line for each.
 
     `answers` counts what the report says of the tasks that announced themselves: `right`, `open`
-    of those where `?` is right, too, and `wrong`.
+    of those where `?` is right, too, and `wrong`. `programs` are those that the CPU runs,
+    `switching` is the kernel's own word on it.
     """
 
     kernel: Kernel
     cpu: str
     stub: str
+    programs: list[str] = field(default_factory=lambda: [*PROGRAMS])
+    switching: str = "eager"
     boots: str = ""
     layouts: str = ""
     hits: str = ""
@@ -77,30 +81,39 @@ def commands(folder: Path, sleeper: int) -> list[str]:
 
 def trial(outcome: Outcome, folder: Path) -> None:
     """Boot the kernel, trace its guest programs over the stub, note in `outcome` what worked."""
-    kernel, stub = outcome.kernel, outcome.stub
-    with Machine(kernel.bzimage, test_image(), cpu=outcome.cpu) as machine:
+    with Machine(outcome.kernel.bzimage, test_image(), cpu=outcome.cpu) as machine:
         started = time.monotonic()
         machine.boot(PROMPT, BOOT)
         outcome.boots = f"{time.monotonic() - started:.0f} s"
-        sleeper = int(machine.run("(ymmall 0 1000000 > /dev/null & echo $!)", 20.0))
-        announced, output = traced(machine, kernel, stub, commands(folder, sleeper), folder)
+        outcome.programs = runnable(PROGRAMS, features(machine))
+        outcome.switching = switching(machine)
+        asleep = wide(outcome.programs)
+        sleeper = int(machine.run(f"({asleep} 0 1000000 > /dev/null & echo $!)", 20.0))
+        announced, output = traced(machine, outcome, commands(folder, sleeper), folder)
         machine.run("echo alive", 20.0)
     outcome.problems += COMPLAINT.findall(output)
     judge(outcome, announced, folder)
     outcome.state = judge_state(outcome, output)
 
 
+def wide(programs: list[str]) -> str:
+    """Return the program that has a pattern in every vector register."""
+    return WIDE if WIDE in programs else LEGACY
+
+
 def traced(
-    machine: Machine, kernel: Kernel, stub: str, asked: list[str], folder: Path
+    machine: Machine, outcome: Outcome, asked: list[str], folder: Path
 ) -> tuple[list[str], str]:
     """Return what the programs announced and what GDB printed."""
+    kernel, stub = outcome.kernel, outcome.stub
     socket = machine.kgdb if stub == "kgdb" else machine.gdbstub
     if stub == "kgdb":
         machine.break_in()
     with GdbRun(kernel, socket, asked, folder) as gdb:
         gdb.wait_for("READY", GDB)
-        starts = " ".join(f"{name} {SIGNALS} 4 &" for name in PROGRAMS[:-1])
-        output = machine.run(f"{starts} ptracer 3 1 & wait", GUEST)
+        arguments = dict.fromkeys(outcome.programs, f"{SIGNALS} 4") | {"ptracer": "3 1"}
+        starts = " ".join(f"{name} {arguments[name]} &" for name in outcome.programs)
+        output = machine.run(f"{starts} wait", GUEST)
         if stub == "kgdb":
             machine.break_in()
         else:
@@ -110,19 +123,23 @@ def traced(
 
 def judge(outcome: Outcome, announced: list[str], folder: Path) -> None:
     names = {line.split()[1] for line in announced if line.endswith(" ok")}
-    if missing := set(PROGRAMS) - names:
+    if missing := set(outcome.programs) - names:
         outcome.problems.append(f"guest programs failed: {', '.join(sorted(missing))}")
     if not (folder / "events").exists():
-        outcome.layouts = outcome.hits = "no"
+        outcome.layouts = outcome.hits = outcome.users = "no"
+        outcome.problems.append("no trace was recorded")
         return
     header, hits = events(folder / "events")
     outcome.layouts = f"{header['switching']}, {header['xsave_format']}"
-    judge_hits(outcome, announced, hits, lazy=header["switching"] == "lazy")
+    if header["switching"] != outcome.switching:
+        outcome.problems.append(f"the kernel says that it switches {outcome.switching}")
+    lazy = outcome.switching == "lazy"
+    judge_hits(outcome, announced, hits, lazy=lazy)
     if (folder / "report").exists():
-        lazy = header["switching"] == "lazy"
         judge_users(outcome, announced, json.loads((folder / "report").read_text()), lazy=lazy)
     else:
         outcome.users = "no"
+        outcome.problems.append("no report was written")
 
 
 def wanted_hits(announced: list[str], *, lazy: bool) -> dict[str, int]:
@@ -190,13 +207,14 @@ def subjects(announced: list[str]) -> dict[int, str]:
 
 
 def judge_state(outcome: Outcome, output: str) -> str:
-    """Compare the sleeping ymmall's registers with its pattern."""
+    """Compare the sleeping program's registers with its pattern."""
     text = output.partition("@@state@\n")[2].partition("@@end@")[0]
     try:
         registers = json.loads(text)["registers"]
     except (ValueError, KeyError):
+        outcome.problems.append("fpu-state showed no registers")
         return "no"
-    pattern = PATTERNS["ymmall"]
+    pattern = PATTERNS[wide(outcome.programs)]
     shown = {name: registers.get(name, {}).get("bytes") for name in pattern}
     if wrong := [name for name, data in pattern.items() if shown[name] != data.hex()]:
         outcome.problems.append(f"fpu-state is wrong about {', '.join(wrong)}")

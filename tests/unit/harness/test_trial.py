@@ -127,6 +127,15 @@ def test_rounds_add_up(outcome):
     assert len(row) == len(matrix.ROUNDS_COLUMNS)
 
 
+def test_nothing_recorded_is_a_problem(outcome, tmp_path):
+    said = [f"guest: {name} pid=1 signals=1 ok" for name in trial.PROGRAMS]
+    trial.judge(outcome, said, tmp_path)
+    assert (outcome.hits, outcome.users) == ("no", "no")
+    assert outcome.problems == ["no trace was recorded"]
+    assert trial.judge_state(outcome, "@@state@\nnothing\n@@end@\n") == "no"
+    assert outcome.problems[1:] == ["fpu-state showed no registers"]
+
+
 @pytest.mark.parametrize(("flip", "right"), [(0, "yes"), (1, "no")])
 def test_one_wrong_bit_of_the_state_is_seen(outcome, flip, right):
     shown = {name: bytearray(data) for name, data in PATTERNS["ymmall"].items()}
