@@ -37,9 +37,9 @@ end
 
 
 @pytest.fixture
-def guest(kernel: Kernel) -> Iterator[Machine]:
+def guest(kernel: Kernel, model: str) -> Iterator[Machine]:
     """A machine with two CPUs, both busy with signals."""
-    with Machine(kernel.bzimage, image.test_image()) as machine:
+    with Machine(kernel.bzimage, image.test_image(), cpu=model) as machine:
         machine.boot(PROMPT, 120.0)
         machine.run(LOAD, 10.0)
         yield machine
