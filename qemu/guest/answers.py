@@ -31,8 +31,17 @@ _NEVER = Right(_NO, _NO)
 
 ANSWERS: Mapping[str, Right] = {
     **dict.fromkeys(
-        ("ymmall", "x87calc", "mmxplay", "audiod", "ia32sig", "evilname", "coredump", "sigstorm",
-         "fxall"),
+        (
+            "ymmall",
+            "x87calc",
+            "mmxplay",
+            "audiod",
+            "ia32sig",
+            "evilname",
+            "coredump",
+            "sigstorm",
+            "fxall",
+        ),
         _USES,
     ),
     **{f"avxthreads/{thread}": _USES for thread in range(4)},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import sys
@@ -42,11 +43,14 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def run(self, stop):
+        """Run `stop` without garbage collection, whose callbacks are no part of it."""
+        gc.disable()
         sys.setprofile(self)
         try:
             return stop()
         finally:
             sys.setprofile(None)
+            gc.enable()
 
 
 class Steps:
