@@ -77,7 +77,7 @@ def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:
         f"{counted(tasks, 'task')}, "
         f"{totals.filtered} filtered out{_layouts(tracer)}"
     )
-    if tracer is not None and tracer.seq != totals.hits:
+    if tracer is not None and tracer.seq < totals.hits:
         say(f"  of these, in the {'present' if on else 'last'} trace: {counted(tracer.seq, 'hit')}")
     for point in session.breakpoints:
         tell(f"  {point.describe()}: passed {counted(point.passes, 'time')}")
