@@ -88,4 +88,4 @@ def test_fxsave_has_all_of_its_components():
         image[offset] ^= 1
         (found,) = m.frame(bytes(image), before=memory).findings
         assert (found.rule, found.component) == ("FRAMEDIFF", name)
-        assert found.read == f"{name} is not what the task's memory had at entry"
+        assert found.read == f"{name} differs from the task's memory at entry"
