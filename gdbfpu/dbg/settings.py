@@ -39,14 +39,20 @@ class Settings:
     def restore(self) -> None:
         """Set all that was changed as it was before; harmless when nothing was.
 
-        It is done once more when GDB has nothing else to do: a trace that ends while GDB handles
-        a stop finds pagination as it was at the stop when that is handled.
+        It is done once more after GDB's next prompt. A trace that ends while GDB handles a stop
+        finds pagination as it was at the stop when that is handled, which is after the prompt.
+        An event that GDB has posted and not handled when it ends makes GDB 13 crash: so none is
+        posted where no prompt comes, as in batch mode.
         """
         if self._before:
             self._due, self._before = self._before[::-1], []
             for name, value in self._due:
                 gdb.execute(f"set {name} {value}", False, True)
-            gdb.post_event(self._bring_back)
+            gdb.events.before_prompt.connect(self._before_prompt)
+
+    def _before_prompt(self) -> None:
+        gdb.events.before_prompt.disconnect(self._before_prompt)
+        gdb.post_event(self._bring_back)
 
     def _bring_back(self) -> None:
         due, self._due = self._due, []

@@ -16,7 +16,7 @@ import pytest
 
 from gdbfpu.cli import main
 from gdbfpu.commands.model import ANCHORS, TYPES
-from gdbfpu.layouts import btf, dwarf, elf
+from gdbfpu.layouts import btf, elf, search
 from gdbfpu.layouts.types import Layouts
 from qemu.catalogue import load
 from qemu.kernels import Kernel
@@ -50,8 +50,8 @@ def layouts(data: bytes) -> Layouts:
 def test_equal_to_dwarf(kernel: Kernel, layouts: Layouts) -> None:
     """Every type that gdbfpu reads, every field of every member."""
     symbols = [line.split() for line in run("nm", kernel.vmlinux).splitlines()]
-    anchors = [int(fields[0], 16) for fields in symbols if fields[-1] in ANCHORS]
-    other = dwarf.read_layouts(kernel.vmlinux, TYPES, anchors)
+    anchors = {fields[-1]: int(fields[0], 16) for fields in symbols if fields[-1] in ANCHORS}
+    other = search.read_layouts(kernel.vmlinux, TYPES, anchors)
     assert set(other.names()) >= IN_EVERY_KERNEL
     for name in other.names():
         assert layouts.struct(name) == other.struct(name)
