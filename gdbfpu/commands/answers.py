@@ -13,7 +13,7 @@ from gdbfpu.fpu.model import FpuModel
 from gdbfpu.fpu.state import find_task, read_frame, read_state
 from gdbfpu.fpu.state_text import diff_json, diff_table, state_json, state_raw, state_table
 from gdbfpu.report.report import Report
-from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.fit import Fit
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import table
@@ -59,6 +59,6 @@ def report_text(report: Report, options: ReportOptions, screen: Screen) -> str:
     if options.format == "json":
         return json.dumps(report.to_json(options.sort), indent=1)
     if options.format == "csv":
-        return csv_report(report, options.by, options.sort).rstrip("\n")
+        return report_csv(report, options.by, options.sort).rstrip("\n")
     paper = PLAIN if options.out else screen
-    return table_report(report, options.by, options.sort, paper, options.why)
+    return report_table(report, options.by, options.sort, paper, options.why)

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reports: records in; tables, JSON and CSV out."""
+"""Reports: from records to tables, JSON and CSV."""
 
 __all__ = ()

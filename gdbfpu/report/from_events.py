@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The report of an event file: read once as a stream, in memory that does not grow with it.
+"""Make the report of an event file. Read it once, as a stream, in bounded memory.
 
-The file may be anybody's. A line that is no hit is counted and left out; no value of a line is
-used before its type and range are known.
+The file is untrusted. Lines that cannot be read are counted and skipped. The type and range of
+each value are checked before it is used.
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ from gdbfpu.xsave.features import names
 __all__ = ("MAX_FUNCTIONS", "MAX_LINE", "report_of_file", "report_of_stream")
 
 MAX_FUNCTIONS = 64
-"""The most different functions counted; hits on others are counted together."""
+"""How many different functions are counted; hits on any others are counted together."""
 
 MAX_LINE = 1 << 18
-"""The longest line that is read, in bytes; one with AMX state (`--state full`) has some 23,000."""
+"""The longest line that is read, in bytes. One with AMX state (`--state full`) has some 23,000."""
 
 _OTHERS = "(other functions)"
 _OTHER_RULES = "(other rules)"
 _RULES = {rule.name for rule in RULES}
 _COMPONENTS = set(names((1 << 64) - 1))
-_NO_JSON = "no JSON"
-_CUT = "cut short, as a killed session leaves it"
+_NO_JSON = "not JSON"
+_CUT = "cut short, as when a session is killed"
 _MAX_DEPTH = 64  # callers of a path
 _MAX_NAME = 128  # characters of a function's name
 _MAX_COMM = 64  # characters: char[TASK_COMM_LEN], each byte as `\xNN`
 _MAX_BANNER = 512
 _MAX_WHY = 256
-_STEP = 256  # lines between two looks at the clock
+_STEP = 256  # lines between two calls of `progress`
 _DECODER = json.JSONDecoder()
 
 
 @dataclass
 class _Reading:
-    """What has been read of an event file.
+    """What has been read from an event file so far.
 
-    `latest` is the last task of each pid, `bad` are a defect's count and first line.
+    `latest` has the last task seen with each pid. `bad` has the count and the first line number
+    of each defect.
     """
 
     totals: Totals = field(default_factory=Totals)
@@ -61,9 +62,7 @@ class _Reading:
 
     def defects(self) -> tuple[str, ...]:
         return tuple(
-            f"line {first}: {why}"
-            if count == 1
-            else f"{count} lines, the first of them line {first}: {why}"
+            f"line {first}: {why}" if count == 1 else f"{count} lines, first line {first}: {why}"
             for why, (count, first) in self.bad.items()
         )
 
@@ -72,9 +71,9 @@ class _Reading:
 
 
 def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
-    """Return the report of the event file `path`, as `report_of_stream` does.
+    """Return the report of the event file `path`; see `report_of_stream`.
 
-    Raises UsageError for a file that cannot be read, too.
+    Raises UsageError if the file cannot be read, too.
     """
     try:
         with path.open("rb") as stream:
@@ -84,11 +83,11 @@ def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
 
 
 def report_of_stream(stream: BinaryIO, name: str, progress: Callable[[int], None]) -> Report:
-    """Return the report of an event file, which `stream` has from its first line on.
+    """Return the report of the event file in `stream`, which stands at its first line.
 
-    Its tasks are those that were hit. `progress` is called with the number of lines read so far.
-    Raises UsageError for what is no event file of this schema, OSError for what cannot be read;
-    what is wrong further on is told among the report's defects.
+    The report lists the tasks that were hit. `progress` is called with the number of lines read
+    so far. Raises UsageError if the first line is not the header of an event file with this
+    schema, OSError if `stream` cannot be read. Defects of later lines are listed in the report.
     """
     kernel, switching = _header(stream, name)
     reading = _Reading()
@@ -112,15 +111,17 @@ def report_of_stream(stream: BinaryIO, name: str, progress: Callable[[int], None
 
 
 def _header(stream: BinaryIO, name: str) -> tuple[str, str]:
-    """Return the kernel's banner and its way of switching from the file's first line."""
+    """Return the kernel's banner and `lazy`, `eager` or `unknown` from the file's first line."""
     try:
         header = _object(stream.readline(MAX_LINE))
         schema = header["schema"]
     except (CorruptState, KeyError) as error:
-        raise UsageError(f"{name} is no event file: `fpu-trace on --out` writes one") from error
+        raise UsageError(
+            f"{name} is not an event file: write one with `fpu-trace on --out`"
+        ) from error
     if type(schema) is not int or schema != SCHEMA:
         raise UsageError(
-            f"{name} has not schema {SCHEMA} but another: read it with the gdbfpu that wrote it"
+            f"{name} has a schema other than {SCHEMA}: read it with the gdbfpu that wrote it"
         )
     kernel, switching = header.get("kernel"), header.get("switching")
     return (
@@ -147,9 +148,9 @@ def _read(stream: BinaryIO, reading: _Reading, progress: Callable[[int], None]) 
             why = str(error)
             reading.note(number, why if whole or why != _NO_JSON else _CUT)
         except KeyError as error:
-            reading.note(number, f"a line without {error}")
-        except TypeError:  # a list where a text should be, say
-            reading.note(number, "a value of the wrong type")
+            reading.note(number, f"{error} is missing")
+        except TypeError:  # a list instead of a string, say
+            reading.note(number, "a value has the wrong type")
         if not number % _STEP:
             progress(number)
 
@@ -157,15 +158,15 @@ def _read(stream: BinaryIO, reading: _Reading, progress: Callable[[int], None]) 
 def _object(line: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(line.decode())
-    except (ValueError, RecursionError) as error:  # bytes, grammar, an int of 5,000 digits
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, an int of 5,000 digits
         raise CorruptState(_NO_JSON) from error
     if type(value) is not dict:
-        raise CorruptState("no JSON object")
+        raise CorruptState("not a JSON object")
     return value
 
 
 def _take(event: dict[str, Any], reading: _Reading) -> None:
-    """Add what a line tells to `reading`, or nothing of it."""
+    """Add all of a line to `reading`, or nothing."""
     if "use_of" in event:
         _learned(event, reading)
     elif "of" in event:
@@ -175,7 +176,7 @@ def _take(event: dict[str, Any], reading: _Reading) -> None:
 
 
 def _count(hit: dict[str, Any], reading: _Reading) -> None:
-    """Add `hit` to the totals, or nothing of it: raise CorruptState, KeyError or TypeError."""
+    """Add all of `hit` to the totals, or nothing: raise CorruptState, KeyError or TypeError."""
     task = _task(hit["task"], hit["pid"], hit["tgid"], hit["comm"])
     facts = _facts(hit)
     callers, totals = hit["backtrace"], reading.totals
@@ -183,13 +184,13 @@ def _count(hit: dict[str, Any], reading: _Reading) -> None:
     if path not in totals.paths or type(callers) is not list:
         path = _path(hit["function"], callers, reading.functions)
     row = totals.add(task, path, facts)
-    if len(reading.latest) >= MAX_ROWS:  # an audit's line comes soon after its hit's
+    if len(reading.latest) >= MAX_ROWS:  # drop all: an audit's line soon follows its hit's
         reading.latest.clear()
     reading.latest[row.pid] = row
 
 
 def _facts(hit: dict[str, Any]) -> Facts:
-    """Return what `hit` adds to a row: raise CorruptState or KeyError."""
+    """Return what `hit` adds to a row; raise CorruptState or KeyError."""
     thread = hit["thread"]
     return Facts(
         number("time_ns", hit["time_ns"], U64),
@@ -202,12 +203,12 @@ def _facts(hit: dict[str, Any]) -> Facts:
 
 
 def _use(event: dict[str, Any]) -> Use | None:
-    """Return what a line tells of whether its task uses the FPU; None where it tells nothing."""
+    """Return what a line says about whether its task uses the FPU; None if it says nothing."""
     uses, why = event.get("uses_fpu"), event.get("why", "")
     if uses is not None:
         flag("uses_fpu", uses)
     if type(why) is not str:
-        raise CorruptState("`why` is no text")
+        raise CorruptState("`why` is not a string")
     if uses is None and not why:
         return None
     answer = Answer.UNKNOWN if uses is None else Answer.YES if uses else Answer.NO
@@ -215,35 +216,35 @@ def _use(event: dict[str, Any]) -> Use | None:
 
 
 def _learned(event: dict[str, Any], reading: _Reading) -> None:
-    """Note what a frame showed of a task, or nothing of it."""
+    """Note what a signal frame showed about its task."""
     number("use_of", event["use_of"], U64)
     key = hexadecimal("task", event["task"]), number("pid", event["pid"], S32)
     use, row = _use(event), reading.totals.tasks.get(key)
     if row is None:
-        raise CorruptState("a frame of a task that was not hit")
+        raise CorruptState("a signal frame of a task that was never hit")
     if use is not None and row.use.answer is not Answer.YES:
         row.use = use
 
 
 def _audited(event: dict[str, Any], reading: _Reading) -> None:
-    """Add what the audit of a call says to the totals of its task, or nothing of it."""
+    """Add all that the audit of a call says to the totals of its task, or nothing."""
     pid = number("pid", event["pid"], S32)
     rules = tuple(_rule(finding["rule"]) for finding in listed("findings", event["findings"]))
     undecided = tuple(_rule(text) for text in listed("undecided", event["undecided"]))
     cleaned = event["cleaned"]
     if type(cleaned) is not dict or not cleaned.keys() <= _COMPONENTS:
-        raise CorruptState("`cleaned` is no count of bytes by component")
+        raise CorruptState("`cleaned` does not map components to bytes")
     for count in cleaned.values():
         number("cleaned", count, S32)
     if pid not in reading.latest:
-        raise CorruptState("an audit of a task that was not hit")
+        raise CorruptState("an audit of a task that was never hit")
     reading.totals.add_audit(reading.latest[pid], AuditFacts(rules, undecided, cleaned))
 
 
-@lru_cache(maxsize=4096, typed=True)  # true is no pid 1, though they are equal
+@lru_cache(maxsize=4096, typed=True)  # `true` equals 1 but must not pass for pid 1
 def _task(address: str, pid: int, tgid: int, comm: str) -> Task:
     if type(comm) is not str or len(comm) > _MAX_COMM:
-        raise CorruptState("`comm` is no task's name")
+        raise CorruptState(f"`comm` is not a string of up to {_MAX_COMM} characters")
     return Task(
         hexadecimal("task", address),
         number("pid", pid, S32),
@@ -259,17 +260,17 @@ def _mask(text: str | None) -> int:
 
 
 def _rule(text: Any) -> str:
-    """Return the name of the rule with which `text` (`RULE` or `RULE: why`) begins."""
+    """Return the rule's name from `text`, which is `RULE` or `RULE: why`."""
     if type(text) is not str:
-        raise CorruptState("something that names no rule")
+        raise CorruptState("the name of a rule is not a string")
     name = text.partition(":")[0]
     return name if name in _RULES else _OTHER_RULES
 
 
 def _path(function: Any, callers: Any, functions: set[str]) -> tuple[str, ...]:
-    """Return a function and its callers, fit for a terminal, neither too long nor too many."""
+    """Return a function and its callers, fit for a terminal, cut to the limits above."""
     if type(callers) is not list or not all(type(n) is str for n in (function, *callers)):
-        raise CorruptState("`function` is no name, or `backtrace` no list of names")
+        raise CorruptState("`function` is not a string, or `backtrace` not a list of strings")
     function, *names = (_name(name) for name in (function, *callers[:_MAX_DEPTH]))
     if function not in functions and len(functions) >= MAX_FUNCTIONS:
         function = _OTHERS
@@ -279,4 +280,4 @@ def _path(function: Any, callers: Any, functions: set[str]) -> tuple[str, ...]:
 
 
 def _name(text: str) -> str:
-    return ascii(text)[1:-1][:_MAX_NAME]  # the kernel's are of letters, digits, `_` and `.`
+    return ascii(text)[1:-1][:_MAX_NAME]  # the kernel's names have letters, digits, `_` and `.`

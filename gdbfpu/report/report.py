@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who uses the FPU: the trace's totals joined with a walk over the kernel's tasks."""
+"""Report which tasks use the FPU: join the trace's totals with a walk over the kernel's tasks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ __all__ = ("Report", "by_use", "collect")
 class Report:
     """What `fpu-report` shows.
 
-    `source` names the event file it was read from; empty: a kernel. `rows` are all tasks seen,
-    those that have ended too, users first, most hits first; one more, of pid 0, has the hits of
-    tasks beyond `MAX_ROWS` of the totals. `tasks` are how many are alive (of a file: are in it),
-    `kthreads` how many of them are kernel threads, `using` how many use the FPU; `paths` counts
-    hits by function and callers, innermost first; `defects` are what could not be read, a line
-    each. `audits` are how many audits the findings come from, `undecided` how often a rule could
-    not tell.
+    - `rows`: all tasks seen, also those that have ended; users first, then most hits first. One
+      more row, with pid 0, has the hits of tasks beyond `MAX_ROWS` of the totals.
+    - `tasks`: how many tasks are alive, or are in the event file; `kthreads`: how many of them are
+      kernel threads; `using`: how many use the FPU.
+    - `paths`: hits by function and callers, innermost first.
+    - `defects`: what could not be read, a line each.
+    - `audits`: how many audits the findings come from; `undecided`: how often each rule could not
+      decide.
+    - `source`: the name of the event file; empty if the report comes from a kernel.
     """
 
     kernel: str
@@ -47,15 +49,15 @@ class Report:
     source: str = ""
 
     def sorted(self, order: str) -> tuple[TaskTotals, ...]:
-        """Return the rows in the order called `order`, one of SORTS."""
+        """Return the rows in the order `order`, a key of SORTS."""
         return tuple(sorted(self.rows, key=SORTS[order]))
 
     def functions(self) -> tuple[str, ...]:
-        """Return the functions that were hit, by name."""
+        """Return the names of the functions that were hit, sorted."""
         return tuple(sorted({name for row in self.rows for name in row.hits}))
 
     def to_json(self, order: str = "") -> dict[str, Any]:
-        """Return the report as what `json.dumps` takes; keys as docs/data.md has them."""
+        """Return the report as an object for `json.dumps`; docs/data.md describes the keys."""
         return {
             "kernel": self.kernel,
             "switching": self.switching,
@@ -68,10 +70,10 @@ class Report:
 
 
 def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Report:
-    """Return the report of the kernel as it stands, with the hits of `totals`, which learn from it.
+    """Return the report of the stopped kernel, with the hits in `totals`.
 
-    `progress` is called with the number of tasks read so far. What cannot be read ends up
-    among the report's defects.
+    `totals` learn which tasks use the FPU. `progress` is called with the number of tasks read so
+    far. What cannot be read is listed in the report's defects.
     """
     model, hit = looks.model, dict(totals.tasks)
     defects = [
@@ -91,7 +93,7 @@ def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Re
             if not task.kthread or row.hits:
                 rows.append(row)
     except (CorruptState, MemoryFault) as error:
-        defects.append(f"the walk over the tasks ended early: {error}")
+        defects.append(f"the remaining tasks could not be read: {error}")
     rows += hit.values()
     rows += totals.rest()
     return Report(
@@ -117,7 +119,7 @@ def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
 
 
 def _thread_numbers(kernel: Kernel) -> dict[int, int]:
-    """Return GDB's thread numbers by pid; only over KGDB is a GDB thread a task."""
+    """Return GDB's thread numbers by pid; empty where GDB's threads are CPUs, not tasks."""
     machine = kernel.target.machine
     if machine is None or not machine.stub.threads_are_tasks:
         return {}
@@ -125,12 +127,12 @@ def _thread_numbers(kernel: Kernel) -> dict[int, int]:
 
 
 def _running(kernel: Kernel) -> dict[int, int]:
-    """Return the CPU by the address of the task_struct that it runs."""
+    """Return each online CPU by the address of the task_struct that it runs."""
     return {kernel.current_task(cpu): cpu for cpu in kernel.online_cpus()}
 
 
 def _look(looks: Looks, totals: Totals, task: Task, cpu: int | None) -> list[str]:
-    """Have `totals` learn whether `task` uses the FPU; return what could not be read."""
+    """Tell `totals` whether `task` uses the FPU; return what could not be read."""
     try:
         totals.learn(task, looks.now(totals.known(task), task, cpu))
     except (CorruptState, MemoryFault) as error:
@@ -139,7 +141,7 @@ def _look(looks: Looks, totals: Totals, task: Task, cpu: int | None) -> list[str
 
 
 def _living(totals: Totals, task: Task, threads: dict[int, int]) -> TaskTotals:
-    """Return the row of a task that exists now: its totals, or an empty row, brought up to date."""
+    """Return an up-to-date row for a living task; it is empty if the task was never hit."""
     row = totals.tasks.get((task.address, task.pid))
     row = row or TaskTotals(task.pid, task.tgid, task.comm, task.address)
     thread = threads.get(task.pid, row.thread)

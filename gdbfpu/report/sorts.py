@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The orders that a report's tasks can have; apart, since parsers need no more of reports."""
+"""The orders of a report's tasks. A parser of options can import them without the report."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ SORTS: dict[str, Callable[[TaskTotals], Any]] = {
     "memory": lambda row: -row.memory_hits,
     "findings": lambda row: -sum(row.findings.values()),
 }
-"""The key to sort by, by the name that `--sort` takes: a column's, in small letters."""
+"""Sort keys by the name that `--sort` takes: a column's name in lower case."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reports as text: tables and CSV. Returned, never printed."""
+"""Format reports as tables and CSV. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gdbfpu.text.table import paint, table
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
 
-__all__ = ("csv_report", "table_report")
+__all__ = ("report_csv", "report_table")
 
 
 _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
@@ -34,7 +34,7 @@ _FIT = Fit(
         "last": lambda clock: clock[:8],
     },
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how what a spreadsheet evaluates begins
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet evaluates text that begins so
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
 _CSV_HITS = (
     "cpu",
@@ -48,10 +48,10 @@ _CSV_HITS = (
 )
 
 
-def table_report(report: Report, by: str, order: str, screen: Screen, why: bool = False) -> str:
+def report_table(report: Report, by: str, order: str, screen: Screen, why: bool = False) -> str:
     """Return `report` as tables for people: `by` is `task`, `probe` or `path`.
 
-    With `why`, each task has a column that tells what the answer about it rests on.
+    `why` adds a column with the reason for each task's answer.
     """
     rows = report.sorted(order) if order else report.rows
     if by == "task":
@@ -64,8 +64,8 @@ def table_report(report: Report, by: str, order: str, screen: Screen, why: bool 
     return f"{body}\n\n{screen.wrapped(summary, '  ')}"
 
 
-def csv_report(report: Report, by: str, order: str) -> str:
-    """Return `report` as CSV with a heading, one row a task, function or path."""
+def report_csv(report: Report, by: str, order: str) -> str:
+    """Return `report` as CSV with a heading and one row for each task, function or path."""
     if by == "task":
         functions = report.functions()
         headers: Sequence[str] = (*_CSV_TASK, *functions, *_CSV_HITS)
@@ -80,9 +80,9 @@ def csv_report(report: Report, by: str, order: str) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
-    """Return `value` so that a spreadsheet takes no name for a formula.
+    """Return `value`, with a `'` in front if a spreadsheet would take it for a formula.
 
-    A task calls itself what it likes: `=cmd|...` would run a program on the reader's machine.
+    A task chooses its own name: `=cmd|...` would run a program on the reader's machine.
     """
     formula = isinstance(value, str) and value.startswith(_FORMULA)
     return f"'{value}" if formula else value
@@ -190,4 +190,4 @@ def _summary(report: Report, colour: bool) -> list[str]:
     lines = [f"{found}{rest}; {counted(report.hits, 'hit')}; {report.switching} switching"]
     if report.audits:
         lines += _audit_summary(report)
-    return lines + [paint(f"not read: {defect}", "red", colour) for defect in report.defects]
+    return lines + [paint(f"incomplete: {defect}", "red", colour) for defect in report.defects]

@@ -69,9 +69,11 @@ def test_a_torn_list_ends_the_walk(kernel44: Path) -> None:
         part = output.parts[4 * number + 2]
         assert re.search(rf" of {tasks} tasks? uses? the FPU", part), (place, part)
         last = part.splitlines()[-1]
-        assert re.match(f"not read: the walk over the tasks ended early: .*{words}", last), place
+        assert re.match(f"incomplete: the remaining tasks could not be read: .*{words}", last), (
+            place
+        )
     assert "9 of 13 tasks use the FPU" in output.parts[-3]
-    assert "not read" not in output.parts[-3]
+    assert "incomplete" not in output.parts[-3]
     assert "wrong=0" in output.parts[-2]
 
 
@@ -99,7 +101,7 @@ def test_a_hit_that_cannot_be_read_stops_nothing(kernel44: Path) -> None:
     assert status[0] == "tracing is on; 20 hits of 1 task, 0 filtered out; layouts from DWARF"
     assert all(line.endswith("passed 15 times") for line in status[1:3])
     assert re.fullmatch(r"  not recorded: 10 times MemoryFault: cannot read .*", status[3])
-    assert re.search(r"not read: 10 hits not recorded: MemoryFault", output.parts[4])
+    assert re.search(r"incomplete: 10 hits not recorded: MemoryFault", output.parts[4])
     assert "guest: copies=15 sanitized=15 wrong=0" in output.parts[5]
 
 

@@ -208,7 +208,9 @@ def test_event_file_without_a_kernel(kernel44: Path, tmp_path: Path) -> None:
     assert parts[2].splitlines()[-2:] == [
         f"{len(hits)} tasks in hits.jsonl, {using} of them known to use the FPU; 24 hits; "
         "lazy switching",
-        "not read: line 26: cut short, as a killed session leaves it",
+        "incomplete: line 26: cut short, as when a session is killed",
     ]
-    assert parts[3] == (f"fpu-report: {again} is no event file: `fpu-trace on --out` writes one")
+    assert parts[3] == (
+        f"fpu-report: {again} is not an event file: write one with `fpu-trace on --out`"
+    )
     assert parts[4] == f"fpu-report: cannot read {tmp_path}/none: No such file or directory"

@@ -19,7 +19,7 @@ from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report.report import Report, collect
-from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.trace.entries import audited
 from gdbfpu.trace.event_file import EventWriter
@@ -255,7 +255,7 @@ def report(**fields):
 
 
 def test_findings_in_a_table():
-    text = table_report(report(audits=5, undecided={"READ": 2, "FRAME": 1}), "task", "", PLAIN)
+    text = report_table(report(audits=5, undecided={"READ": 2, "FRAME": 1}), "task", "", PLAIN)
     lines = text.splitlines()
     assert lines[0].split()[-1] == "findings"
     assert lines[2].split()[-1] == "-"
@@ -268,25 +268,25 @@ def test_findings_in_a_table():
 
 
 def test_a_table_without_audits_says_nothing_of_them():
-    text = table_report(report(), "task", "", PLAIN)
-    for word in ("findings", "audits", "made clean", "not decidable"):
+    text = report_table(report(), "task", "", PLAIN)
+    for word in ("findings", "audits", "made clean", "could not tell"):
         assert word not in text
 
 
 def test_findings_are_red():
-    text = table_report(report(audits=1), "task", "", Screen(colour=True))
+    text = report_table(report(audits=1), "task", "", Screen(colour=True))
     assert "\x1b[31mSTALE 3, XCOMP 1\x1b[39;49;00m" in text
 
 
 @pytest.mark.parametrize("by", ["probe", "path"])
 def test_other_tables_have_the_summary_only(by):
-    text = table_report(report(audits=5), by, "", PLAIN)
+    text = report_table(report(audits=5), by, "", PLAIN)
     assert "findings" not in text.splitlines()[0]
     assert "5 audits: 4 findings" in text
 
 
 def test_findings_in_csv():
-    rows = list(csv.DictReader(io.StringIO(csv_report(report(), "task", ""))))
+    rows = list(csv.DictReader(io.StringIO(report_csv(report(), "task", ""))))
     assert [row["findings"] for row in rows] == ["0", "4"]
 
 

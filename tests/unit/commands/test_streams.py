@@ -147,7 +147,7 @@ def test_events_from_standard_input(folder):
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"1 task in standard input," in done.stdout
     done = shell(folder, "gdbfpu report --from - <text")
-    assert done.stderr.startswith(b"gdbfpu: standard input is no event file")
+    assert done.stderr.startswith(b"gdbfpu: standard input is not an event file")
 
 
 @pytest.mark.parametrize(

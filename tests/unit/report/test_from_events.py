@@ -17,7 +17,7 @@ from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report import from_events as eventreport
 from gdbfpu.report.from_events import MAX_LINE, report_of_file
 from gdbfpu.report.report import SORTS
-from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN
 from gdbfpu.trace import totals as totals_module
 
@@ -182,18 +182,18 @@ def test_users_come_first_then_most_hits_then_pid(path):
 def test_tables_and_csv(path):
     deep = {**HIT, "backtrace": ["get_sigframe", "handle_signal"]}
     found = report(path, deep, deep, OTHER, {**OTHER, "function": SANITIZE, "backtrace": []})
-    assert table_report(found, "path", "", PLAIN).split("\n")[2:5] == [
+    assert report_table(found, "path", "", PLAIN).split("\n")[2:5] == [
         f"     2  {SIGFRAME} < get_sigframe < handle_signal",
         f"     1  {SIGFRAME} < get_sigframe",
         f"     1  {SANITIZE}",
     ]
-    assert table_report(found, "probe", "", PLAIN).split("\n")[2:] == [
+    assert report_table(found, "probe", "", PLAIN).split("\n")[2:] == [
         f"     3        2  {SIGFRAME}",
         f"     1        1  {SANITIZE}",
         "",
         "2 tasks in hits.jsonl, 1 of them known to use the FPU; 4 hits; lazy switching",
     ]
-    assert csv_report(found, "task", "pid").splitlines() == [
+    assert report_csv(found, "task", "pid").splitlines() == [
         "thread,pid,tgid,comm,uses_fpu,copy_fpstate_to_sigframe,fpstate_sanitize_xstate,"
         "cpu,components,live_hits,memory_hits,first_ns,last_ns,findings,why",
         "7,30,29,Xorg,yes,2,0,1,x87|SSE|AVX,2,0,1000,1000,0,AVX values in memory at hit 1",
@@ -214,11 +214,11 @@ def test_a_frame_tells_more_of_its_task(path):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"pid": 77}, "a frame of a task that was not hit"),
-        ({"use_of": -1}, f"`use_of` is no number from 0 to {2**64 - 1}"),
+        ({"pid": 77}, "a signal frame of a task that was never hit"),
+        ({"use_of": -1}, f"`use_of` is not a number from 0 to {2**64 - 1}"),
         ({"uses_fpu": 1}, "`uses_fpu` is neither true nor false"),
-        ({"why": 1}, "`why` is no text"),
-        ({"task": "here"}, "`task` is no hexadecimal number of 64 bits"),
+        ({"why": 1}, "`why` is not a string"),
+        ({"task": "here"}, "`task` is not a hexadecimal number of up to 64 bits"),
     ],
 )
 def test_a_frame_that_tells_nothing_is_left_out(path, change, why):
@@ -254,24 +254,24 @@ def test_audits_of_calls_add_up(path):
         ({}, {}, 1),
     ]
     assert (found.audits, found.undecided, found.hits, found.defects) == (3, {"FORK": 1}, 3, ())
-    assert "3 audits: 5 findings" in table_report(found, "task", "", PLAIN)
+    assert "3 audits: 5 findings" in report_table(found, "task", "", PLAIN)
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"pid": 31}, "an audit of a task that was not hit"),
-        ({"pid": "30"}, "`pid` is no number from 0 to 2147483647"),
-        ({"findings": {"rule": "STALE"}}, "`findings` is no list"),
-        ({"findings": [{"rule": 5}]}, "something that names no rule"),
-        ({"findings": [{}]}, "a line without 'rule'"),
-        ({"findings": ["STALE"]}, "a value of the wrong type"),
-        ({"undecided": [None]}, "something that names no rule"),
-        ({"undecided": None}, "`undecided` is no list"),
-        ({"cleaned": []}, "`cleaned` is no count of bytes by component"),
-        ({"cleaned": {"\x1b[31m": 1}}, "`cleaned` is no count of bytes by component"),
-        ({"cleaned": {"AVX": -1}}, "`cleaned` is no number from 0 to 2147483647"),
-        ({"cleaned": {"AVX": 2**31}}, "`cleaned` is no number from 0 to 2147483647"),
+        ({"pid": 31}, "an audit of a task that was never hit"),
+        ({"pid": "30"}, "`pid` is not a number from 0 to 2147483647"),
+        ({"findings": {"rule": "STALE"}}, "`findings` is not a list"),
+        ({"findings": [{"rule": 5}]}, "the name of a rule is not a string"),
+        ({"findings": [{}]}, "'rule' is missing"),
+        ({"findings": ["STALE"]}, "a value has the wrong type"),
+        ({"undecided": [None]}, "the name of a rule is not a string"),
+        ({"undecided": None}, "`undecided` is not a list"),
+        ({"cleaned": []}, "`cleaned` does not map components to bytes"),
+        ({"cleaned": {"\x1b[31m": 1}}, "`cleaned` does not map components to bytes"),
+        ({"cleaned": {"AVX": -1}}, "`cleaned` is not a number from 0 to 2147483647"),
+        ({"cleaned": {"AVX": 2**31}}, "`cleaned` is not a number from 0 to 2147483647"),
     ],
 )
 def test_audit_that_is_none(path, change, why):
@@ -322,7 +322,7 @@ def test_no_event_file(path, data):
     path.write_bytes(data)
     with pytest.raises(UsageError) as caught:
         report_of_file(path, lambda lines: None)
-    assert str(caught.value) == f"{path} is no event file: `fpu-trace on --out` writes one"
+    assert str(caught.value) == f"{path} is not an event file: write one with `fpu-trace on --out`"
 
 
 @pytest.mark.parametrize("schema", [2, 0, True, 1.0, "1", None, [1], {"a": 1}, 10**4000])
@@ -330,7 +330,7 @@ def test_another_schema(path, schema):
     with pytest.raises(UsageError) as caught:
         report(path, HIT, header={**HEADER, "schema": schema})
     assert str(caught.value) == (
-        f"{path} has not schema 1 but another: read it with the gdbfpu that wrote it"
+        f"{path} has a schema other than 1: read it with the gdbfpu that wrote it"
     )
 
 
@@ -342,7 +342,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_a_device_without_lines_is_no_event_file():
-    with pytest.raises(UsageError, match="/dev/zero is no event file"):
+    with pytest.raises(UsageError, match="/dev/zero is not an event file"):
         report_of_file(Path("/dev/zero"), lambda lines: None)
 
 
@@ -360,17 +360,17 @@ def test_header_that_tells_nothing(path):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
-        (b"\0" * 50, "no JSON"),
-        (b'{"comm": "\xff"}', "no JSON"),
-        (b"{" + b'"a":{' * 40_000 + b"}" * 40_001, "no JSON"),
-        (b"[" * 200_000, "no JSON"),
-        (b'{"pid": ' + b"9" * 100_000 + b"}", "no JSON"),
-        (b"[]", "no JSON object"),
-        (b"null", "no JSON object"),
-        (b"{}", "a line without 'task'"),
-        (json.dumps(HEADER).encode(), "a line without 'task'"),
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\0" * 50, "not JSON"),
+        (b'{"comm": "\xff"}', "not JSON"),
+        (b"{" + b'"a":{' * 40_000 + b"}" * 40_001, "not JSON"),
+        (b"[" * 200_000, "not JSON"),
+        (b'{"pid": ' + b"9" * 100_000 + b"}", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"{}", "'task' is missing"),
+        (json.dumps(HEADER).encode(), "'task' is missing"),
         (b"x" * MAX_LINE, f"longer than {MAX_LINE} bytes"),
         (b"x" * (3 * MAX_LINE), f"longer than {MAX_LINE} bytes"),
     ],
@@ -382,31 +382,34 @@ def test_line_that_is_no_hit(path, line, why):
 
 
 _S32, _U64 = 2**31 - 1, 2**64 - 1
-_NAMES = "`function` is no name, or `backtrace` no list of names"
-_WRONG = "a value of the wrong type"
+_NAMES = "`function` is not a string, or `backtrace` not a list of strings"
+_WRONG = "a value has the wrong type"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        *(("pid", v, f"`pid` is no number from 0 to {_S32}") for v in (-1, 2**31, True, "1", 1.5)),
-        ("pid", [1], _WRONG),
-        ("pid", float("nan"), f"`pid` is no number from 0 to {_S32}"),
-        ("tgid", 29.0, f"`tgid` is no number from 0 to {_S32}"),  # equal to HIT's
-        ("tgid", None, f"`tgid` is no number from 0 to {_S32}"),
-        ("cpu", -1, f"`cpu` is no number from 0 to {_S32}"),
-        ("cpu", {}, f"`cpu` is no number from 0 to {_S32}"),
-        ("thread", 10**30, f"`thread` is no number from 0 to {_S32}"),
-        ("time_ns", 2**64, f"`time_ns` is no number from 0 to {_U64}"),
-        ("time_ns", 1e300, f"`time_ns` is no number from 0 to {_U64}"),
-        ("comm", 5, "`comm` is no task's name"),
-        ("comm", "x" * 65, "`comm` is no task's name"),
         *(
-            ("task", v, "`task` is no hexadecimal number of 64 bits")
+            ("pid", v, f"`pid` is not a number from 0 to {_S32}")
+            for v in (-1, 2**31, True, "1", 1.5)
+        ),
+        ("pid", [1], _WRONG),
+        ("pid", float("nan"), f"`pid` is not a number from 0 to {_S32}"),
+        ("tgid", 29.0, f"`tgid` is not a number from 0 to {_S32}"),  # equal to HIT's
+        ("tgid", None, f"`tgid` is not a number from 0 to {_S32}"),
+        ("cpu", -1, f"`cpu` is not a number from 0 to {_S32}"),
+        ("cpu", {}, f"`cpu` is not a number from 0 to {_S32}"),
+        ("thread", 10**30, f"`thread` is not a number from 0 to {_S32}"),
+        ("time_ns", 2**64, f"`time_ns` is not a number from 0 to {_U64}"),
+        ("time_ns", 1e300, f"`time_ns` is not a number from 0 to {_U64}"),
+        ("comm", 5, "`comm` is not a string of up to 64 characters"),
+        ("comm", "x" * 65, "`comm` is not a string of up to 64 characters"),
+        *(
+            ("task", v, "`task` is not a hexadecimal number of up to 64 bits")
             for v in (5, "", "0x", "-0x1", "0x1_0", "0X1", " 0x1", "0x1\n", "0x" + "1" * 17, "0x٣")
         ),
-        ("xfeatures", "7", "`xfeatures` is no hexadecimal number of 64 bits"),
-        ("xfeatures", 7, "`xfeatures` is no hexadecimal number of 64 bits"),
+        ("xfeatures", "7", "`xfeatures` is not a hexadecimal number of up to 64 bits"),
+        ("xfeatures", 7, "`xfeatures` is not a hexadecimal number of up to 64 bits"),
         ("xfeatures", {}, _WRONG),
         ("live", 1, "`live` is neither true nor false"),
         ("live", None, "`live` is neither true nor false"),
@@ -434,7 +437,7 @@ def test_value_that_is_none(path, key, value, why):
 def test_what_equals_a_number_is_none(path, key, value):
     """Python takes them for the same where it looks up what it has kept."""
     found = report(path, {**HIT, key: 1}, {**HIT, key: value})
-    assert found.defects == (f"line 3: `{key}` is no number from 0 to {_S32}",)
+    assert found.defects == (f"line 3: `{key}` is not a number from 0 to {_S32}",)
     assert found.hits == 1
 
 
@@ -445,18 +448,18 @@ def test_what_equals_a_number_is_none(path, key, value):
 def test_hit_without_a_key(path, key):
     lacking = {name: value for name, value in HIT.items() if name != key}
     found = report(path, HIT, lacking, lacking)
-    assert found.defects == (f"2 lines, the first of them line 3: a line without '{key}'",)
+    assert found.defects == (f"2 lines, first line 3: '{key}' is missing",)
     assert found.hits == 1
 
 
 def test_bad_lines_are_counted_by_what_is_wrong(path):
     found = report(path, b"x", HIT, b"[]", b"y", HIT, b"{", {**HIT, "pid": -1})
     assert found.defects == (
-        "3 lines, the first of them line 2: no JSON",
-        "line 4: no JSON object",
-        "line 8: `pid` is no number from 0 to 2147483647",
+        "3 lines, first line 2: not JSON",
+        "line 4: not a JSON object",
+        "line 8: `pid` is not a number from 0 to 2147483647",
     )
-    assert "not read: line 4: no JSON object" in table_report(found, "task", "", PLAIN)
+    assert "incomplete: line 4: not a JSON object" in report_table(found, "task", "", PLAIN)
     assert found.hits == 2
 
 
@@ -466,7 +469,7 @@ def test_bad_lines_are_counted_by_what_is_wrong(path):
 @pytest.mark.parametrize("length", [1, 10, 200, -1])
 def test_last_line_that_was_cut(path, length):
     found = report(path, HIT, end=json.dumps(HIT).encode()[:length])
-    assert found.defects == ("line 3: cut short, as a killed session leaves it",)
+    assert found.defects == ("line 3: cut short, as when a session is killed",)
     assert found.hits == 1
 
 
@@ -474,7 +477,7 @@ def test_last_line_that_lacks_its_newline_alone(path):
     found = report(path, HIT, end=json.dumps(HIT).encode())
     assert (found.hits, found.defects) == (2, ())
     found = report(path, HIT, end=b"[]")
-    assert (found.hits, found.defects) == (1, ("line 3: no JSON object",))
+    assert (found.hits, found.defects) == (1, ("line 3: not a JSON object",))
 
 
 def test_last_line_that_is_too_long(path):
@@ -494,7 +497,7 @@ def test_names_are_made_fit_for_a_terminal(path):
     assert found.paths == (((name, name), 1),)
     assert found.rows[0].hits == {name: 1}
     for by in ("task", "probe", "path"):
-        text = table_report(found, by, "", PLAIN) + csv_report(found, by, "")
+        text = report_table(found, by, "", PLAIN) + report_csv(found, by, "")
         text.encode()
         assert all(c.isprintable() or c == "\n" for c in text)
 

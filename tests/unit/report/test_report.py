@@ -178,7 +178,7 @@ def test_walk_that_ends_early_is_a_defect(setup):
     assert pids(report.rows) == [31, 1]
     assert report.tasks == 2
     (defect,) = report.defects
-    assert defect.startswith("the walk over the tasks ended early: cannot read ")
+    assert defect.startswith("the remaining tasks could not be read: cannot read ")
 
 
 @pytest.mark.parametrize("error", [MemoryFault(0x123, 832), CorruptState("odd state")])

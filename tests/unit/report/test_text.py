@@ -16,7 +16,7 @@ import pytest
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Answer, Use
 from gdbfpu.report.report import Report
-from gdbfpu.report.text import csv_report, table_report
+from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import paint, table
 from gdbfpu.trace.hit import Hit
@@ -156,7 +156,7 @@ EXPECTED = [
 
 
 def test_table_of_tasks():
-    text = table_report(report(), "task", "", PLAIN)
+    text = report_table(report(), "task", "", PLAIN)
     assert cells(text) == EXPECTED
     assert text.split("\n")[-1] == (
         "1 of 20 tasks uses the FPU (11 are kernel threads, without FPU state); 61 hits; "
@@ -166,7 +166,7 @@ def test_table_of_tasks():
 
 
 def test_numbers_end_and_names_begin_below_each_other():
-    lines = table_report(report(), "task", "", PLAIN).split("\n")
+    lines = report_table(report(), "task", "", PLAIN).split("\n")
     heading, xorg, evil = lines[0], lines[2], lines[3]
     for name in ("task", "FPU", "components", "first"):
         at = heading.index(name)
@@ -176,7 +176,7 @@ def test_numbers_end_and_names_begin_below_each_other():
         end = heading.index(name) + len(name)
         assert xorg[end] == evil[end] == " "
         assert " " not in (xorg[end - 1], evil[end - 1])
-    heading, _, *hits = table_report(report(), "probe", "", PLAIN).split("\n")[:4]
+    heading, _, *hits = report_table(report(), "probe", "", PLAIN).split("\n")[:4]
     at = heading.index("function")
     assert [line[at - 1 :] for line in hits] == [f" {SIGFRAME}", f" {SANITIZE}"]
     end = heading.index("hits") + 4
@@ -185,20 +185,20 @@ def test_numbers_end_and_names_begin_below_each_other():
 
 
 def test_table_of_tasks_in_an_order():
-    text = table_report(report(), "task", "pid", PLAIN)
+    text = report_table(report(), "task", "pid", PLAIN)
     assert [row[1] for row in cells(text)[1:]] == ["7", "30", "40"]
 
 
 def test_colour_changes_nothing_else():
-    plain = table_report(report(defects=("one",)), "task", "", PLAIN)
-    coloured = table_report(report(defects=("one",)), "task", "", Screen(colour=True))
+    plain = report_table(report(defects=("one",)), "task", "", PLAIN)
+    coloured = report_table(report(defects=("one",)), "task", "", Screen(colour=True))
     assert "\x1b[" in coloured
     assert ESCAPE.sub("", coloured) == plain
     assert [line for line in coloured.split("\n") if "Xorg" in line and "\x1b" in line]
 
 
 def test_table_without_hits():
-    text = table_report(report(rows()[2:], hits=0, paths=()), "task", "", PLAIN)
+    text = report_table(report(rows()[2:], hits=0, paths=()), "task", "", PLAIN)
     assert cells(text) == [
         [
             *("thread", "pid", "tgid", "task", "FPU", "hits", "CPU", "components"),
@@ -210,12 +210,12 @@ def test_table_without_hits():
 
 @pytest.mark.parametrize("by", ["task", "probe", "path"])
 def test_table_of_nothing(by):
-    text = table_report(report((), hits=0, paths=()), by, "", PLAIN)
+    text = report_table(report((), hits=0, paths=()), by, "", PLAIN)
     assert len(cells(text)) == 1
 
 
 def test_table_of_probes():
-    assert cells(table_report(report(), "probe", "", PLAIN)) == [
+    assert cells(report_table(report(), "probe", "", PLAIN)) == [
         ["hits", "tasks", "function"],
         ["55", "2", SIGFRAME],
         ["6", "1", SANITIZE],
@@ -223,7 +223,7 @@ def test_table_of_probes():
 
 
 def test_table_of_paths():
-    assert cells(table_report(report(), "path", "", PLAIN)) == [
+    assert cells(report_table(report(), "path", "", PLAIN)) == [
         ["hits", "path"],
         ["55", f"{SIGFRAME} < a < b"],
         ["6", SANITIZE],
@@ -231,8 +231,8 @@ def test_table_of_paths():
 
 
 def test_defects_are_told():
-    lines = table_report(report(defects=("one", "two")), "task", "", PLAIN).split("\n")
-    assert lines[-2:] == ["not read: one", "not read: two"]
+    lines = report_table(report(defects=("one", "two")), "task", "", PLAIN).split("\n")
+    assert lines[-2:] == ["incomplete: one", "incomplete: two"]
 
 
 def test_values_stay_as_they_are():
@@ -247,7 +247,7 @@ def test_names_of_other_widths_are_aligned(name):
     plain = TaskTotals(
         9, 9, "plain", 2, 3, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, Use(Answer.YES)
     )
-    lines = table_report(report((wide, plain)), "task", "", PLAIN).split("\n")[2:4]
+    lines = report_table(report((wide, plain)), "task", "", PLAIN).split("\n")[2:4]
     lines += [hit_lines(hit(comm=who), 0)[0] for who in (name, "plain")]
     for one, other in (lines[:2], lines[2:]):
         assert columns(one.partition("x87|")[0]) == columns(other.partition("x87|")[0])
@@ -280,7 +280,7 @@ def test_one_of_each():
         ),
         Counter({"AVX": 1}),
     )
-    text = table_report(
+    text = report_table(
         report((one,), tasks=1, kthreads=1, using=1, hits=1, audits=1, undecided={"READ": 1}),
         *("task", "", PLAIN),
     )
@@ -293,7 +293,7 @@ def test_one_of_each():
 
 
 def test_none_of_one():
-    text = table_report(report((), tasks=1, kthreads=0, using=0, hits=0), "task", "", PLAIN)
+    text = report_table(report((), tasks=1, kthreads=0, using=0, hits=0), "task", "", PLAIN)
     said = (
         "0 of 1 task uses the FPU (0 are kernel threads, without FPU state); 0 hits; lazy switching"
     )
@@ -303,10 +303,10 @@ def test_none_of_one():
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tabulate", None)
     with pytest.raises(UsageError) as caught:
-        table_report(report(), "task", "", PLAIN)
+        report_table(report(), "task", "", PLAIN)
     said = "tables need the Python package tabulate: install it, or ask for JSON"
     assert str(caught.value) == said
-    assert csv_report(report(), "task", "")
+    assert report_csv(report(), "task", "")
 
 
 def test_paint():
@@ -321,7 +321,7 @@ def test_paint():
 
 
 def parsed(by, order="", **fields):
-    text = csv_report(report(**fields), by, order)
+    text = report_csv(report(**fields), by, order)
     assert text.endswith("\n")
     assert "\x1b" not in text
     return list(csv.DictReader(io.StringIO(text)))
@@ -384,9 +384,9 @@ def test_csv_of_tasks():
 
 
 def test_why_is_a_column_that_is_asked_for():
-    plain = table_report(report(), "task", "", PLAIN)
+    plain = report_table(report(), "task", "", PLAIN)
     assert "why" not in plain.split("\n")[0]
-    lines = table_report(report(), "task", "", PLAIN, why=True).split("\n")
+    lines = report_table(report(), "task", "", PLAIN, why=True).split("\n")
     at = lines[0].index("why")
     assert [line[at:] for line in lines[2:5]] == [
         "AVX values in the frame of hit 3",
@@ -404,7 +404,7 @@ def test_csv_hands_a_spreadsheet_no_formula(name):
     """Nor does a function's name of somebody's event file, as a value or in the heading."""
     hostile = TaskTotals(1, 1, name, 1, None, 0, Counter({name: 1}), -1, 1)
     for by in ("task", "probe", "path"):
-        text = csv_report(report((hostile,), paths=(((name, "a"), 1),)), by, "")
+        text = report_csv(report((hostile,), paths=(((name, "a"), 1),)), by, "")
         cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
         assert f"'{name}" in [cell.removesuffix(" < a") for cell in cells]
         assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
