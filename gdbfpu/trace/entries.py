@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a trace records: a hit, what the audit of a call says, what a frame shows of its task.
+"""The entries of a trace: a hit, the audit of a call, what a signal frame shows about its task.
 
-Each has a line in the event file, something to add to the totals, and a text for a person.
+Each entry has a line in the event file, adds something to the totals, and has text for a person.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ __all__ = ("Audited", "Caught", "Entry", "Learned", "audited")
 
 @dataclass(frozen=True)
 class Caught:
-    """A hit of `probe`, as long as the kernel stands there: its record, and what that leaves out.
+    """A hit of `probe` while the kernel is stopped there: its record, and what the record omits.
 
-    `task` is whose state it is, `caller` the task that runs. `evidence` is what is known by now
-    of whether `task` uses the FPU, `frame` the frame that may tell more once it is written.
+    `task` owns the FPU state, `caller` is the running task. `evidence` is what is known so far
+    about whether `task` uses the FPU. `frame` is the signal frame that may tell more once the
+    kernel has written it.
     """
 
     record: Hit
@@ -44,18 +45,18 @@ class Caught:
         return self.record.to_json()
 
     def lines(self, width: int) -> tuple[str, ...]:
-        """Return what a person sees of it on a terminal of `width` columns (0: any)."""
+        """Return the lines to print on a terminal of `width` columns (0: any)."""
         return hit_lines(self.record, width)
 
     def add_to(self, totals: Totals) -> None:
-        """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
+        """Add it to `totals`. A second call adds nothing; a ^C never leaves half of it added."""
         totals.learn(self.task, self.evidence)
         totals.add(self.task, (self.record.function, *self.record.backtrace), self.facts)
 
 
 @dataclass(frozen=True)
 class Audited:
-    """What the audit says of a call that `caller` made."""
+    """The audit's result for a call that `caller` made."""
 
     said: Returned
     caller: Task
@@ -66,17 +67,17 @@ class Audited:
         return returned_json(self.said)
 
     def lines(self, width: int) -> tuple[str, ...]:
-        """Return what a person sees of it on a terminal of `width` columns (0: any)."""
+        """Return the lines to print on a terminal of `width` columns (0: any)."""
         return tuple(Screen(width).wrapped(line, "  ") for line in returned_lines(self.said))
 
     def add_to(self, totals: Totals) -> None:
-        """Add it to `totals`, once however often; a ^C adds all of it or nothing."""
+        """Add it to `totals`. A second call adds nothing; a ^C never leaves half of it added."""
         totals.add_audit(totals.of(self.said.task), self.facts)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What is known of whether a task uses the FPU, now that `caller` has written `frame`."""
+    """What is known about whether a task uses the FPU, now that `caller` has written `frame`."""
 
     frame: Frame
     caller: Task
@@ -95,20 +96,20 @@ class Learned:
         }
 
     def lines(self, _width: int) -> tuple[str, ...]:
-        """Return what a person sees of it: nothing before a report."""
+        """Return no lines: only a report shows this."""
         return ()
 
     def add_to(self, totals: Totals) -> None:
-        """Add it to `totals`, once however often."""
+        """Add it to `totals`. A second call adds nothing."""
         totals.learn(self.frame.task, self.evidence)
 
 
 def audited(said: Returned, caller: Task) -> Audited:
-    """Return what is to be recorded of what an audit has `said` of a call that `caller` made."""
+    """Return the entry for what an audit has `said` about a call that `caller` made."""
     rules = tuple(finding.rule for finding in said.findings)
     undecided = tuple(one.rule for one in said.undecided)
     return Audited(said, caller, AuditFacts(rules, undecided, said.cleaned))
 
 
 Entry = Union[Caught, Audited, Learned]
-"""What the event file has a line for."""
+"""Anything that has a line in the event file."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The event file: JSON Lines, a header first, then one object per hit, each line written at once.
+"""The event file: JSON Lines, first a header, then one object per hit.
 
-A killed session loses at most the line being written.
+Each line is flushed at once, so a killed session loses at most the line being written.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gdbfpu.errors import UsageError
 __all__ = ("SCHEMA", "EventWriter")
 
 SCHEMA = 1
-"""The version of the event file's form; it grows when a key changes its meaning."""
+"""The version of the event file's format. It increases when a key changes its meaning."""
 
 
 class EventWriter:
-    """An event file being written. It never writes over a file that is there already."""
+    """Writes a new event file. It never overwrites an existing file."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class EventWriter:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one line, or nothing of it: raise OSError when the disk takes no more."""
+        """Append one whole line, or nothing; raise OSError when the disk is full."""
         line = (json.dumps(event, ensure_ascii=True) + "\n").encode("ascii")
         rest, whole = line, self._whole + len(line)
         try:
@@ -52,5 +52,5 @@ class EventWriter:
                 self._stream.seek(self._whole)
 
     def close(self) -> None:
-        """End the file; every line in it is whole."""
+        """Close the file. Every line in it is whole."""
         self._stream.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hit's record, as the event file has it."""
+"""The record of a hit, as in the event file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ __all__ = ("Hit",)
 
 @dataclass(frozen=True)
 class Hit:
-    """One pass through a probed function; the fields are the keys of the event file.
+    """One pass through a probed function. The fields are the keys of the event file.
 
-    `task`, `pid`, `tgid`, `comm`, `fpu` tell whose FPU state it was, `thread` that task's GDB
-    thread (the vCPU under QEMU's gdbstub); `caller_pid` and `caller_comm` the task that ran,
-    another one when a tracer reads its child. `uses_fpu` tells whether the task was
-    by then known to use the FPU, None while that is open, `why` what it rests on. `xfeatures` and
-    `xcomp_bv` are None with `--state none`, `raw` is the image as hex with `--state full`.
+    - `task`, `pid`, `tgid`, `comm`, `fpu`: the task that owns the FPU state.
+    - `thread`: GDB's thread of that task; under QEMU's gdbstub, the thread of the CPU.
+    - `caller_pid`, `caller_comm`: the running task; not the same task when a tracer reads its
+      child.
+    - `uses_fpu`: whether the task uses the FPU as far as known at this hit; None: not known yet.
+      `why` is the reason.
+    - `xfeatures`, `xcomp_bv`: the XSAVE header; None with `--state none`.
+    - `raw`: the image as hex, with `--state full` only.
     """
 
     seq: int
@@ -42,7 +45,7 @@ class Hit:
     raw: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the hit as the object of its line in the event file."""
+        """Return the object of the hit's line in the event file."""
         data = dict(vars(self))
         if self.raw is None:
             del data["raw"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The totals of a trace, per task and per path, in memory that has an upper bound.
+"""The totals of a trace, per task and per path, in bounded memory.
 
-Nothing is lost at the bound: what is beyond it is counted together.
+No hit is lost at the bound: whatever is beyond it is counted together.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ __all__ = (
 )
 
 MAX_ERRORS = 100
-"""The most different reasons counted why hits were not recorded; they may tell an address."""
+"""How many different reasons for hits that were not recorded are counted apart.
+
+There may be many, because a reason can contain an address.
+"""
 
 MAX_PATHS = 10_000
-"""The most different backtraces counted; hits on others are counted together."""
+"""How many different backtraces are counted apart; hits on any others are counted together."""
 
 MAX_ROWS = 10_000
-"""The most tasks with totals of their own; those hit longest ago are then counted together."""
+"""How many tasks have totals of their own; beyond that, the least recently hit are merged."""
 
 MAX_KNOWN = 4 * MAX_ROWS
-"""The most tasks of which it is known whether they use the FPU, hit or not."""
+"""For how many tasks, hit or not, it is remembered whether they use the FPU."""
 
 _NOTHING = Evidence()
-_FOLDED = 4  # one of so many tasks is folded at once, since it takes a look at all
-
+_FOLDED = 4  # when full, a quarter of the tasks is merged at once: each time, all are sorted
 
 _UNKNOWN = Use()
 
 
 class Facts(NamedTuple):
-    """What one hit adds to the totals of its task; the fields are as in TaskTotals.
+    """What one hit adds to the totals of its task; see TaskTotals for the fields.
 
-    `mask` is the state's XSTATE_BV (u64). `live` tells whether the CPU had the state, not memory.
-    `use` is what is known by then of whether the task uses the FPU, None where nothing is told.
+    `mask` is the state's XSTATE_BV (u64). `live` says whether the CPU, not memory, had the state.
+    `use` is whether the task uses the FPU as far as known at this hit, None if the hit does not
+    say.
     """
 
     time_ns: int
@@ -63,8 +66,8 @@ class Facts(NamedTuple):
 class AuditFacts(NamedTuple):
     """What the audit of one call adds to the totals.
 
-    `rules` has the rule of each finding, `undecided` the rule of each that could not be told,
-    `cleaned` the bytes by component that the call made clean.
+    `rules` names the rule of each finding, `undecided` each rule that could not decide, `cleaned`
+    counts by component the bytes that the call made clean.
     """
 
     rules: tuple[str, ...]
@@ -74,11 +77,11 @@ class AuditFacts(NamedTuple):
 
 @dataclass
 class TaskTotals:
-    """What all hits of one task add up to; times are CLOCK_REALTIME in ns, 0 before a hit.
+    """The sum of all hits of one task. Times are CLOCK_REALTIME in ns, 0 before the first hit.
 
-    `thread` is GDB's number of the task's thread, `cpu` the last CPU (-1: never hit),
-    `components` a mask; `use` tells whether it uses the FPU. `findings`
-    counts what audits found by rule, `cleaned` the bytes by component that the sanitizer cleaned.
+    `thread` is GDB's number of the task's thread, `cpu` the CPU of the last hit (-1: never hit),
+    `components` a mask, `use` whether the task uses the FPU. `findings` counts what audits found,
+    by rule; `cleaned` counts the bytes that the sanitizer cleaned, by component.
     """
 
     pid: int
@@ -103,7 +106,7 @@ class TaskTotals:
         return self.live_hits + self.memory_hits
 
     def plus(self, other: TaskTotals) -> TaskTotals:
-        """Return these totals with those of `other` added; whose they are stays."""
+        """Return these totals with those of `other` added, still under this task's name."""
         firsts = [time for time in (self.first_ns, other.first_ns) if time]
         return replace(
             self,
@@ -119,11 +122,11 @@ class TaskTotals:
 
 
 class Totals:
-    """What a session's hits add up to: by task, by path, and what went wrong.
+    """The sum of a session's hits by task and by path, and what went wrong.
 
-    `audited` counts the calls and the audits that were made, `undecided` by rule how often
-    one could not tell. `others` are the hits of the `folded` tasks that have no totals of their
-    own any more. What is known of tasks (`known`) may be more than the trace showed.
+    `audited` counts the audits of calls and of memory. `undecided` counts by rule how often it
+    could not decide. `others` has the hits of the `folded` tasks that no longer have totals of
+    their own. `known` returns what is known about a task, which reports learn too, not only hits.
     """
 
     def __init__(self) -> None:
@@ -146,7 +149,7 @@ class Totals:
     def of(self, task: Task) -> TaskTotals:
         """Return the totals of `task`, new ones if it was never seen.
 
-        A task_struct's memory and a pid are both used again, the pair of them hardly ever.
+        The kernel reuses the memory of a task_struct, and pids, but hardly ever the same pair.
         """
         key = (task.address, task.pid)
         if key not in self.tasks:
@@ -156,11 +159,11 @@ class Totals:
         return self.tasks[key]
 
     def add(self, task: Task, path: tuple[str, ...], facts: Facts) -> TaskTotals:
-        """Add a hit of `task` to its row, and to the paths by `path`; return the row.
+        """Add a hit of `task` to its row and to `paths`; return the row.
 
-        `path` is the function and its callers, as `path()` takes it. This is the one place where
-        a hit is added, be it live or from an event file. A ^C adds all of it or nothing, and the
-        same `facts` add nothing when they come again.
+        `path` is the function and its callers, as for `path()`. All hits are added here, live ones
+        and those of event files. A ^C never leaves half a hit added, and adding the same `facts`
+        object again adds nothing.
         """
         row = self.tasks.get((task.address, task.pid)) or self.of(task)
         if facts is self._added:
@@ -171,7 +174,7 @@ class Totals:
         time_ns, cpu, thread, mask, live, use = facts
         if use is None or row.use.answer is Answer.YES:
             use = row.use
-        # From here on nothing is called: Python takes a ^C only where something is.
+        # No call from here on: Python handles a ^C only at calls.
         self._added = facts
         self.paths[path] += 1
         row.hits[path[0]] += 1
@@ -185,13 +188,13 @@ class Totals:
         return row
 
     def known(self, task: Task) -> Evidence:
-        """Return what is known of whether `task` uses the FPU."""
+        """Return what is known about whether `task` uses the FPU."""
         return self._evidence.get((task.address, task.pid), _NOTHING)
 
     def learn(self, task: Task, evidence: Evidence) -> None:
-        """Remember what is known of `task`; made again, it changes nothing.
+        """Remember what is known about `task`. A second call changes nothing.
 
-        When there are too many tasks, those that were first seen longest ago go.
+        When full, forget the quarter of the tasks that was seen first.
         """
         key = (task.address, task.pid)
         if key not in self._evidence and len(self._evidence) >= MAX_KNOWN:
@@ -203,19 +206,19 @@ class Totals:
             row.use = evidence.use
 
     def add_audit(self, row: TaskTotals, facts: AuditFacts) -> None:
-        """Add what the audit of a call of `row`'s task says; a ^C and `facts` are as in `add`."""
+        """Add the audit of a call to its task's `row`; see `add` about ^C and repeated `facts`."""
         if facts is self._added:
             return
         found = row.findings + Counter(facts.rules)
         cleaned = row.cleaned + Counter(facts.cleaned)
         undecided = self.undecided + Counter(facts.undecided)
-        # From here on nothing is called: Python takes a ^C only where something is.
+        # No call from here on: Python handles a ^C only at calls.
         self._added = facts
         row.findings, row.cleaned, self.undecided = found, cleaned, undecided
         self.audited += 1
 
     def _fold(self) -> None:
-        """Count the tasks that were hit longest ago together."""
+        """Merge the totals of the tasks that were hit longest ago."""
         oldest = sorted(self.tasks, key=lambda key: self.tasks[key].last_ns)
         oldest = oldest[: -(-len(oldest) // _FOLDED)]
         others = self.others
@@ -224,11 +227,11 @@ class Totals:
         gone = set(oldest)
         kept = {key: row for key, row in self.tasks.items() if key not in gone}
         folded = self.folded + len(oldest)
-        # A ^C up to here changes nothing: nothing is called from here on.
+        # No call from here on, so a ^C leaves either the old totals or the new ones.
         self.tasks, self.others, self.folded = kept, others, folded
 
     def rest(self) -> tuple[TaskTotals, ...]:
-        """Return a row for the tasks that are counted together, nothing where there are none."""
+        """Return the row of the merged tasks, or no row if none were merged."""
         name = f"({self.folded} other tasks)"
         return (replace(self.others, comm=name),) if self.folded else ()
 
@@ -239,10 +242,10 @@ class Totals:
         self.errors[reason] += 1
 
     def path(self, path: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the key to count a hit under in `paths`, where it then is.
+        """Return the key in `paths` for a hit with `path`; add the key if it is new.
 
-        `path[0]` is the function, called by `path[1]`, and so on; when there are too many
-        paths, one key stands for all others of the function.
+        `path[0]` is the function, called by `path[1]`, and so on. When there are too many paths,
+        one key stands for all other paths of the function.
         """
         if path not in self.paths and len(self.paths) >= MAX_PATHS:
             path = (path[0], "(other paths)")
@@ -250,7 +253,7 @@ class Totals:
         return path
 
     def take(self, audit: Audit) -> None:
-        """Add what an audit of memory found; made again, it adds nothing."""
+        """Add what an audit of memory found. The same findings never count twice."""
         found: Counter[tuple[Task, str]] = Counter(
             (finding.about, finding.rule)
             for finding in audit.findings

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a hit to its record, in one direction: stopped CPU, task, state, event line, totals.
+"""From a hit to its record, step by step: stopped CPU, task, state, event line, totals.
 
-`hit` reads and changes nothing; `write` and `add` record what it returns, and `entered` takes it,
-too. Apart like this, each can be made again after a ^C (see gdbfpu.dbg.interruptible).
+`hit` reads the kernel and returns an entry; `entered`, `write` and `add` take that entry. Each
+step can be repeated after a ^C (see gdbfpu.dbg.interruptible).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ("Options", "Tracer")
 
 @dataclass(frozen=True)
 class Options:
-    """What `fpu-trace on` was asked for.
+    """The options of `fpu-trace on`.
 
-    `state` is how much of a state a hit reads (`none`, `header`, `full`); `backtrace` how many
-    callers; `limit` after how many hits to stop (0: never); `pids` and `comms` (names or globs)
-    which tasks count (empty: all); `condition` what a hit has to fulfil, as an expression of GDB
-    (empty: nothing); `stop` whether the kernel stays stopped at each hit; `audit` whether calls
-    are watched until they return.
+    `state` is how much of the FPU state a hit reads (`none`, `header`, `full`), `backtrace` how
+    many callers to record, `limit` after how many hits to stop (0: never). `pids` and `comms`
+    (names or globs) select tasks (empty: all). `condition` is a GDB expression that must be true
+    at a hit (empty: none). `stop` keeps the kernel stopped at each hit. `audit` watches calls
+    until they return.
     """
 
     state: str = "header"
@@ -57,7 +57,7 @@ class Options:
 
 
 class Tracer:
-    """Turns hits into records and totals; knows the kernel only through its FpuModel."""
+    """Turns hits into records and totals. It reads the kernel only through its FpuModel."""
 
     def __init__(
         self, looks: Looks, options: Options, totals: Totals, writer: EventWriter | None
@@ -75,15 +75,15 @@ class Tracer:
 
     @property
     def full(self) -> bool:
-        """Return whether the limit of hits is reached."""
+        """Return whether the trace has reached its limit of hits."""
         return 0 < self.options.limit <= self.seq
 
     def hit(self, probe: Probe, cpu: int, caller: Task) -> Caught | None:
-        """Return what `write` and `add` are to record of a hit of `probe`, None if filtered out.
+        """Return the entry for a hit of `probe`, None if it is filtered out.
 
-        `cpu` is the CPU that stopped, `caller` the task that it runs. Made again, it returns the
-        hit anew, by the same number, until that is added.
-        Raises MemoryFault or CorruptState when the kernel's memory cannot be read or believed.
+        `cpu` is the CPU that stopped, `caller` the task it runs. Until the entry is added, a
+        second call returns it again with the same number. Raises MemoryFault when the kernel's
+        memory cannot be read, CorruptState when it makes no sense.
         """
         task = self._subject(probe, caller)
         if not self.options.wants(task):
@@ -92,9 +92,9 @@ class Tracer:
         return self._caught(probe, task, caller, cpu)
 
     def entered(self, caught: Caught) -> Audited | None:
-        """Have the call watched that begins with `caught`; return what is to be said at once.
+        """Watch the call that begins with `caught`; return an entry if there is one already.
 
-        Raises MemoryFault or CorruptState. Made again, it changes nothing.
+        Raises MemoryFault or CorruptState. A second call changes nothing.
         """
         if self._watch is None:
             return None
@@ -105,27 +105,27 @@ class Tracer:
         return None
 
     def returned(self, probe: Probe, caller: Task) -> Audited | None:
-        """Return what the audit says of the call of `probe` that returns; None if it has no hit.
+        """Return the audit of the call of `probe` that now returns; None if it began unwatched.
 
-        The call is over once that is added.
+        The call is watched until the audit is added.
         """
         said = self._watch.leave(probe.function, caller) if self._watch is not None else None
         return audited(said, caller) if said is not None else None
 
     @property
     def waiting(self) -> bool:
-        """Return whether a frame is waited for, to see if its task uses the FPU."""
+        """Return whether the trace waits for a signal frame, to see if its task uses the FPU."""
         return self._users.waiting
 
     def wait(self, caught: Caught) -> None:
-        """Wait for the frame of `caught`, if it is needed; made again, it changes nothing."""
+        """Wait for the signal frame of `caught`, if any. A second call changes nothing."""
         if caught.frame is not None:
             self._users.wait(caught.caller, caught.frame)
 
     def learned(self, caller: Task) -> Learned | None:
-        """Return what the frame shows that `caller` has written; None if it is not waited for.
+        """Return what the frame that `caller` has written shows; None if nothing waits for it.
 
-        It is no more once that is added.
+        The trace waits for it until the result is added.
         """
         frame = self._users.frame_of(caller)
         if frame is None:
@@ -134,9 +134,9 @@ class Tracer:
         return Learned(frame, caller, evidence)
 
     def write(self, entry: Entry) -> str:
-        """Append the line of `entry` to the event file; return why that has just ended, if it has.
+        """Append the line of `entry` to the event file, if any; return the error that ended it.
 
-        That is once the disk is full; the trace goes on without the file.
+        That happens when the disk is full. The trace goes on without the file.
         """
         if self.writer is None:
             return ""
@@ -151,7 +151,7 @@ class Tracer:
         return ""
 
     def add(self, entry: Entry) -> None:
-        """Add `entry` to the totals, once however often; a ^C adds all of it or nothing."""
+        """Add `entry` to the totals. A second call adds nothing; a ^C never adds half of it."""
         entry.add_to(self.totals)
         if isinstance(entry, Caught):
             self.seq = entry.record.seq
@@ -161,14 +161,14 @@ class Tracer:
             self._watch.forget(entry.said.function, entry.caller)
 
     def lines(self, entry: Entry, width: int) -> tuple[str, ...]:
-        """Return what a person sees of `entry` on a terminal of `width` columns (0: any).
+        """Return the lines to print for `entry` on a terminal of `width` columns (0: any).
 
-        That is nothing of a hit, when asked to be quiet.
+        With `quiet`, a hit has none.
         """
         return () if isinstance(entry, Caught) and self.options.quiet else entry.lines(width)
 
     def close(self) -> None:
-        """End the event file, if there is one."""
+        """Close the event file, if there is one."""
         if self.writer is not None:
             self.writer.close()
 
@@ -180,7 +180,7 @@ class Tracer:
         return caller if address == caller.address else self.model.kernel.task(address)
 
     def _caught(self, probe: Probe, task: Task, caller: Task, cpu: int) -> Caught:
-        """Return a hit: its record, what it adds to the totals, what it shows of its task."""
+        """Return a hit: its record, what it adds to the totals, what it shows about its task."""
         fpu = self.model.fpu_of(task.address)
         header, image = self._state(task, fpu)
         mask, compaction = header or (0, 0)
@@ -215,7 +215,7 @@ class Tracer:
     def _evidence(
         self, probe: Probe, task: Task, live_on: int | None
     ) -> tuple[Evidence, Frame | None]:
-        """Return what is known of `task` at this hit, and the frame that may tell more."""
+        """Return what is known about `task` at this hit, and the frame that may tell more."""
         known = self.totals.known(task)
         if self.options.state == "none":
             return known, None
@@ -224,14 +224,14 @@ class Tracer:
         return self._users.at_hit(known, count, probe, task, live_on, self.seq + 1)
 
     def _state(self, task: Task, fpu: int) -> tuple[tuple[int, int] | None, bytes]:
-        """Return the header and the bytes of the state at `fpu`, as much as is asked for."""
+        """Return the header and the bytes of the state at `fpu`, as far as the options ask."""
         if self.options.state == "none" or task.kthread:
             return None, b""
         image = self.model.image(fpu) if self.options.state == "full" else b""
         return self.model.header(fpu, image), image
 
     def _live(self, task: Task, caller: Task) -> bool:
-        """Return whether the CPU has the state of `task`; only of the one that runs it can."""
+        """Return whether the CPU has the state of `task`, which is so only while it runs `task`."""
         if task is not caller or task.kthread:
             return False
         return self.model.live(task.address, task.thread_flags)
@@ -244,6 +244,6 @@ class Tracer:
         machine = self.model.kernel.stopped()
         if not machine.stub.threads_are_tasks or task is caller:
             return machine.stopped_thread().num
-        if task.pid not in self._threads:  # all that there are now, and no more
+        if task.pid not in self._threads:  # a new task: read the thread list again
             self._threads = {t.lwp: t.num for t in machine.threads()}
         return self._threads.get(task.pid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who uses the FPU, as hits show it: which hits are looked at, and which frames are waited for."""
+"""Learn from hits who uses the FPU: at which hits to look, and which signal frames to wait for."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from gdbfpu.probes.jobs import Job
 __all__ = ("MAX_FRAMES", "Frame", "Users", "waits_for_frames")
 
 MAX_FRAMES = 4096
-"""The most frames that are waited for; those of calls that never return are given up."""
+"""How many frames to wait for at most; the oldest are dropped, since some calls never return."""
 
 _FRAME_ARGUMENT = "rsi"  # buf_fx, where the FXSAVE or XSAVE image of a frame is written
 
 
 def waits_for_frames(probe: Probe, looks: Looks) -> bool:
-    """Return whether a call of `probe` may have to be waited for until its frame is written.
+    """Return whether a hit of `probe` may need the frame that the call writes.
 
-    Under lazy switching a hit is enough.
+    Under lazy switching the hit alone is enough.
     """
     return probe.job is Job.SAVE_FRAME and looks.model.switching == "eager"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that is being written: of which hit, whose, and at which user address."""
+    """A signal frame that the kernel is writing: the hit's number, the task, the user address."""
 
     of: int
     task: Task
@@ -39,11 +39,11 @@ class Frame:
 
 
 class Users:
-    """Looks at the tasks that are hit, as long as it is open whether they use the FPU.
+    """Looks at the tasks that are hit until it is known that they use the FPU.
 
-    A look costs packets, and a frame a stop of its own. So a task is looked at at its first hits,
-    and later, in case that it begins to use the FPU, at hits 4, 8, 16 ...; once the answer is yes
-    no more.
+    A look costs packets, and a frame costs a stop of its own. So it looks at a task's first hits,
+    and then only at hits 4, 8, 16 ..., in case the task begins to use the FPU. Once the answer is
+    yes, it looks no more.
     """
 
     def __init__(self, looks: Looks) -> None:
@@ -53,14 +53,14 @@ class Users:
     def at_hit(
         self, known: Evidence, count: int, probe: Probe, task: Task, live_on: int | None, hit: int
     ) -> tuple[Evidence, Frame | None]:
-        """Return what is known of `task` after hit number `hit`, and the frame to wait for.
+        """Return what is known about `task` after hit number `hit`, and the frame to wait for.
 
-        `count` is how many hits it had with this one, `live_on` the CPU that has its registers,
-        None where they are in memory.
+        `count` is the number of its hits, this one included. `live_on` is the CPU that has its
+        registers, None if they are in memory.
         """
         if known.answer is Answer.YES or not _due(count):
             return known, None
-        with suppress(CorruptState, MemoryFault):  # the hit itself could be read
+        with suppress(CorruptState, MemoryFault):  # the hit itself was read: record it anyway
             seen = self._look(probe, task, live_on, hit)
             if seen is not None:
                 return self._looks.add(known, seen, task), None
@@ -77,7 +77,7 @@ class Users:
         if probe.job not in (
             Job.SAVE_FRAME,
             Job.SANITIZE,
-        ):  # at fork, say, memory is not its own yet
+        ):  # elsewhere, as at fork, memory may not hold the task's own state yet
             return None
         if live_on is None:
             return self._looks.memory(task, hit)
@@ -85,22 +85,22 @@ class Users:
 
     def wait(self, caller: Task, frame: Frame) -> None:
         """Wait for the `frame` that `caller` is about to write."""
-        self.forget(caller)  # the newest is last
+        self.forget(caller)  # so that the newest is last
         if len(self._frames) >= MAX_FRAMES:
             del self._frames[next(iter(self._frames))]
         self._frames[caller.address] = frame
 
     @property
     def waiting(self) -> bool:
-        """Return whether a frame is waited for."""
+        """Return whether it waits for any frame."""
         return bool(self._frames)
 
     def frame_of(self, caller: Task) -> Frame | None:
-        """Return the frame that `caller` has written, None if it was not waited for."""
+        """Return the frame that `caller` has written, None if nothing waits for it."""
         return self._frames.get(caller.address)
 
     def written(self, known: Evidence, frame: Frame) -> Evidence:
-        """Return what is known of the task of `frame`, which is written."""
+        """Return what is known about the task of `frame`, now that the frame is written."""
         if self._looks.model.save_failed():
             return known
         try:
@@ -110,7 +110,7 @@ class Users:
             return known.without("its signal frames cannot be read")
 
     def forget(self, caller: Task) -> None:
-        """Wait no more for the frame of `caller`."""
+        """Stop waiting for the frame of `caller`."""
         self._frames.pop(caller.address, None)
 
 
