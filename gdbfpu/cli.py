@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line of gdbfpu: what can be told without a debugger, of images, dumps and vmlinux.
+"""The command line of gdbfpu: everything that needs no debugger, for images, dumps and vmlinux.
 
-Each command's modules are imported when it runs: together they take longer than most commands.
+A command imports its modules when it runs: importing all of them takes longer than most commands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ("main",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command `arguments` (sys.argv's by default); return the exit status."""
+    """Run the command `arguments` (default: those of sys.argv); return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(words)
@@ -29,12 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = PACKAGES.get((error.name or "").split(".")[0])
         if package is None:
             raise
-        remark(f"gdbfpu: this needs the Python package {package}: install it, or run `make setup`")
+        remark(f"gdbfpu: the Python package {package} is missing: install it, or run `make setup`")
         return 1
     except GdbFpuError as error:
         remark(f"gdbfpu: {one_line(str(error))}")
         return 1
-    except BrokenPipeError:  # the reader has enough: `gdbfpu decode FILE | head`
+    except BrokenPipeError:  # the reader has stopped reading: `gdbfpu decode FILE | head`
         return 1
 
 
@@ -49,9 +49,10 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _parser() -> Parser[Any]:
-    """Return the parser of what comes before a command's own words."""
+    """Return the parser that handles wrong commands and the main help."""
     parser: Parser[Any] = Parser(
-        prog="gdbfpu", description="Decode x86 FPU state, find it in dumps and kernels' types."
+        prog="gdbfpu",
+        description="Decode x86 FPU state, examine memory dumps, show layouts of kernel types.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, _) in _COMMANDS.items():
@@ -83,16 +84,16 @@ def _of_dump(command: str, words: Sequence[str]) -> int:
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
-    "decode": ("show what an image of the FPU's state holds", _decode),
-    "layout": ("show where the members of kernel types are", _layout),
+    "decode": ("show what an FPU state image contains", _decode),
+    "layout": ("show the offsets of members of kernel types", _layout),
     "report": (
-        "list the tasks that use the FPU, from a kdump file or an event file",
+        "list the tasks that use the FPU, from a dump or an event file",
         partial(_of_dump, "report"),
     ),
-    "state": ("show a task's FPU state, from a kdump file", partial(_of_dump, "state")),
-    "info": ("show how the kernel handles the FPU, from a kdump file", partial(_of_dump, "info")),
+    "state": ("show a task's FPU state, from a dump", partial(_of_dump, "state")),
+    "info": ("show how the kernel handles the FPU, from a dump", partial(_of_dump, "info")),
     "audit": (
-        "check the FPU memory of one task or all, from a kdump file",
+        "check the FPU memory of one task or of all, from a dump",
         partial(_of_dump, "audit"),
     ),
 }

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a person may ask, for GDB and the command line alike: options in, text out."""
+"""The commands of GDB and of the command line: from options to text."""
 
 __all__ = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the commands answer, in GDB and on the command line: model and options in, text out."""
+"""Answer the commands of GDB and of the command line: from model and options to text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def info_text(model: FpuModel, build_id: str, options: InfoOptions, screen: Scre
 
 
 def state_text(model: FpuModel, options: StateOptions, screen: Screen = PLAIN) -> str:
-    """Return what `fpu-state` prints of a task; raise UsageError for one that has no state."""
+    """Return what `fpu-state` prints for a task; raise UsageError if the task has no state."""
     state = read_state(model, find_task(model, options.task, options.comm))
     names, as_json = options.components, options.format == "json"
     if options.diff:
@@ -47,7 +47,7 @@ def state_text(model: FpuModel, options: StateOptions, screen: Screen = PLAIN) -
 
 
 def frame_text(model: FpuModel, address: int, options: StateOptions, screen: Screen = PLAIN) -> str:
-    """Return what `fpu-state --sigframe` prints of the frame at user `address`."""
+    """Return what `fpu-state --sigframe` prints for the frame at user `address`."""
     image = read_frame(model, address)
     if options.format == "json":
         return json.dumps(to_json(image, options.components))
@@ -55,7 +55,7 @@ def frame_text(model: FpuModel, address: int, options: StateOptions, screen: Scr
 
 
 def report_text(report: Report, options: ReportOptions, screen: Screen) -> str:
-    """Return what `fpu-report` prints on `screen` or writes of `report`."""
+    """Return what `fpu-report` prints on `screen` or writes for `report`."""
     if options.format == "json":
         return json.dumps(report.to_json(options.sort), indent=1)
     if options.format == "csv":

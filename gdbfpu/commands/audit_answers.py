@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `fpu-audit` answers as text: model and options in, text and the audit out."""
+"""Answer `fpu-audit`: from model and options to the audit and its text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_inject
 
 
 def run_audit(model: FpuModel, options: AuditOptions, progress: Callable[[int], None]) -> Audit:
-    """Return the audit of the task that `options` name, or of all; raise UsageError."""
+    """Return the audit of the task that `options` name, or of all tasks; raise UsageError."""
     task = None if options.all else _user_task(model, options)
     return audit(Snapshot(model), task, progress)
 
@@ -34,9 +34,10 @@ def run_injected_audit(
     progress: Callable[[int], None],
     target: Writable,
 ) -> Audit:
-    """Return the audit of all with a defect planted in `target`, in the task `options` name.
+    """Return the audit of all tasks with a defect planted in the task that `options` name.
 
-    Raises UsageError for a defect that cannot be had, or on a machine not said to be for it.
+    The defect is written to `target` and removed after the audit. Raises UsageError if the defect
+    cannot be planted, or without `--laboratory`.
     """
     _must_be_laboratory(options)
     snapshot = Snapshot(model)
@@ -48,7 +49,7 @@ def run_injected_audit(
 def run_frame_audit(
     model: FpuModel, options: AuditOptions, address: int, target: Writable
 ) -> Audit:
-    """Return the audit of the signal frame at user `address` of the task that the CPU runs."""
+    """Return the audit of the signal frame at user `address` of the running task."""
     task = model.kernel.current()[1]
     writes: tuple[Write, ...] = ()
     if options.inject:
@@ -70,8 +71,8 @@ def run_frame_audit(
 def _must_be_laboratory(options: AuditOptions) -> None:
     if not options.laboratory:
         raise UsageError(
-            "--inject writes to the running kernel's memory: on a laboratory machine, and no "
-            "other, say --laboratory too"
+            "--inject writes to the running kernel's memory: add --laboratory if this is a "
+            "laboratory machine"
         )
 
 
@@ -79,14 +80,14 @@ def _user_task(model: FpuModel, options: AuditOptions) -> Task:
     task = find_task(model, options.task, options.comm)
     if task.kthread:
         raise UsageError(
-            f"{task.comm} (pid {task.pid}) is a kernel thread, without FPU state: "
-            "name another task, or say --all"
+            f"{task.comm} (pid {task.pid}) is a kernel thread and has no FPU state: "
+            "name another task or use --all"
         )
     return task
 
 
 def audit_text(found: Audit, options: AuditOptions, screen: Screen = PLAIN) -> str:
-    """Return what `fpu-audit` prints on `screen` or writes of `found`."""
+    """Return what `fpu-audit` prints on `screen` or writes for `found`."""
     if options.format == "json":
         return json.dumps(audit_json(found, options.reveal), indent=1)
     if options.format == "sarif":
@@ -95,9 +96,9 @@ def audit_text(found: Audit, options: AuditOptions, screen: Screen = PLAIN) -> s
 
 
 def map_text(model: FpuModel, options: AuditOptions, screen: Screen = PLAIN) -> str:
-    """Return the byte map that `fpu-audit --map` prints; raise UsageError for what has no map."""
+    """Return the byte map that `fpu-audit --map` prints; raise UsageError if there is none."""
     if options.format == "sarif":
-        raise UsageError("a map is no list of findings: say --format json or table")
+        raise UsageError("--map cannot be written as SARIF: use --format json or table")
     snapshot = Snapshot(model, gaps=True)
     found = read_map(snapshot, snapshot.view(_user_task(model, options)))
     if options.format == "json":

@@ -17,11 +17,11 @@ __all__ = ("AuditOptions", "audit_parser")
 
 @dataclass(frozen=True)
 class AuditOptions(TaskOptions):
-    """`fpu-audit`: one task or `all`, a byte `map`, or a signal frame.
+    """The options of `fpu-audit`: one task or `all`, a byte `map`, or a signal frame.
 
-    `reveal` shows bytes, which may be secrets; `out` is a new file to write; `sigframe` is as
-    that of `fpu-state`. `inject` names the rule whose defect is planted (empty: none), which
-    takes a `laboratory`.
+    `reveal` shows bytes, which may be secrets. `out` is a new file to write. `sigframe` is as in
+    StateOptions. `inject` names the rule whose defect to plant (empty: none); it needs
+    `laboratory`.
     """
 
     all: bool = False
@@ -35,19 +35,22 @@ class AuditOptions(TaskOptions):
 
 
 def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
-    """Return the parser of `fpu-audit`; of `gdbfpu audit`, without what writes or needs a stopped
-    CPU, where no kernel is `stopped`."""
+    """Return the parser of `fpu-audit`, or of `gdbfpu audit` if no kernel is `stopped`.
+
+    `gdbfpu audit` has no options that write memory or need a stopped CPU.
+    """
     parser = Parser(
         AuditOptions,
         prog="fpu-audit" if stopped else "gdbfpu audit",
-        description="Check the FPU memory of one task, or of all, against what must hold there.\n"
-        "It finds stale register data, damaged headers, owners that contradict one another.",
+        description="Check the FPU memory of one task or of all tasks.\n"
+        "It finds stale register data, damaged headers, and owners that contradict one another.",
     )
     add = parser.add
     task, comm = add_task(parser, stopped)
     every = add("--all", action="store_true", help="audit every task, every CPU and the kernel")
     byte_map = add("--map", action="store_true",
-        help="show what each byte of the task's area is, and what copies stale ones")  # fmt: skip
+        help="show what each byte of the task's area is, and which code copies stale bytes"
+        )  # fmt: skip
     add("--reveal", action="store_true", help="show the bytes themselves: they may be secrets")
     add("--format", choices=("table", "json", "sarif"),
         help="default: %(default)s; SARIF 2.1.0 is what code scanners exchange")  # fmt: skip
@@ -65,17 +68,18 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
 def _add_stopped(parser: Parser[AuditOptions]) -> tuple[argparse.Action, argparse.Action]:
     add = parser.add
     frame = add("--sigframe", nargs="?", const="", metavar="ADDRESS",
-        help="audit the signal frame's FPU part at this user address (default: the argument of "
-        "the function the CPU stopped in)")  # fmt: skip
+        help="audit the FPU part of the signal frame at this user address (default: the argument "
+        "of the function where the CPU stopped)")  # fmt: skip
     inject = add("--inject", metavar="RULE", completions=_injectable,
-        help="plant the defect that RULE finds in the task, audit all, and put the memory back"
-        )  # fmt: skip
+        help="plant a defect that RULE finds in the task's memory, audit all tasks, and restore "
+        "the memory")  # fmt: skip
     add("--laboratory", action="store_true",
-        help="this machine is a laboratory: --inject may write to its memory")  # fmt: skip
+        help="confirm that this is a laboratory machine, so --inject may write to its memory"
+        )  # fmt: skip
     return frame, inject
 
 
 def _injectable() -> tuple[str, ...]:
-    from gdbfpu.audit.inject import FRAME_WRITES, WRITES  # they need more than a parser should
+    from gdbfpu.audit.inject import FRAME_WRITES, WRITES  # slow to import for a parser
 
     return tuple(dict.fromkeys((*WRITES, *FRAME_WRITES)))

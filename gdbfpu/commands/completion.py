@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command's words can become, as its parser knows it."""
+"""Completion of a command's words, made from its parser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ("complete",)
 
 
 def complete(parser: Parser[Any], text: str) -> tuple[str, ...]:
-    """Return what the last word of `text`, a command's arguments so far, can become."""
+    """Return the completions of the last word of `text`, a command's arguments so far."""
     words = text.split()
     last = "" if not words or text[-1].isspace() else words.pop()
     for word in words:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`gdbfpu decode`: what an image of the FPU's state holds, or the images in a core file."""
+"""`gdbfpu decode`: show what an FPU state image contains, or each image in a core file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gdbfpu.xsave.text import render_table, to_json
 
 __all__ = ("decode_texts",)
 
-_MAX_BYTES = 1 << 20  # far more than any XSAVE area; not a disk that was named by mistake
+_MAX_BYTES = 1 << 20  # far more than any XSAVE area; stops at a disk named by mistake
 _MAX_CPUID = 16 << 20  # `cpuid -r` prints 8 KiB for each CPU
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -35,9 +35,9 @@ _PACKED = {
 
 
 def decode_texts(options: DecodeOptions) -> Iterator[str]:
-    """Yield what the file holds, as tables or JSON; raise GdbFpuError.
+    """Yield what the file contains, as tables or JSON; raise GdbFpuError.
 
-    That is one text for an image, and several for a core file with its threads.
+    An image gives one text, a core file one for each thread.
     """
     tables = _tables(options)
     with _opened(options.file) as stream:
@@ -51,19 +51,20 @@ def decode_texts(options: DecodeOptions) -> Iterator[str]:
             return
         data = head + stream.read(_MAX_BYTES + 1 - len(head))
     if options.thread is not None:
-        raise UsageError(f"{_name(options.file)} is no core file, so it has no thread to choose")
+        raise UsageError(f"--thread needs a core file, and {_name(options.file)} is not one")
     if options.image == "auto":
         _refuse_packed(options.file, head)
     if len(data) > _MAX_BYTES:
         raise UsageError(
-            f"{_name(options.file)} has more than {_MAX_BYTES} bytes: no image of the FPU's state"
+            f"{_name(options.file)} has more than {_MAX_BYTES} bytes: too large for an FPU state "
+            "image"
         )
     image = decode(data, format=options.image, tables=tables or ARCHITECTURE)
     yield _text(image, options, {})
 
 
 def _threads(threads: tuple[Thread, ...], tables: Tables, options: DecodeOptions) -> Iterator[str]:
-    """Yield each thread's image; in JSON as one object, unless a thread was chosen."""
+    """Yield each thread's image; in JSON, all as one object unless `options` name a thread."""
     whole = options.format == "json" and options.thread is None
     if whole:
         yield '{"threads": ['
@@ -87,14 +88,16 @@ def _text(image: FpuImage, options: DecodeOptions, more: dict[str, Any]) -> str:
 
 
 def _tables(options: DecodeOptions) -> Tables | None:
-    """Return the places that the person gave, None for none."""
+    """Return the sizes and offsets that `options` give, None if they give none."""
     if options.cpuid is None:
         return None if options.cpu is None else Tables(cpu=options.cpu)
     with _opened(options.cpuid) as stream:
         data = stream.read(_MAX_CPUID + 1)
     try:
         if len(data) > _MAX_CPUID:
-            raise UsageError(f"it has more than {_MAX_CPUID} bytes: no output of `cpuid -r`")
+            raise UsageError(
+                f"it has more than {_MAX_CPUID} bytes, too many for the output of `cpuid -r`"
+            )
         return read_tables(data.decode("utf-8", "replace"))
     except UsageError as error:
         raise UsageError(f"cannot use {_name(options.cpuid)}: {error}") from error
@@ -102,7 +105,7 @@ def _tables(options: DecodeOptions) -> Tables | None:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
-    """Open `file` for a block of code; whatever goes wrong in it names the file."""
+    """Open `file` for a block of code; an OSError in it becomes a UsageError with its name."""
     try:
         if file == STANDARD_INPUT:
             yield standard_input()
@@ -118,7 +121,7 @@ def _name(file: Path) -> str:
 
 
 def _refuse_packed(file: Path, head: bytes) -> None:
-    """Raise UsageError for a file that is compressed, as systemd stores core files."""
+    """Raise UsageError for a compressed file; systemd compresses core files."""
     for magic, name in _PACKED.items():
         if head.startswith(magic):
-            raise UsageError(f"{_name(file)} is compressed by {name}: unpack it first")
+            raise UsageError(f"{_name(file)} is compressed with {name}: unpack it first")

@@ -20,8 +20,9 @@ class DecodeOptions:
     """The options of `gdbfpu decode`.
 
     `file` is an image or a core file (`-`: standard input), `image` its format or `auto`.
-    `thread` is the thread of a core file to show (None: all). `cpu` wrote the image, or `cpuid`
-    is a file with its tables (None: not known). `components` are those to show (empty: all).
+    `thread` is the thread of a core file to show (None: all). `cpu` is the vendor of the CPU that
+    wrote the image, `cpuid` a file with the tables of that CPU (None: not known). `components`
+    are those to show (empty: all).
     """
 
     file: Path
@@ -38,14 +39,14 @@ def decode_parser() -> Parser[DecodeOptions]:
     parser = Parser(
         DecodeOptions,
         prog="gdbfpu decode",
-        description="Show what an image of the FPU's state holds, or each image in a core file.",
+        description="Show what an FPU state image contains, or each image in a core file.",
     )
     add = parser.add
     add(
         "file",
         type=file_name,
         metavar="FILE",
-        help="an image's bytes, or a core file; - for standard input",
+        help="the bytes of an image, or a core file; - for standard input",
     )
     image = add(
         "--image", choices=("auto", *FORMATS), help="the image's format (default: %(default)s)"
@@ -53,19 +54,20 @@ def decode_parser() -> Parser[DecodeOptions]:
     thread = add("--thread", type=number, metavar="LWP",
         help="show only this thread of a core file")  # fmt: skip
     cpu = add("--cpu", type=_cpu, metavar="intel|amd", completions=[one.value for one in Cpu],
-        help="whose CPU wrote the image: they place components differently")  # fmt: skip
+        help="vendor of the CPU that wrote the image: the offsets of components differ"
+        )  # fmt: skip
     cpuid = add("--cpuid", type=file_name, metavar="FILE",
-        help="take sizes and places from FILE: the output of `cpuid -r` on that CPU, or "
+        help="take sizes and offsets from FILE: the output of `cpuid -r` on that CPU, or "
         "xstate_offsets and xstate_sizes of its kernel")  # fmt: skip
     add("--component", action=Several, metavar="NAME", dest="components",
-        help="show only this component (x87, SSE, AVX, ...); may be given again")  # fmt: skip
+        help="show only this component (x87, SSE, AVX, ...); may be repeated")  # fmt: skip
     add("--format", choices=("table", "json"), help="default: %(default)s")
     parser.add_conflicts((cpu, cpuid), (image, thread))
     return parser
 
 
 def _cpu(text: str) -> Cpu:
-    """Return the vendor called `text`."""
+    """Return the vendor that `text` names."""
     try:
         return Cpu(text.lower())
     except ValueError as error:

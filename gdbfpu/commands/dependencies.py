@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The packages of others that gdbfpu works with; pyproject.toml has their versions."""
+"""The third-party packages that gdbfpu needs; pyproject.toml has their versions."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ PACKAGES = {
     "pygments": "pygments",
     "wcwidth": "wcwidth",
 }
-"""What to install, by the module that is imported."""
+"""The package to install for each module that gdbfpu imports."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options that name a dump and its kernel, beside those that a command has in GDB."""
+"""The options that name a dump and its kernel, on the command line only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("DumpFiles", "add_dump")
 
 @dataclass(frozen=True)
 class DumpFiles:
-    """The dump `core`, that kernel's `vmlinux`, and its VMCOREINFO where the dump has none."""
+    """The dump `core`, its kernel's `vmlinux`, and VMCOREINFO if the dump does not contain it."""
 
     core: Path | None = None
     vmlinux: Path | None = None
@@ -26,9 +26,10 @@ class DumpFiles:
 def add_dump(parser: Parser[Any], required: bool = True) -> tuple[argparse.Action, ...]:
     """Add the options that name a dump, and return them."""
     core = parser.add("--core", type=stored_file, required=required, metavar="FILE",
-        help="the dump, as makedumpfile writes it")  # fmt: skip
+        help="the dump, in makedumpfile's format")  # fmt: skip
     vmlinux = parser.add("--vmlinux", type=stored_file, required=required, metavar="FILE",
-        help="that kernel's vmlinux")  # fmt: skip
+        help="the vmlinux of the dumped kernel")  # fmt: skip
     vmcoreinfo = parser.add("--vmcoreinfo", type=file_name, metavar="FILE",
-        help="the kernel's VMCOREINFO; only for a dump without, as QEMU writes")  # fmt: skip
+        help="the kernel's VMCOREINFO, if the dump does not contain it, as those of QEMU"
+        )  # fmt: skip
     return core, vmlinux, vmcoreinfo

@@ -13,18 +13,18 @@ __all__ = ("InfoOptions", "info_parser")
 
 @dataclass(frozen=True)
 class InfoOptions:
-    """`fpu-info`: its `format` is `table` or `json`."""
+    """The options of `fpu-info`: `format` is `table` or `json`."""
 
     format: str = "table"
 
 
 def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
-    """Return the parser of `fpu-info`, of `gdbfpu info` where no kernel is `stopped`."""
+    """Return the parser of `fpu-info`, or of `gdbfpu info` if no kernel is `stopped`."""
     parser = Parser(
         InfoOptions,
         prog="fpu-info" if stopped else "gdbfpu info",
-        description="Show how the kernel handles the FPU, and what each CPU has to do with it.\n"
-        "Each value comes with the place it was read from.",
+        description="Show how the kernel handles the FPU, and whose registers each CPU holds.\n"
+        "It also shows where each value was read from.",
     )
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")
     if not stopped:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`gdbfpu layout`: where the members of the types that gdbfpu reads are, in one vmlinux."""
+"""`gdbfpu layout`: show the layouts of the types that gdbfpu reads, from one vmlinux."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ("layout_text",)
 
 
 def layout_text(options: LayoutOptions) -> str:
-    """Return the layouts that a vmlinux has, as a table or JSON; raise GdbFpuError."""
+    """Return the layouts in a vmlinux, as a table or JSON; raise GdbFpuError."""
     vmlinux = options.vmlinux
     build_id = elf.build_id(vmlinux) or ""
     addresses = partial(elf.symbol_addresses, vmlinux)
@@ -33,7 +33,7 @@ def layout_text(options: LayoutOptions) -> str:
 
 
 def _rows(layouts: Layouts) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield a row for each type and one for each of its members, in bytes."""
+    """Yield a row for each type and for each of its members; offsets and sizes are bytes."""
     for name in layouts.names():
         struct = layouts.struct(name)
         yield name, "", "", str(struct.size), ""
@@ -42,7 +42,7 @@ def _rows(layouts: Layouts) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _what(member: Member) -> str:
-    """Return what a member is as far as the layouts tell: `fpstate *`, `[16]`, `bits 3 to 4`."""
+    """Return what the layouts tell about a member: `fpstate *`, `[16]`, `bits 3 to 4`."""
     words = [member.type] if member.type else []
     if member.pointer:
         words.append("*")

@@ -14,7 +14,7 @@ __all__ = ("LayoutOptions", "layout_parser")
 
 @dataclass(frozen=True)
 class LayoutOptions:
-    """`gdbfpu layout`: of which `vmlinux`, and whether as `table` or `json`."""
+    """The options of `gdbfpu layout`: the `vmlinux`, and `table` or `json` as the `format`."""
 
     vmlinux: Path
     format: str = "table"
@@ -25,7 +25,7 @@ def layout_parser() -> Parser[LayoutOptions]:
     parser = Parser(
         LayoutOptions,
         prog="gdbfpu layout",
-        description="Show the layouts of the types that gdbfpu reads in a kernel.",
+        description="Show the layouts of the kernel types that gdbfpu reads.",
     )
     parser.add("vmlinux", type=stored_file, metavar="VMLINUX", help="the kernel, with DWARF or BTF")
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")

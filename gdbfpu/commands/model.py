@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The model of a kernel: all types that gdbfpu reads in it, found in its debugging information."""
+"""Make the model of a kernel from the types that gdbfpu reads, found in its debug information."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ("ANCHORS", "TYPES", "helpers_here", "question", "read_model")
 _READERS = (model, tasks, callpath, signals, xstate, usermem, snapshot)
 
 TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
-"""The types that the kernel's meaning is read with, each module's own."""
+"""All types that gdbfpu reads: the TYPES of each module."""
 
 ANCHORS = (*model.ANCHORS, *tasks.ANCHORS)
-"""The functions whose source files describe TYPES, in the order they are asked."""
+"""The functions whose source files describe TYPES, in the order to search them."""
 
 
-_NEEDED = ("fpu", "task_struct")  # types that every kernel has
-_VARIABLES = (  # and those that it has if it has the variable
+_NEEDED = ("fpu", "task_struct")  # every kernel has these types
+_VARIABLES = (  # variables and their types: a kernel with the variable has the type
     ("boot_cpu_data", "cpuinfo_x86"),
     ("fpu_kernel_cfg", "fpu_state_config"),
     ("kgdb_info", "debuggerinfo_struct"),
@@ -38,14 +38,14 @@ _VARIABLES = (  # and those that it has if it has the variable
 
 
 def question(build_id: str) -> Question:
-    """Return what is asked of the kernel with `build_id` (hex)."""
+    """Return the question for the layouts of the kernel with `build_id` (hex)."""
     return Question(build_id, TYPES, ANCHORS, _NEEDED, _VARIABLES)
 
 
 def helpers_here() -> Helpers:
-    """Return who else knows of debug files where there is no debugger.
+    """Return what can find debug files when there is no debugger.
 
-    That is debuginfod where DEBUGINFOD_URLS says whom to ask.
+    That is debuginfod, if DEBUGINFOD_URLS names servers.
     """
     urls = os.environ.get(debuginfod.URLS, "")
     return Helpers(fetch=debuginfod.fetcher(urls, sys.stderr.write))
@@ -56,8 +56,8 @@ def read_model(
 ) -> FpuModel:
     """Return the FPU model of the kernel behind `target`, which `vmlinux` describes.
 
-    `build_id` (hex) is what `identity.verify` returned, `progress` is told of the bytes of BTF
-    read from memory, `helpers` know of debug files. Raises GdbFpuError.
+    `build_id` (hex) is what `identity.verify` returned. `progress` is called with the bytes of BTF
+    read from memory so far. `helpers` find debug files. Raises GdbFpuError.
     """
     layouts = read_layouts(target, vmlinux, question(build_id), progress, helpers)
     return model.probe(Kernel(target, layouts))

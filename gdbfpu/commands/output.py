@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a command's text goes: to a terminal, in colour or not, or to a new file."""
+"""Where a command's text goes: to a terminal, with or without colour, or to a new file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from gdbfpu.text.screen import Screen
 
 __all__ = ("output", "remove_drafts", "standard_output")
 
-_drafts: set[Path] = set()  # files that are being written, under a name of chance
+_drafts: set[Path] = set()  # files that are being written, under random names
 
 
 def standard_output() -> Screen:
-    """Return what standard output is: a terminal shows colour, unless NO_COLOR is set."""
+    """Return the screen of standard output: in colour on a terminal, unless NO_COLOR is set."""
     return Screen(colour=os.isatty(1) and "NO_COLOR" not in os.environ)
 
 
 @contextmanager
 def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable[[str], object]]:
-    """Yield what takes a command's text: it writes the new file `out`, or is `show` without one.
+    """Yield a function that takes a command's text: it writes `out`, or is `show` without `out`.
 
-    What can be wrong with `out` is said at once, so that nobody waits for an answer that has no
-    place to go. The file is there as a whole or not at all. Raises UsageError for one that is
-    there already or cannot be written.
+    `out` is checked at once, so that nobody waits for an answer that cannot be written. The file
+    appears only when it is complete. Raises UsageError if it exists or cannot be written.
     """
     if out is None:
         yield show
@@ -37,12 +36,12 @@ def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable
     draft = out.parent / f".gdbfpu-{token_hex(8)}"
     _drafts.add(draft)
     try:
-        with _said(out):
+        with _usage_errors(out):
             _refuse_present(out)
             stream = draft.open("x", encoding="utf-8", errors="backslashreplace")
 
         def write(text: str) -> None:
-            with _said(out):
+            with _usage_errors(out):
                 with stream:
                     stream.write(text + "\n")
                 _publish(draft, out)
@@ -54,7 +53,7 @@ def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable
 
 
 def remove_drafts() -> None:
-    """Remove what is not whole yet."""
+    """Remove files that are not complete yet."""
     for draft in tuple(_drafts):
         _remove(draft)
 
@@ -66,7 +65,7 @@ def _remove(draft: Path) -> None:
 
 
 @contextmanager
-def _said(out: Path) -> Iterator[None]:
+def _usage_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
@@ -81,7 +80,7 @@ def _refuse_present(out: Path) -> None:
 
 
 def _publish(draft: Path, out: Path) -> None:
-    """Give `draft` its name, which a file that has come meanwhile keeps."""
+    """Rename `draft` to `out`, unless another file has taken that name meanwhile."""
     try:
         os.link(draft, out)
     except FileExistsError:

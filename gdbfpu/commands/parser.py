@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parser of a command, from which its usage, help and completion come.
+"""The parser of a command: it gives usage, help and completion.
 
-Nothing here knows GDB. A parser never exits: wrong input is a UsageError of one line. What it
-understood is a frozen dataclass, whose fields name the arguments and have their defaults.
+Nothing here knows GDB. A parser never exits: wrong input raises a UsageError with one line. The
+result is a frozen dataclass. Its fields name the arguments and hold their defaults.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ __all__ = ("HelpShown", "Parser", "Several", "picked")
 _T = TypeVar("_T")
 _Completions = Union[Iterable[str], Callable[[], Iterable[str]]]
 
-_KIND = "options"  # the name under which a namespace has the class of the options
+_KIND = "options"  # the attribute of a namespace that holds the options' class
 
 
 class HelpShown(Exception):
-    """Raised by `--help`: the text is its message."""
+    """Raised by `--help`. The message is the help text."""
 
 
 class Several(argparse.Action):
-    """The action of an option that may be given again: its field is a tuple."""
+    """The action of an option that may be repeated. Its field is a tuple."""
 
     def __call__(
         self, _parser: Any, namespace: argparse.Namespace, value: Any, _option: Any = None
     ) -> None:
-        """Add `value` to those given before."""
+        """Add `value` to the earlier ones."""
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), value))
 
 
 class Parser(argparse.ArgumentParser, Generic[_T]):
     """An ArgumentParser that returns a dataclass, and raises instead of printing and exiting.
 
-    `options` is the class that `parse` returns; a parser with verbs leaves it to theirs.
+    `options` is the class that `parse` returns. A parser with verbs has none: each verb's parser
+    has its own.
     """
 
     def __init__(self, options: type[_T] | None = None, **more: Any) -> None:
@@ -54,47 +55,47 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
     def add(self, *names: str, completions: _Completions = (), **more: Any) -> argparse.Action:
         """Add an argument, as `add_argument` does.
 
-        `completions` are the words that its value can become, or a function that returns them.
+        `completions` are the words that complete its value, or a function that returns them.
         """
         action = self.add_argument(*names, **more)
         self._completions[action] = completions
         return action
 
     def add_conflicts(self, *pairs: tuple[argparse.Action, argparse.Action]) -> None:
-        """Refuse any two arguments of `pairs` that are given together."""
+        """Refuse the two arguments of a pair when both are given."""
         self._conflicts += pairs
 
     def completions(self, action: argparse.Action) -> tuple[str, ...]:
-        """Return the words that the value of `action` can become."""
+        """Return the words that complete the value of `action`."""
         found = action.choices or self._completions.get(action, ())
         return tuple(found() if callable(found) else found)
 
     def parse(self, words: Sequence[str]) -> _T:
-        """Return the options that `words` give; raise UsageError or HelpShown."""
+        """Return the options in `words`; raise UsageError or HelpShown."""
         return self.options(self.parse_args(words))
 
     def options(self, found: argparse.Namespace) -> _T:
-        """Return the options among what this parser has `found`."""
+        """Return the options from the namespace `found`."""
         return cast(_T, picked(getattr(found, _KIND), found))
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Return what was given; raise UsageError for what contradicts itself."""
+        """Return the parsed arguments; raise UsageError for two that conflict."""
         found, rest = super().parse_known_args(args, namespace)
         for pair in self._conflicts:
             if all(getattr(found, action.dest) != action.default for action in pair):
                 one, other = (_spelled(action, found) for action in pair)
-                self.error(f"{one} and {other} do not go together")
+                self.error(f"{one} and {other} cannot be combined")
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError saying `message` and how to get help."""
+        """Raise UsageError with `message` and how to get help."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def picked(options: type[_T], found: argparse.Namespace) -> _T:
-    """Return the `options`, a dataclass, whose fields are among what a parser has `found`."""
+    """Return the dataclass `options` with its fields taken from the namespace `found`."""
     names = (field.name for field in fields(cast(Any, options)))
     return options(**{name: getattr(found, name) for name in names})
 
@@ -105,7 +106,7 @@ def _defaults(options: type[Any]) -> dict[str, Any]:
 
 
 def _spelled(action: argparse.Action, found: argparse.Namespace) -> str:
-    """Return how a person gave `action`: `--raw`, `--format json`, `PID or ADDRESS`."""
+    """Return how a user wrote `action`: `--raw`, `--format json`, `PID or ADDRESS`."""
     if not action.option_strings:
         return " or ".join(w for w in str(action.metavar).split("|") if w != action.default)
     name = action.option_strings[0]

@@ -16,10 +16,11 @@ __all__ = ("ReportOptions", "report_parser")
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """`fpu-report`: `events` is the event file to report (None: the kernel), `by` what a row is.
+    """The options of `fpu-report`.
 
-    `sort` is one of SORTS (empty: users first), `why` whether to tell what the answers rest on,
-    `out` a new file to write.
+    `events` is the event file to report on (None: the kernel), `by` what each row shows. `sort`
+    is a key of SORTS (empty: users first). `why` adds the reason for each answer. `out` is a new
+    file to write.
     """
 
     events: Path | None = None
@@ -31,25 +32,25 @@ class ReportOptions:
 
 
 def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
-    """Return the parser of `fpu-report`, of `gdbfpu report` where no kernel is `stopped`."""
+    """Return the parser of `fpu-report`, or of `gdbfpu report` if no kernel is `stopped`."""
     parser = Parser(
         ReportOptions,
         prog="fpu-report" if stopped else "gdbfpu report",
         description="List the tasks that use the FPU and those that never did, with their hits.\n"
-        "It works with tracing off too, from the kernel's tasks alone, and without\n"
-        "a kernel from an event file.",
+        "It works without a trace too, from the kernel's tasks alone, and without a kernel,\n"
+        "from an event file.",
     )
     add = parser.add
     piped = "" if stopped else "; - for standard input"
     events = add("--from", type=file_name, metavar="FILE", dest="events",
-        help=f"report the tasks in this event file, which `fpu-trace on --out` wrote{piped}"
+        help=f"report the tasks in this event file, written by `fpu-trace on --out`{piped}"
         )  # fmt: skip
     add("--by", choices=("task", "probe", "path"),
-        help="what a row is (default: %(default)s)")  # fmt: skip
+        help="what each row shows (default: %(default)s)")  # fmt: skip
     add("--sort", choices=tuple(SORTS), metavar="COLUMN",
         help=f"order of tasks: {', '.join(SORTS)} (default: users, then hits)")  # fmt: skip
     add("--why", action="store_true",
-        help="tell of each task what the answer in column FPU rests on")  # fmt: skip
+        help="add the reason for each answer in column FPU")  # fmt: skip
     add("--format", choices=("table", "json", "csv"), help="default: %(default)s")
     add("--out", type=file_name, metavar="FILE", help="write the report to this new file")
     if not stopped:

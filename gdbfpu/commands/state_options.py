@@ -15,11 +15,11 @@ __all__ = ("StateOptions", "state_parser")
 
 @dataclass(frozen=True)
 class StateOptions(TaskOptions):
-    """`fpu-state`: a task's state, or a signal frame's.
+    """The options of `fpu-state`: the state of a task or of a signal frame.
 
     `components` are those to show (empty: all), `diff` names another task to compare with
-    (empty: none). `sigframe` is an expression for the frame's user address: empty for the
-    argument of the function where the CPU stopped, None for no frame.
+    (empty: none). `sigframe` is an expression for the frame's user address. It is empty for the
+    argument of the function where the CPU stopped, None for a task's state.
     """
 
     components: tuple[str, ...] = ()
@@ -30,9 +30,11 @@ class StateOptions(TaskOptions):
 
 
 def state_parser(stopped: bool = True) -> Parser[StateOptions]:
-    """Return the parser of `fpu-state`; of `gdbfpu state`, without --sigframe, where no kernel
-    is `stopped`."""
-    more = "With --sigframe, what the kernel wrote to a user stack." if stopped else ""
+    """Return the parser of `fpu-state`, or of `gdbfpu state` if no kernel is `stopped`.
+
+    `gdbfpu state` has no --sigframe.
+    """
+    more = "With --sigframe, show what the kernel wrote to a user stack." if stopped else ""
     parser = Parser(
         StateOptions,
         prog="fpu-state" if stopped else "gdbfpu state",
@@ -43,17 +45,17 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     task, comm = add_task(parser, stopped)
     add("--component", action=Several, metavar="NAME", dest="components",
         completions=tuple(c.name for c in COMPONENTS),
-        help="show only this state component; may be given again")  # fmt: skip
+        help="show only this state component; may be repeated")  # fmt: skip
     raw = add("--raw", action="store_true",
-        help="dump the bytes in memory, whatever the header says")  # fmt: skip
+        help="dump the bytes in memory, also those that the header marks as unused")  # fmt: skip
     form = add("--format", choices=("table", "json"), help="default: %(default)s")
     diff = add("--diff", metavar="OTHER",
-        help="show only the registers that differ from those of this task")  # fmt: skip
+        help="compare with this other task: show only registers that differ")  # fmt: skip
     parser.add_conflicts((raw, form), (diff, raw))
     if stopped:
         frame = add("--sigframe", nargs="?", const="", metavar="ADDRESS",
-            help="decode the signal frame's FPU part at this user address (default: the argument "
-            "of the function the CPU stopped in)")  # fmt: skip
+            help="decode the FPU part of the signal frame at this user address (default: the "
+            "argument of the function where the CPU stopped)")  # fmt: skip
         parser.add_conflicts(*((frame, other) for other in (raw, diff, task, comm)))
     else:
         add_dump(parser)

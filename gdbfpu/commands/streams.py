@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The standard streams of the command line. Any may be closed, full, or unable to encode a name.
+"""The standard streams of the command line. Each may be closed, full, or fail to encode a name.
 
-An answer that cannot be printed is an error. A remark that cannot be printed is lost: it never
-goes to another stream instead.
+An answer that cannot be printed is an error. A remark that cannot be printed is dropped; it never
+goes to another stream.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ __all__ = ("prepare", "remark", "show", "standard_input")
 
 
 def prepare() -> None:
-    """Let standard output and error take any text, and keep the numbers of closed streams.
+    """Let standard output and error take any text, and reserve the numbers of closed streams.
 
-    A file that is opened while standard error is closed would get its number, and then what is
-    meant for a terminal.
+    Otherwise a file opened while standard error is closed would get its number, and then its text.
     """
     number = 0
     while number <= 2:
@@ -36,7 +35,7 @@ def prepare() -> None:
 def show(text: str) -> None:
     """Print `text` and a newline on standard output.
 
-    Raises BrokenPipeError when its reader has gone, GdbFpuError when it takes no more.
+    Raises BrokenPipeError when its reader has gone, GdbFpuError when it cannot be written.
     """
     if sys.stdout is None:
         raise GdbFpuError("cannot write the answer: standard output is closed")
@@ -50,7 +49,7 @@ def show(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Print `text` and a newline on standard error, if it takes them."""
+    """Print `text` and a newline on standard error, if possible."""
     if sys.stderr is None:
         return
     try:
@@ -60,14 +59,14 @@ def remark(text: str) -> None:
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input as a stream of bytes; raise UsageError where it is closed."""
+    """Return standard input as a stream of bytes; raise UsageError if it is closed."""
     if sys.stdin is None:
         raise UsageError("cannot read standard input: it is closed")
     return sys.stdin.buffer
 
 
 def _give_up(stream: TextIO) -> None:
-    """Send what `stream` still holds nowhere: Python would try again, and complain, at its end."""
+    """Discard what `stream` has buffered: Python would write it again at exit, and complain."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The arguments with which several commands name one task."""
+"""The arguments that name one task; several commands have them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ("TaskOptions", "add_task")
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """Which task: `task` is `current`, a pid or an address, `comm` a name or a glob."""
+    """The chosen task: `task` is `current`, a pid or an address; `comm` is a name or a glob."""
 
     task: str = "current"
     comm: str = ""
 
 
 def add_task(parser: Parser[Any], stopped: bool) -> tuple[argparse.Action, argparse.Action]:
-    """Add the arguments that name a task, and return them; they do not go together.
+    """Add and return the arguments that name a task. They conflict with each other.
 
-    `current` is one only where a CPU is `stopped`.
+    `current` needs a `stopped` CPU.
     """
     current = ", or `current`, the selected thread's task (default)" if stopped else ""
     task = parser.add("task", nargs="?", completions=("current",),
         metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
         help=f"a pid, the address of a task_struct or struct fpu{current}")  # fmt: skip
     comm = parser.add("--comm", metavar="NAME",
-        help="the task of this name, which may be a glob")  # fmt: skip
+        help="the task with this name, which may be a glob")  # fmt: skip
     parser.add_conflicts((task, comm))
     return task, comm

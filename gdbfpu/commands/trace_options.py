@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options of `fpu-trace`: a class for each verb."""
+"""The options of `fpu-trace`, one class for each verb."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = (
 
 @dataclass(frozen=True)
 class TraceOn:
-    """`fpu-trace on`: what to trace, how much of it, and where to.
+    """`fpu-trace on`: what to trace, how much to read, and where to write it.
 
-    `probes` and `groups` name functions (both empty: the default ones), `pids` and `comms`
-    (globs) the tasks whose hits count (empty: all). `state` is how much of a state a hit reads
-    (`none`, `header`, `full`), `backtrace` how many callers; `limit` after how many hits to stop
-    (0: never); `condition` is an expression of GDB that a hit has to fulfil (empty: none); `stop`
-    whether the kernel stays stopped at each hit recorded; `audit` whether calls are watched until
-    they return; `step` whether probes are planted that GDB has to step over on several CPUs; `out`
+    `probes` and `groups` name functions (both empty: the default ones). `pids` and `comms`
+    (globs) select the tasks whose hits count (empty: all). `state` is how much of the FPU state a
+    hit reads (`none`, `header`, `full`), `backtrace` how many callers to record, `limit` after how
+    many hits to stop (0: never). `condition` is a GDB expression that must be true at a hit
+    (empty: none). `stop` keeps the kernel stopped at each recorded hit. `audit` watches calls
+    until they return. `step` also plants probes that GDB has to step over on several CPUs. `out`
     is the event file.
     """
 
@@ -73,7 +73,7 @@ class TraceProbes:
 
 
 TraceOptions = Union[TraceOn, TraceOff, TraceStatus, TraceClear, TraceProbes]
-"""What `fpu-trace` can be asked."""
+"""The options of any verb of `fpu-trace`."""
 
 
 def trace_parser() -> Parser[TraceOptions]:
@@ -94,10 +94,12 @@ def trace_parser() -> Parser[TraceOptions]:
         verb(
             "probes",
             TraceProbes,
-            "list the functions that can be probed, which this kernel has, and what serves instead",
+            "list the functions to probe, say which this kernel has and what replaces the others",
         )
     )
-    verb("off", TraceOff, "take the probes out of the kernel, end the event file, keep the totals")
+    verb(
+        "off", TraceOff, "remove the probes from the kernel, close the event file, keep the totals"
+    )
     verb(
         "status",
         TraceStatus,
@@ -109,40 +111,40 @@ def trace_parser() -> Parser[TraceOptions]:
 
 def _add_probes(parser: Parser[TraceOptions]) -> None:
     parser.add("--group", action=Several, choices=GROUPS, dest="groups",
-        help="list only this group; may be given again")  # fmt: skip
+        help="list only this group; may be repeated")  # fmt: skip
 
 
 def _add_on(parser: Parser[TraceOptions]) -> None:
     add = parser.add
     add("--probe", action=Several, metavar="FUNCTION", dest="probes",
         completions=tuple(probe.function for probe in CATALOGUE),
-        help="trace this function; may be given again (default: signal frame save and sanitizing)"
+        help="trace this function; may be repeated (default: signal frame save and sanitizing)"
         )  # fmt: skip
     add("--group", action=Several, choices=GROUPS, dest="groups",
-        help="trace the functions of this group; may be given again")  # fmt: skip
+        help="trace the functions of this group; may be repeated")  # fmt: skip
     add("--pid", action=Several, type=number, metavar="PID", dest="pids",
-        help="record only this task; may be given again. A hit has to pass each kind of filter: "
-        "one of the --pid, one of the --comm, and --if")  # fmt: skip
+        help="record only this task; may be repeated. A hit must match one of the --pid, one of "
+        "the --comm, and --if, as far as given")  # fmt: skip
     add("--comm", action=Several, metavar="GLOB", dest="comms",
-        help="record only tasks of this name, or that this glob matches; may be given again"
+        help="record only tasks with this name, which may be a glob; may be repeated"
         )  # fmt: skip
     add("--if", dest="condition", metavar="EXPR",
-        help="record only hits at which this expression of GDB is true, in the probed function's "
-        "frame, quoted as one word; as $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
+        help="record only hits where this GDB expression is true in the frame of the probed "
+        "function; quote it as one word, as $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
     add("--state", choices=("none", "header", "full"),
         help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
     add("--backtrace", type=number, metavar="N",
         help="how many callers to record (default: %(default)s)")  # fmt: skip
     add("--limit", type=number, metavar="N",
-        help="stop the kernel and turn the trace off after N hits (default: 0, never)"
+        help="stop the kernel and turn the trace off after N hits (default: 0, no limit)"
         )  # fmt: skip
     add("--stop", action="store_true",
-        help="stay stopped at each hit recorded; `continue` goes on to the next")  # fmt: skip
+        help="stay stopped at each recorded hit; `continue` resumes to the next")  # fmt: skip
     add("--audit", action="store_true",
-        help="watch each call until it returns: check signal frames, and sanitizing")  # fmt: skip
+        help="watch each call until it returns, to check signal frames and sanitizing")  # fmt: skip
     add("--step", action="store_true",
-        help="over KGDB with several CPUs, plant probes too that GDB has to step over: it may end, "
-        "and the kernel hang")  # fmt: skip
+        help="over KGDB with several CPUs, also plant probes that GDB has to step over: GDB may "
+        "crash and the kernel hang")  # fmt: skip
     add("--quiet", action="store_true", help="print no line per hit")
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip

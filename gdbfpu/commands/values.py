@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the values of options are, each a function of the text that was given."""
+"""Functions that turn the text of an option into its value."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from pathlib import Path
 __all__ = ("STANDARD_INPUT", "file_name", "number", "stored_file")
 
 STANDARD_INPUT = Path("-")
-"""The name that stands for standard input, where a command takes one."""
+"""The file name that means standard input, for commands that read it."""
 
 
 def number(text: str) -> int:
-    """Return a number from 0 up, decimal or with 0x."""
+    """Return an integer of at least 0, given in decimal or with 0x."""
     value = int(text, 0) if text else -1
     if value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
     return value
 
 
 def file_name(text: str) -> Path:
-    """Return the path of a file, `~` and `~user` replaced by a home."""
+    """Return the path of a file; `~` and `~user` become a home directory."""
     if not text:
-        raise argparse.ArgumentTypeError("an empty name is no file's")
+        raise argparse.ArgumentTypeError("a file name is empty")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: there is no such user's home") from error
+        raise argparse.ArgumentTypeError(f"{text!r}: no home directory for this user") from error
 
 
 def stored_file(text: str) -> Path:
-    """Return the path of a file that can be read here and there: no pipe, no terminal.
+    """Return the path of a file that allows random access: not a pipe, not a device.
 
-    Whether the file is there and is what it should be is seen when it is read.
+    Reading the file later tells whether it exists and is of the right kind.
     """
     path = file_name(text)
     try:
@@ -43,6 +43,6 @@ def stored_file(text: str) -> Path:
         return path
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):
         raise argparse.ArgumentTypeError(
-            f"{text} is a pipe or a device, which cannot be read here and there: save it as a file"
+            f"{text} is a pipe or a device, which does not allow random access: save it as a file"
         )
     return path

@@ -166,12 +166,12 @@ def test_places_from_a_file(tmp_path, capsys):
     ("words", "text"),
     [
         (("--cpu", "via"), "'via' is neither intel nor amd"),
-        (("--cpu", "amd", "--cpuid", "x"), "--cpu and --cpuid do not go together"),
-        (("--image", "fxsave", "--thread", "1"), "--image fxsave and --thread do not go together"),
+        (("--cpu", "amd", "--cpuid", "x"), "--cpu and --cpuid cannot be combined"),
+        (("--image", "fxsave", "--thread", "1"), "--image fxsave and --thread cannot be combined"),
         (("--cpuid", "/nowhere"), "cannot read /nowhere: No such file or directory"),
         (("--cpuid", "/dev/null"), "cannot use /dev/null: it has no CPUID leaf 0xd as `cpuid -r`"),
         (("--cpuid", "/dev/zero"), "cannot use /dev/zero: it has more than 16777216 bytes"),
-        (("--thread", "1"), "is no core file, so it has no thread to choose"),
+        (("--thread", "1"), "--thread needs a core file, and "),
     ],
 )
 def test_options_that_cannot_be(words, text, tmp_path, capsys):
@@ -232,7 +232,7 @@ def test_elf_files_that_are_no_core(tmp_path, capsys):
 @pytest.mark.parametrize(("pack", "name"), [(gzip, "gzip"), (bz2, "bzip2"), (lzma, "xz")])
 def test_compressed_files(pack, name, tmp_path, capsys):
     path = put_file(tmp_path, pack.compress(core_of_two()))
-    assert failing(capsys, path) == f"gdbfpu: {path} is compressed by {name}: unpack it first"
+    assert failing(capsys, path) == f"gdbfpu: {path} is compressed with {name}: unpack it first"
 
 
 def test_unknown_component(tmp_path, capsys):

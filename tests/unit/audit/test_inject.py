@@ -124,14 +124,14 @@ def test_without_laboratory_nothing_is_written():
     with pytest.raises(UsageError) as refused:
         run(m, "11", "--inject", "STALE")
     assert str(refused.value) == (
-        "--inject writes to the running kernel's memory: on a laboratory machine, and no other, "
-        "say --laboratory too"
+        "--inject writes to the running kernel's memory: add --laboratory if this is a "
+        "laboratory machine"
     )
     assert m.target.writes == []
     image = bytes(frame(832, 7, 7, {}))
     m.target.put(STACK, image)
     arguments = PARSER.parse(["--sigframe", hex(STACK), "--inject", "FRAME"])
-    with pytest.raises(UsageError, match="--laboratory too"):
+    with pytest.raises(UsageError, match="add --laboratory"):
         run_frame_audit(m.snapshot().model, arguments, STACK, m.target)
     assert m.target.writes == []
 
@@ -388,7 +388,7 @@ def test_a_kernel_thread_has_nothing_to_audit():
     with pytest.raises(UsageError) as refused:
         run(m, hex(m.idle))
     assert str(refused.value) == (
-        "swapper/1 (pid 0) is a kernel thread, without FPU state: name another task, or say --all"
+        "swapper/1 (pid 0) is a kernel thread and has no FPU state: name another task or use --all"
     )
 
 

@@ -308,7 +308,7 @@ def test_the_answer_in_sarif(words):
 
 def test_a_map_is_no_list_of_findings():
     m = M44()
-    with pytest.raises(UsageError, match="a map is no list of findings: say --format json or"):
+    with pytest.raises(UsageError, match="--map cannot be written as SARIF: use --format json or"):
         map_text(m.snapshot().model, arguments("--map", "11", "--format", "sarif"))
 
 

@@ -164,7 +164,7 @@ def test_state_options(line, given):
 def test_state_options_that_contradict_one_another(line, one, other):
     with pytest.raises(UsageError) as caught:
         state_parser().parse(line.split())
-    message = f"{one} and {other} do not go together; see `fpu-state --help`"
+    message = f"{one} and {other} cannot be combined; see `fpu-state --help`"
     assert str(caught.value) == message
 
 
@@ -183,9 +183,9 @@ def test_state_options_that_contradict_one_another(line, one, other):
         ("fpu-trace", "on --li 1", "--li"),
         ("fpu-trace", "on --pid", "--pid"),
         ("fpu-trace", "on --pid x", "--pid: invalid number value: 'x'"),
-        ("fpu-trace", "on --pid -1", "'-1' is not a number from 0 up"),
+        ("fpu-trace", "on --pid -1", "'-1' is not a number of at least 0"),
         ("fpu-trace", "on --limit 1.5", "--limit: invalid number value: '1.5'"),
-        ("fpu-trace", "on --limit=", "--limit: '' is not a number from 0 up"),
+        ("fpu-trace", "on --limit=", "--limit: '' is not a number of at least 0"),
         ("fpu-trace", "on --backtrace -7", "--backtrace"),
         ("fpu-trace", "on --backtrace 010", "'010'"),
         ("fpu-trace", "on --state all", "--state: invalid choice: 'all'"),

@@ -140,8 +140,8 @@ NAMES_OF_FILES = (
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("", "an empty name is no file's"),
-        ("~nosuch/x", "'~nosuch/x': there is no such user's home"),
+        ("", "a file name is empty"),
+        ("~nosuch/x", "'~nosuch/x': no home directory for this user"),
     ],
 )
 @pytest.mark.parametrize(("make", "words"), NAMES_OF_FILES)

@@ -53,7 +53,7 @@ def test_files_that_are_not_there(capsys, tmp_path):
 
 def test_contradictions_are_refused_as_in_gdb(capsys):
     line = failing(capsys, "state", "1", "--comm", "init", "--core", "c", "--vmlinux", "v")
-    assert line.startswith("gdbfpu: PID or ADDRESS and --comm do not go together")
+    assert line.startswith("gdbfpu: PID or ADDRESS and --comm cannot be combined")
 
 
 def test_signal_frames_are_not_offered(capsys):

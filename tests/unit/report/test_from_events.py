@@ -569,9 +569,9 @@ def test_on_the_command_line(path, tmp_path):
         ([], "give --from FILE, or --core FILE and --vmlinux FILE"),
         (["--core", "c"], "give --from FILE, or --core FILE and --vmlinux FILE"),
         (["--vmlinux", "v"], "give --from FILE, or --core FILE and --vmlinux FILE"),
-        (["--from", "f", "--core", "c"], "--from and --core do not go together"),
-        (["--vmlinux", "v", "--from", "f"], "--from and --vmlinux do not go together"),
-        (["--vmcoreinfo", "v", "--from", "f"], "--from and --vmcoreinfo do not go together"),
+        (["--from", "f", "--core", "c"], "--from and --core cannot be combined"),
+        (["--vmlinux", "v", "--from", "f"], "--from and --vmlinux cannot be combined"),
+        (["--vmcoreinfo", "v", "--from", "f"], "--from and --vmcoreinfo cannot be combined"),
     ],
 )
 def test_a_file_or_a_dump(words, said):
