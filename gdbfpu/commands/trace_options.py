@@ -130,7 +130,7 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         )  # fmt: skip
     add("--if", dest="condition", metavar="EXPR",
         help="record only hits where this GDB expression is true in the frame of the probed "
-        "function; quote it as one word, as $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
+        "function; quote it as one word: $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
     add("--state", choices=("none", "header", "full"),
         help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
     add("--backtrace", type=number, metavar="N",

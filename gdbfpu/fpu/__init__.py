@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""struct fpu and what it holds, kernel by kernel."""
+"""struct fpu and its contents, for each kernel variant."""
 
 __all__ = ()

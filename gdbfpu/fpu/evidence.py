@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Does a task use the FPU? An answer, and what it rests on.
+"""Does a task use the FPU? The answer, and the reason for it.
 
-A task uses the FPU if its registers have held values of its own: anything but the state in which
-every program begins.
+A task uses the FPU if its registers have held anything but the initial state, in which every
+program starts.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gdbfpu.xsave.features import describe
 __all__ = ("ENOUGH", "Answer", "Basis", "Evidence", "Observation", "Use")
 
 ENOUGH = 3
-"""How many states of its own have to be initial before the answer is no."""
+"""How many of a task's own states must be initial before the answer is no."""
 
 
 class Answer(Enum):
-    """The three answers. The value is what tables show."""
+    """The three answers. Tables show the value."""
 
     YES = "yes"
     NO = "no"
@@ -33,25 +33,25 @@ class Answer(Enum):
 
 
 class Use(NamedTuple):
-    """An answer, and what it rests on in a few words."""
+    """An answer, and the reason in a few words."""
 
     answer: Answer = Answer.UNKNOWN
     why: str = ""
 
 
 class Basis(Enum):
-    """What was looked at. The value is what event files have."""
+    """What was looked at. Reasons in reports and event files contain the value."""
 
     FRAME = "frame"
     """The frame that the kernel has just written for a signal."""
     MEMORY = "memory"
     """The task's image in memory, while no CPU had its registers."""
     REGISTERS = "registers"
-    """The registers of the CPU that ran it, as the stub shows them."""
+    """The registers of the CPU that ran the task, as the stub shows them."""
     HEADER = "header"
-    """Bits of a header, where the CPU is seen to track use: no values that differ."""
+    """Bits set in a header by a CPU known to track use, though the values are initial."""
     STATE = "state"
-    """Lazy switching: whether the kernel gave the task a state, at its first FPU instruction."""
+    """Lazy switching: whether the kernel gave the task a state at its first FPU instruction."""
     KERNEL = "kernel"
     """A kernel thread has no user registers."""
 
@@ -65,12 +65,14 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at a state that was the task's own.
+    """One look at a state that was surely the task's own.
 
-    `used` are the components (u64) that were not initial; of STATE any number but 0 for a state
-    that was there. `hit` is the number of the hit at which it was seen, 0 outside a trace;
-    `flag` what told of STATE; `blocked` the signals (u64) that the task blocked then; `switches`
-    how often it had left a CPU, 0 where that does not matter.
+    - `used`: mask (u64) of the components that were not initial. With STATE, 0 means that the
+      task has no state, any other number that it has one.
+    - `hit`: the number of the hit at which it was seen, 0 outside a trace.
+    - `flag`: with STATE, the name of the flag or member that was read.
+    - `blocked`: the signals (u64) that the task blocked then.
+    - `switches`: how often the task had left a CPU by then, 0 where that does not matter.
     """
 
     basis: Basis
@@ -91,18 +93,21 @@ class Observation:
         if self.basis is Basis.FRAME:
             return f"{names} values in the frame{when}"
         if self.basis is Basis.HEADER:
-            return f"{names} in use by the header{when}, which tracks use"
+            return f"{names} marked in use by the CPU in the header{when}"
         return f"{names} values in {self.basis.value}{at}"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one task. `with_` returns new evidence; nothing changes in place.
+    """All that is known about one task. `with_` returns new evidence; nothing changes in place.
 
-    `proof` is what the answer yes rests on: it stays. `initial` counts, by where they were seen,
-    the states that were initial, `blocked` are the signals that were blocked in any of them, and
-    `settled` tells that in none of them the task can have been in a signal handler. `absent` is
-    what says that there is no state now, and that the answer is no.
+    - `proof`: the observation behind the answer yes. It stays.
+    - `initial`: how many states were initial, by where they were seen.
+    - `blocked`: the signals that were blocked in any of those states.
+    - `settled`: the task was in a signal handler in none of those states.
+    - `switches`: how often the task had left a CPU when it was last seen.
+    - `absent`: the observation that the task has no state now, so the answer is no.
+    - `reason`: why the last look showed nothing.
     """
 
     proof: Observation | None = None
@@ -120,7 +125,7 @@ class Evidence:
 
     @property
     def answer(self) -> Answer:
-        """Return the answer that this evidence is good for."""
+        """Return the answer that this evidence supports."""
         if self.proof is not None:
             return Answer.YES
         if self.absent is not None or (self.settled and self.count >= ENOUGH):
@@ -129,7 +134,7 @@ class Evidence:
 
     @property
     def why(self) -> str:
-        """Return what the answer rests on, or what is missing for one."""
+        """Return the reason for the answer, or why it is not known yet."""
         if self.proof is not None:
             return self.proof.why
         if self.absent is not None:
@@ -142,18 +147,18 @@ class Evidence:
 
     @property
     def use(self) -> Use:
-        """Return the answer and what it rests on."""
+        """Return the answer and the reason for it."""
         return Use(self.answer, self.why)
 
     def with_(self, seen: Observation) -> Evidence:
-        """Return this evidence and what was `seen`; a proof stays as it is."""
+        """Return this evidence with `seen` added. A proof stays as it is."""
         if self.proof is not None:
             return self
         if seen.used:
             return replace(self, proof=seen, absent=None)
         if seen.basis in (Basis.STATE, Basis.KERNEL):
             return replace(self, absent=seen)
-        if seen.switches and seen.switches == self.switches:  # that very state was counted
+        if seen.switches and seen.switches == self.switches:  # this state was counted already
             return self
         initial = {**self.initial, seen.basis: self.initial.get(seen.basis, 0) + 1}
         return replace(
@@ -165,17 +170,17 @@ class Evidence:
         )
 
     def wanting(self) -> bool:
-        """Return whether it is time to ask if the task was in a handler: `settle` or `reject`."""
+        """Return whether to find out now if the task was in a handler: `settle` or `reject`."""
         return self.answer is Answer.UNKNOWN and self.count >= ENOUGH and not self.settled
 
     def settle(self) -> Evidence:
-        """Return evidence of states that were the program's, none a signal handler's."""
+        """Return this evidence, marked as free of states of signal handlers."""
         return replace(self, settled=True)
 
     def reject(self) -> Evidence:
-        """Return evidence without the initial states: they may be a signal handler's."""
+        """Return this evidence without the initial states: they may belong to a signal handler."""
         return replace(self, initial={}, blocked=0, reason="it may have been in a signal handler")
 
     def without(self, reason: str) -> Evidence:
-        """Return this evidence after a look that showed nothing, for `reason`."""
+        """Return this evidence after a look that showed nothing because of `reason`."""
         return replace(self, absent=None, reason=reason)

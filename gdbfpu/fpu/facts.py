@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How this kernel and its CPUs handle the FPU, each value with the place it was read from."""
+"""How this kernel and its CPUs handle the FPU, and where each value was read from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INSTRUCTIONS = (("XSAVES", XSAVES), ("XSAVEC", XSAVEC), ("XSAVEOPT", XSAVEOPT))
 
 @dataclass(frozen=True)
 class Fact:
-    """One line: `item`, its `value` as text, and `source`, where it was read."""
+    """One line: `item`, its `value` as text, and `source`, where the value was read."""
 
     item: str
     value: str
@@ -30,7 +30,7 @@ class Fact:
 
 
 def facts(model: FpuModel, build_id: str) -> tuple[Fact, ...]:
-    """Return what is known of the kernel and of each CPU; what cannot be read says so."""
+    """Return the facts about the kernel and each CPU; a value that cannot be read says so."""
     found = [*_kernel(model, build_id), *_xstate(model)]
     for cpu in model.kernel.online_cpus():
         found += _cpu(model, cpu)
@@ -40,8 +40,8 @@ def facts(model: FpuModel, build_id: str) -> tuple[Fact, ...]:
 def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
     kernel = model.kernel
     yield Fact("kernel", kernel.banner(), "linux_banner")
-    yield Fact("build-id", build_id or "none", "__start_notes, equal to vmlinux's")
-    yield Fact("stub", kernel.target.stub.name, "registers that it shows")
+    yield Fact("build-id", build_id or "none", "__start_notes, the same as in vmlinux")
+    yield Fact("stub", kernel.target.stub.name, "the registers that it shows")
     yield Fact("KASLR offset", f"{kernel.target.slide:#x}", "where the build-id was found")
     yield Fact("struct fpu", model.variant, f"members in {kernel.layouts.origin}")
     yield Fact("switching", model.switching, _switching_source(model))
@@ -52,7 +52,7 @@ def _kernel(model: FpuModel, build_id: str) -> Iterator[Fact]:
 def _switching_source(model: FpuModel) -> str:
     if any(model.kernel.layouts.find(*place) for place in LAZY_COUNTERS):
         return "X86_FEATURE_EAGER_FPU in boot_cpu_data"
-    return "no use counter in struct fpu: it can only be eager"
+    return "struct fpu has no use counter, so switching is eager"
 
 
 def _xstate(model: FpuModel) -> Iterator[Fact]:
@@ -64,12 +64,12 @@ def _xstate(model: FpuModel) -> Iterator[Fact]:
     yield Fact(
         "features", f"{xstate.mask:#x} {features.describe(xstate.mask)}", _mask_source(model)
     )
-    yield Fact("user features", f"{user:#x} {features.describe(user)}", "those that XCR0 enables")
+    yield Fact("user features", f"{user:#x} {features.describe(user)}", "features enabled in XCR0")
     supervisor = xstate.mask & features.SUPERVISOR
     yield Fact(
         "supervisor features",
         f"{supervisor:#x} {features.describe(supervisor)}",
-        "those that IA32_XSS enables",
+        "features enabled in IA32_XSS",
     )
 
 
@@ -81,12 +81,13 @@ def _mask_source(model: FpuModel) -> str:
 
 
 def _instruction(model: FpuModel) -> tuple[str, str]:
-    """Return the instruction that saves a task's state, and how that is known.
+    """Return the instruction that saves a task's state, and how we know.
 
-    The kernel takes the best that boot_cpu_data has, but XSAVES only with the compacted format.
+    The kernel uses the best one that boot_cpu_data lists; XSAVES and XSAVEC only with the
+    compacted format.
     """
     if model.format == "fxsave":
-        return "FXSAVE", "no component is enabled for XSAVE"
+        return "FXSAVE", "XSAVE has no component enabled"
     for name, feature in _INSTRUCTIONS:
         there = cpu_has(model.kernel, feature)
         if there is None:
@@ -116,25 +117,25 @@ def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
 
 
 def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:
-    """Return whose registers the CPU that runs `task` has, and how that is known.
+    """Return whose registers are in the CPU that runs `task`, and how we know.
 
-    `taken` names the variable that says that kernel code has them; a flag of struct fpu does
-    not change then.
+    `taken` names the variable that says that kernel code uses the FPU, empty if it does not. The
+    flags of struct fpu do not show that.
     """
     if taken:
         return "not loaded: kernel code uses the FPU", taken
     if task.kthread:
-        return "of another task, if of any: a kernel thread has none", "task_struct.flags"
+        return "another task's, or nobody's: a kernel thread has none", "task_struct.flags"
     loaded = model.live(task.address)
     flag = model.live_flag
     return (
-        "loaded: they are this task's" if loaded else "not loaded: memory holds the task's",
+        "loaded: the CPU holds this task's" if loaded else "not loaded: memory holds this task's",
         f"fpu.{flag}" if flag else "TIF_NEED_FPU_LOAD",
     )
 
 
 def _owner(model: FpuModel, cpu: int) -> tuple[str, str]:
-    """Return whose registers the CPU holds, and the variable that says so."""
+    """Return the task whose registers the CPU loaded last, and the variable that says so."""
     found = owner(model, cpu)
     if found is None:
         return "unknown: this kernel has no such variable", "fpu_fpregs_owner_ctx"
@@ -149,4 +150,4 @@ def _name(model: FpuModel, found: Owner) -> str:
                 return f"{task.comm} (pid {task.pid})"
     except GdbFpuError as error:
         return f"{place}; {error}"
-    return f"{place}, of no task that lives"
+    return f"{place}, which belongs to no living task"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Look at registers that surely are a task's own, and tell whether they are initial.
+"""Look at registers that are surely a task's own, and tell whether they are initial.
 
-A look reads as little as it can: the x87 and SSE registers first, which nearly every user of the
-FPU has something in, then component by component, up to the first that is not initial.
+A look reads as little as possible. It starts with the x87 and SSE registers, where nearly every
+user of the FPU has values. Then it reads component by component up to the first that is not
+initial.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ __all__ = ("Looks",)
 
 _X87, _SSE = 1, 2
 _EXTENDED = ~(_X87 | _SSE)
-# MXCSR, the registers and the header, in what one packet of KGDB's takes; then FCW, FSW and FTW.
+# One KGDB packet has room for MXCSR, the registers and the header. FCW, FSW and FTW come second.
 _FIRST = ((24, 528), (0, 24))
 _FXSAVE_SIZE = 416
-_POINTERS = slice(6, 24)  # FOP, FIP, FDP: CPUs leave them, or the kernel its own (FXSAVE_LEAK)
+_POINTERS = slice(6, 24)  # FOP, FIP, FDP: may be stale, or the kernel's own (FXSAVE_LEAK)
 _HEADER = slice(512, 520)
 _MXCSR = slice(24, 28)
 _INITIAL = (b"\x7f\x03".ljust(24, b"\0") + b"\x80\x1f").ljust(LEGACY_SIZE, b"\0")
@@ -37,10 +38,10 @@ _Read = Callable[[int, int], bytes]
 
 
 class Looks:
-    """What can be looked at in the kernel of `model`.
+    """Looks at the states of tasks in the kernel of `model`.
 
-    It learns of which components the machine's XSAVE tracks use: of those whose bit is clear in
-    a frame that a CPU wrote. QEMU's TCG, say, sets nearly all bits at each save.
+    It learns for which components the CPU's XSAVE tracks use: a component is tracked if its bit is
+    ever clear in a frame that a CPU wrote. QEMU's TCG sets nearly all bits at each save.
     """
 
     def __init__(self, model: FpuModel) -> None:
@@ -53,13 +54,13 @@ class Looks:
 
     @property
     def model(self) -> FpuModel:
-        """Return the model of the kernel that is looked at."""
+        """Return the model of the kernel."""
         return self._model
 
     def now(self, evidence: Evidence, task: Task, cpu: int | None) -> Evidence:
-        """Return `evidence` of `task` and what the kernel as it stands shows of it.
+        """Return `evidence` about `task` with what the stopped kernel shows added.
 
-        `cpu` is the one that runs it, None where none does. Raises MemoryFault or CorruptState.
+        `cpu` is the CPU that runs `task`, None if no CPU does. Raises MemoryFault or CorruptState.
         """
         if evidence.proof is not None:
             return evidence
@@ -74,11 +75,11 @@ class Looks:
         return self.add(evidence, seen, task) if seen else evidence.without(missing)
 
     def _running(self, task: Task, cpu: int) -> Observation | None:
-        """Look at `task`, whose registers CPU number `cpu` has; None where that shows no use.
+        """Look at `task`, whose registers are in CPU number `cpu`; return None if it shows no use.
 
-        Its image in memory, of the last switch, is not initial once it used the FPU; but up to
-        4.13 exec leaves there what was the old program's, and its parent's before (b22cbe404a9c
-        is in 4.9 and 4.8.15).
+        Its image in memory, from the last switch, shows earlier use of the FPU. But up to 4.13
+        that image may survive exec, and then belongs to the old program or to its parent
+        (b22cbe404a9c is in 4.9 and 4.8.15).
         """
         model = self._model
         taken, told = model.kernel_use(cpu)
@@ -91,9 +92,9 @@ class Looks:
         return seen if seen and seen.used else None
 
     def memory(self, task: Task, hit: int = 0) -> Observation | None:
-        """Look at the image in memory of `task`, whose registers no CPU has now.
+        """Look at the image in memory of `task`, whose registers are in no CPU now.
 
-        None where it has no image. Raises MemoryFault or CorruptState.
+        Returns None if it has no image. Raises MemoryFault or CorruptState.
         """
         model = self._model
         fpu = model.fpu_of(task.address)
@@ -104,7 +105,7 @@ class Looks:
         return self._seen(task, Basis.MEMORY, *self._values(read, address, size), hit)
 
     def frame(self, task: Task, address: int, hit: int = 0) -> Observation:
-        """Look at the XSAVE or FXSAVE image at user `address` that was just written for `task`.
+        """Look at the XSAVE or FXSAVE image at user `address`, just written for `task`.
 
         Raises MemoryFault.
         """
@@ -116,10 +117,10 @@ class Looks:
         return self._seen(task, Basis.FRAME, values, bits, hit)
 
     def registers(self, task: Task, cpu: int, hit: int = 0) -> Observation | None:
-        """Look at the registers of CPU number `cpu`, which has those of `task`.
+        """Look at the registers of CPU number `cpu`, which holds those of `task`.
 
-        None where the stub shows none, or where those that it shows are initial: others need not
-        be.
+        Returns None if the stub shows none, or if all that it shows are initial: the others may
+        not be.
         """
         shown = shown_registers(self._model, cpu)
         image = bytearray(_INITIAL)
@@ -129,9 +130,9 @@ class Looks:
         return Observation(Basis.REGISTERS, used, hit) if used else None
 
     def state(self, task: Task, hit: int = 0) -> Observation | None:
-        """Look whether the kernel gave `task` a state, where it switches lazily.
+        """Look whether a kernel that switches lazily gave `task` a state.
 
-        None where that tells nothing: it may be in a signal handler, for which its state was
+        Returns None if that cannot be told: in a signal handler the task's state may have been
         taken away. Raises MemoryFault.
         """
         there, flag = self._model.state_there(task.address)
@@ -143,12 +144,12 @@ class Looks:
         return Observation(Basis.STATE, 0, hit, f"no {flag}")
 
     def active(self, task: Task, hit: int) -> Observation | None:
-        """Return that the kernel gave `task` a state, where it switches lazily; None if not now."""
+        """Look whether a kernel that switches lazily gave `task` a state; None if not now."""
         there, flag = self._model.state_there(task.address)
         return Observation(Basis.STATE, 1, hit, flag) if there else None
 
     def add(self, evidence: Evidence, seen: Observation, task: Task) -> Evidence:
-        """Return `evidence` of `task` with what was `seen`; raise MemoryFault."""
+        """Return `evidence` about `task` with `seen` added; raise MemoryFault."""
         evidence = evidence.with_(seen)
         if not evidence.wanting():
             return evidence
@@ -162,7 +163,7 @@ class Looks:
         if used:
             return Observation(Basis.HEADER, used, hit)
         kernel = self._model.kernel
-        if hit:  # it ran since the last one
+        if hit:  # the task has run since its last hit
             return Observation(basis, 0, hit, blocked=blocked(kernel, task.address))
         mask, switches = blocked_and_switches(kernel, task.address)
         return Observation(basis, 0, blocked=mask, switches=switches)
@@ -170,9 +171,10 @@ class Looks:
     def _values(
         self, read: _Read, start: int, size: int, spans: Sequence[Span] = ()
     ) -> tuple[int, int]:
-        """Return the components that are not initial in the image at `start`, and its bits.
+        """Return a mask of components not initial in the image at `start`, and its header bits.
 
-        Those found first are enough. An image in the compacted format says where they are.
+        It stops at the first component that is not initial. A compacted image tells itself where
+        its components are.
         """
         image, bits = bytearray(_INITIAL.ljust(size, b"\0")), _X87 | _SSE
         first, read_to = self._first(size)
@@ -194,20 +196,23 @@ class Looks:
         return 0, bits
 
     def _first(self, size: int) -> tuple[tuple[tuple[int, int], ...], int]:
-        """Return what to read first of an image of `size` bytes, and up to where that is all."""
+        """Return the ranges to read first from an image of `size` bytes, and where they end.
+
+        All bytes before that end are then read; it is 0 if there are gaps.
+        """
         stub = self._model.kernel.target.stub
         if self._model.format == "fxsave":
             return ((0, _FXSAVE_SIZE),), _FXSAVE_SIZE
-        if stub.max_read is None:  # a read takes so much that one is cheaper than two
+        if stub.max_read is None:  # one large read is cheaper than two small ones
             end = min(size, stub.read_run)
             return ((0, end),), end
         return _FIRST, 0
 
     def _used(self, image: bytearray, spans: Sequence[Span], bits: int) -> int:
-        """Return the components of `spans` that count by `bits` and are not initial in `image`.
+        """Return those components of `spans` that are set in `bits` and not initial in `image`.
 
-        A clear bit stands for the initial state, whatever the bytes are; but MXCSR counts always
-        in the standard format (SDM volume 1, 13.7).
+        A clear bit means the initial state, whatever the bytes are. Only MXCSR counts always in
+        the standard format (SDM volume 1, 13.7).
         """
         image[_POINTERS] = bytes(18)
         xstate = self._model.xstate

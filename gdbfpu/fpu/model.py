@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which struct fpu this kernel has, and from a task to its FPU state in memory.
+"""Which struct fpu this kernel has, and how to get from a task to its FPU state in memory.
 
-The variant is told by the members that are there, never by a version number, newest first:
+The members that exist tell the variant, never a version number. Newest first:
 
-- 6.16 on: struct fpu lies behind task_struct (commit cb7ca40a3882, `x86_task_fpu()`);
+- 6.16 on: struct fpu follows task_struct in memory (commit cb7ca40a3882, `x86_task_fpu()`);
 - 5.16 to 6.15: `task_struct.thread.fpu.fpstate`, a pointer (commit 87d0e5be0fac);
 - 4.2 to 5.15: `task_struct.thread.fpu.state`, embedded, the last member of its struct;
 - up to 4.1: `task_struct.thread.fpu.state`, a pointer, NULL until the task uses the FPU.
@@ -44,15 +44,15 @@ TYPES = (
     "xregs_state",
     "xstate_header",
 )
-"""Types this module reads; which of them a kernel has tells its variant."""
+"""The types that this module reads. Those that a kernel has tell its variant."""
 
 ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate", "save_xstate_sig")
 """Functions whose source files describe TYPES."""
 
 NOT_FPU = sum(1 << number for number in range(8, 17))
-"""Components that are no FPU registers: PT, PKRU, PASID, CET, HDC, UINTR, LBR, HWP.
+"""Components that are not FPU registers: PT, PKRU, PASID, CET, HDC, UINTR, LBR, HWP.
 
-The kernel gives a task values in some of them that are not initial ones, PKRU above all.
+The kernel itself sets some of them to values that are not initial, PKRU above all.
 """
 
 _LIVE_FLAGS = ("fpregs_active", "initialized", "has_fpu")
@@ -61,13 +61,17 @@ _FLAGS = ("fpstate_active", *_LIVE_FLAGS)
 
 @dataclass(frozen=True)
 class FpuModel:
-    """What `probe` found out about this kernel's FPU code; true as long as the kernel runs.
+    """What `probe` found out about this kernel's FPU code. It stays true while the kernel runs.
 
-    `variant` names the place of struct fpu; `state` is the member that holds the register
-    image or points to it, `host` the one that points to the task's own while a KVM guest's is
-    there; `size_member` the one that tells a single image's bytes (5.16 on);
-    `flags` the scalar members by name; `tif` the bit that is TIF_NEED_FPU_LOAD, which counts
-    where no member of `flags` tells whether registers are loaded.
+    - `variant`: where struct fpu and its image are.
+    - `fpu_offset`: bytes from a task_struct to its struct fpu.
+    - `state`: the member of struct fpu that is the register image or points to it.
+    - `host`: the member that points to the task's own image while a KVM guest's is in place.
+    - `regs_offset`: bytes from what `state` points to to the image.
+    - `size_member`: the member that has the size of one image (5.16 on).
+    - `flags`: the flags among the members of struct fpu, by name.
+    - `tif`: the bit number of TIF_NEED_FPU_LOAD, used if no member of `flags` tells whether
+      registers are loaded.
     """
 
     kernel: Kernel
@@ -93,7 +97,7 @@ class FpuModel:
 
     @property
     def live_flag(self) -> str:
-        """Return the member of struct fpu that tells whether registers are loaded, `` for none."""
+        """Return the member of struct fpu that tells whether registers are loaded, or ``."""
         return next((name for name in _LIVE_FLAGS if name in self.flags), "")
 
     def fpu_of(self, task: int) -> int:
@@ -105,9 +109,9 @@ class FpuModel:
         return fpu - self.fpu_offset
 
     def image_address(self, fpu: int) -> int:
-        """Return the address of the register image of the struct fpu at `fpu`.
+        """Return the address of the register image of the struct fpu at `fpu`, 0 if it has none.
 
-        0 for none: up to 4.1 a task has no image before it uses the FPU.
+        Up to 4.1 a task has no image before it uses the FPU.
         """
         if not self.state.pointer:
             return fpu + self.state.offset
@@ -118,13 +122,13 @@ class FpuModel:
     def holds_guest(self, fpu: int) -> bool:
         """Return whether a KVM guest's state is in place of the task's own.
 
-        KVM_RUN does so since 5.16 (commit 69f6ed1d14c6, `fpu_swap_kvm_fpstate()`): the task's
-        own is then `__task_fpstate`, which is where `image_address` looks.
+        KVM_RUN puts it there since 5.16 (commit 69f6ed1d14c6, `fpu_swap_kvm_fpstate()`). Then
+        `__task_fpstate` points to the task's own state, and `image_address` returns that one.
         """
         return self.state.pointer and bool(self._pointers(fpu)[1])
 
     def _pointers(self, fpu: int) -> tuple[int, int]:
-        """Return the pointer to the state in place, and that to the task's own behind a guest's."""
+        """Return the pointers to the state in place and, while that is a guest's, to the task's."""
         members = {"state": self.state, **({"host": self.host} if self.host else {})}
         fields = read_fields(self.kernel.target, fpu, members)
         host = int.from_bytes(fields.get("host", b""), "little")
@@ -133,8 +137,8 @@ class FpuModel:
     def header(self, fpu: int, image: bytes = b"") -> tuple[int, int]:
         """Return xfeatures and xcomp_bv (u64 each) of the struct fpu at `fpu`.
 
-        They are taken from `image` where that is given, else from memory. Without XSAVE there
-        is no header: x87 and SSE are then always there, in FXSAVE's form.
+        They come from `image` if given, else from memory. Without XSAVE there is no header: an
+        FXSAVE image always has x87 and SSE.
         """
         if self.format == "fxsave":
             return 0b11, 0
@@ -146,11 +150,11 @@ class FpuModel:
         return header.xfeatures, header.xcomp_bv
 
     def image(self, fpu: int, most: int = MAX_IMAGE, *, gaps: bool = True) -> bytes:
-        """Return the raw register image of the struct fpu at `fpu`, empty where it has none.
+        """Return the raw register image of the struct fpu at `fpu`, empty if it has none.
 
-        Of a longer one, the first `most` bytes. Without `gaps`, bytes of a standard image that
-        belong to no component are not read, but left zero: on an AVX-512 kernel's CPU without
-        it, 1,600 of 2,696.
+        At most the first `most` bytes are returned. Without `gaps`, bytes of a standard image that
+        belong to no component are not read and stay zero. That saves 1,600 of 2,696 bytes on a
+        CPU without AVX-512.
         """
         address = self.image_address(fpu)
         if not address:
@@ -164,7 +168,7 @@ class FpuModel:
         """Return the bytes of the register image at `address`; raise CorruptState."""
         if self.size_member is None:
             return self.xstate.size
-        start = address - self.regs_offset  # a task that uses AMX has a larger one
+        start = address - self.regs_offset  # a task that uses AMX has a larger image
         size = read_u32(self.kernel.target, start + self.size_member.offset)
         if not LEGACY_SIZE <= size <= MAX_IMAGE:
             raise CorruptState(f"the register image at {address:#x} claims {size} bytes")
@@ -173,9 +177,9 @@ class FpuModel:
     def live(self, task: int, thread_flags: int | None = None) -> bool:
         """Return whether the CPU, not memory, holds the registers of the running task `task`.
 
-        Up to 4.14 struct fpu says so (`fpregs_active`, 4.15 to 5.1 `initialized`); since 5.2
-        (commit 5f409e20b794) it is the absence of TIF_NEED_FPU_LOAD in thread_info.flags, which
-        are read unless `thread_flags` (u64) tells them.
+        Up to 5.1 a member of struct fpu says so: `fpregs_active` up to 4.14, then `initialized`.
+        Since 5.2 (commit 5f409e20b794) the CPU holds them if TIF_NEED_FPU_LOAD is clear in
+        thread_info.flags. `thread_flags` (u64) are these flags, if already read.
         """
         if self.live_flag:
             return bool(self._flag(task, self.live_flag))
@@ -184,10 +188,10 @@ class FpuModel:
         return not thread_flags >> self.tif & 1
 
     def kernel_use(self, cpu: int) -> tuple[bool, str]:
-        """Return whether kernel code has the registers of CPU number `cpu`, and what says so.
+        """Return whether kernel code uses the FPU of CPU number `cpu`, and the variable that tells.
 
-        It has between kernel_fpu_begin() and kernel_fpu_end(). `in_kernel_fpu` tells, in 6.16
-        `kernel_fpu_allowed`, inverted; False and `` where a kernel has neither.
+        That is between kernel_fpu_begin() and kernel_fpu_end(). The variable is `in_kernel_fpu`, or
+        in 6.16 `kernel_fpu_allowed`, inverted. Returns False and `` if the kernel has neither.
         """
         for name in ("in_kernel_fpu", "kernel_fpu_allowed"):
             if self.kernel.target.symbol_address(name) is not None:
@@ -202,10 +206,10 @@ class FpuModel:
         return int.from_bytes(data, "little")
 
     def save_failed(self) -> bool:
-        """Return whether the function that returns could not write a signal frame.
+        """Return whether the function that now returns failed to write a signal frame.
 
-        The task is then killed. The function returns int up to 5.15 (0 means success) and bool
-        since 5.16, which has struct fpstate (true means success).
+        The kernel then kills the task. The function returns int up to 5.15 (0 means success) and
+        bool since 5.16, which has struct fpstate (true means success).
         """
         value = self.kernel.stopped().register("rax") or 0
         if "fpstate" in self.kernel.layouts:
@@ -213,7 +217,7 @@ class FpuModel:
         return bool(value & 0xFFFFFFFF)
 
     def spans(self, image: bytes) -> tuple[Span, ...]:
-        """Return where the components of `image` lie, as this kernel saves it."""
+        """Return where this kernel saves each component in `image`."""
         if self.format != "compacted":
             return self.xstate.spans
         tables = self.xstate.tables
@@ -222,9 +226,9 @@ class FpuModel:
     def state_there(self, task: int) -> tuple[bool, str]:
         """Return whether the task_struct at `task` has an FPU state, and what says so.
 
-        Under lazy switching the kernel gives it one when it first executes an FPU instruction
-        (`fpstate_active`; up to 4.1 it allocates one), and takes it away at exec; up to 4.9 for
-        a signal handler, too. Under eager switching every task has one.
+        Under lazy switching the kernel gives a task a state at its first FPU instruction
+        (`fpstate_active`; up to 4.1 it allocates one). It takes the state away at exec, and up to
+        4.9 also for a signal handler. Under eager switching every task has one.
         """
         if self.switching == "eager":
             return True, "eager switching"
@@ -236,7 +240,7 @@ class FpuModel:
 def probe(kernel: Kernel) -> FpuModel:
     """Return the model of `kernel`'s FPU code.
 
-    Raises MissingSymbol, MissingType or MissingMember naming what would be needed.
+    Raises MissingSymbol, MissingType or MissingMember, which name what is missing.
     """
     layouts = kernel.layouts
     variant, fpu_offset = _place(layouts)
@@ -259,7 +263,7 @@ def probe(kernel: Kernel) -> FpuModel:
 
 
 def _place(layouts: Layouts) -> tuple[str, int]:
-    """Return the name of struct fpu's place and its bytes from the start of task_struct."""
+    """Return the name of struct fpu's place and its offset in bytes from task_struct."""
     inside = layouts.find("task_struct", "thread.fpu")
     if inside is None and "fpu" in layouts and layouts.find("fpu", "fpstate"):
         return "x86_task_fpu()", layouts.struct("task_struct").size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The registers of a CPU: whose they are, and what is shown of them."""
+"""The registers of a CPU: which task owns them, and which of them the stub shows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ("Owner", "owner", "shown_registers")
 
 @dataclass(frozen=True)
 class Owner:
-    """Who loaded a CPU's registers last.
+    """The task whose registers a CPU loaded last.
 
-    `variable` is the per-CPU pointer that tells, `points_to` the type that it points to, `address`
-    its value, 0 for nobody. `offset` is where a task_struct has what is pointed to (bytes).
+    `variable` is the per-CPU pointer that says so, `points_to` the type it points to, `address`
+    its value (0: nobody), `offset` the bytes from a task_struct to the object it points to.
     """
 
     variable: str
@@ -30,15 +30,15 @@ class Owner:
         return self.address - self.offset if self.address else 0
 
     def pointer_to(self, task: int) -> int:
-        """Return what the variable holds when the task_struct at `task` is the owner."""
+        """Return the variable's value when the task_struct at `task` is the owner."""
         return task + self.offset
 
 
 def owner(model: FpuModel, cpu: int) -> Owner | None:
-    """Return whose registers CPU number `cpu` holds, None where this kernel does not say.
+    """Return whose registers CPU number `cpu` holds, None if this kernel does not say.
 
-    fpu_fpregs_owner_ctx, a struct fpu, tells since 4.2; fpu_owner_task, a task_struct, up to 4.1.
-    Raises MemoryFault.
+    Since 4.2 fpu_fpregs_owner_ctx points to a struct fpu. Up to 4.1 fpu_owner_task points to a
+    task_struct. Raises MemoryFault.
     """
     for variable, points_to, offset in (
         ("fpu_fpregs_owner_ctx", "struct fpu", model.fpu_offset),
@@ -51,9 +51,9 @@ def owner(model: FpuModel, cpu: int) -> Owner | None:
 
 
 def shown_registers(model: FpuModel, cpu: int) -> dict[str, bytes]:
-    """Return the x87 and SSE registers that CPU number `cpu` holds, empty where none is shown.
+    """Return the x87 and SSE registers in CPU number `cpu`, empty if the stub shows none.
 
-    Names and bytes as `Machine.fpu_registers` returns them.
+    Names and bytes are as `Machine.fpu_registers` returns them.
     """
     machine = model.kernel.target.machine
     return machine.fpu_registers(cpu) if machine is not None else {}

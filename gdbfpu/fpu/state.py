@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A task's whole FPU state, and where the truth about it is: in memory, or live in a CPU."""
+"""A task's whole FPU state, and where its current values are: in memory, or live in a CPU."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from gdbfpu.xsave.sigframe import FREGS_SIZE, parse_frame
 
 __all__ = ("TaskState", "find_task", "frame_bytes", "read_frame", "read_state")
 
-_GUEST = "in memory: it is set aside while a KVM guest's registers are in its place"
+_GUEST = "in memory: the task's state is set aside while a KVM guest's registers are in its place"
 _UNUSED = (
     "nowhere: the task never used the FPU, or not since its signal handler began, "
-    "what memory holds has no meaning"
+    "so the bytes in memory have no meaning"
 )
 _SHOWN = 8  # pids in a message
 
@@ -34,10 +34,13 @@ _SHOWN = 8  # pids in a message
 class TaskState:
     """The FPU state of `task`.
 
-    `fpu` is the address of its struct fpu, `raw` the register image in memory, `image` what
-    it decodes to, with live registers in place of memory's where a stub shows them; `live`
-    names those. `cpu` is the CPU that runs the task, None for none; `loaded` whether that
-    CPU's registers are this task's. `truth` says in a sentence what that means.
+    - `fpu`: the address of its struct fpu.
+    - `raw`: the register image in memory.
+    - `image`: the decoded image. Where the stub shows live registers, they replace memory's.
+    - `live`: the names of those registers.
+    - `cpu`: the CPU that runs the task, None if no CPU does.
+    - `loaded`: whether that CPU's registers are this task's.
+    - `truth`: a sentence that says where the current values are.
     """
 
     task: Task
@@ -50,7 +53,7 @@ class TaskState:
     truth: str
 
     def source(self, register: str) -> str:
-        """Return where the value of `register` comes from: `CPU`, `memory`, or both halves'."""
+        """Return where `register` was read: `CPU`, `memory` or `low half CPU, rest memory`."""
         if register in self.live or (register[:2] == "mm" and "st0" in self.live):
             return "CPU"
         low = f"xmm{register[3:]}"
@@ -63,8 +66,8 @@ def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
     """Return the task that `who` or `comm` names.
 
     `who` is `current` (or empty), a pid, or the address (0x...) of a task_struct or struct
-    fpu; `comm` the name of one task, or a glob that one's matches. Raises UsageError when none
-    does, or when several do.
+    fpu. `comm` is the name of one task, or a glob that matches it. Raises UsageError if no task
+    or several tasks match.
     """
     kernel = model.kernel
     if comm:
@@ -73,7 +76,7 @@ def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
         return _only(equal or tasks, f"called {comm!r}")
     if who in ("", "current"):
         if kernel.target.machine is None:
-            raise UsageError("a dump has no current task: give a PID, an ADDRESS or --comm NAME")
+            raise UsageError("a dump has no current task: use PID, ADDRESS or --comm NAME")
         return kernel.selected()
     try:
         number = int(who, 0)
@@ -92,12 +95,12 @@ def _only(tasks: Iterable[Task], what: str) -> Task:
     if len(found) > 1:
         pids = ", ".join(str(task.pid) for task in found[:_SHOWN])
         more = ", ..." if len(found) > _SHOWN else ""
-        raise UsageError(f"{len(found)} tasks {what}: give one's pid ({pids}{more})")
+        raise UsageError(f"{len(found)} tasks {what}: give the pid of one ({pids}{more})")
     return found[0]
 
 
 def read_state(model: FpuModel, task: Task) -> TaskState:
-    """Return the FPU state of `task`; raise UsageError for a task that has none."""
+    """Return the FPU state of `task`; raise UsageError if it has none."""
     if task.kthread:
         raise UsageError(f"{task.comm} (pid {task.pid}) is a kernel thread: it has no FPU state")
     fpu = model.fpu_of(task.address)
@@ -124,10 +127,10 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
 
 
 def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
-    """Return `raw` with the task's PKRU in its place and its header bit set.
+    """Return `raw` with the task's PKRU at its offset and its header bit set.
 
-    Since 5.14 (commit 954436989cc5) `thread.pkru` holds it for a task that does not run, and
-    the XSAVE area's is stale.
+    Since 5.14 (commit 954436989cc5) `thread.pkru` holds PKRU while the task does not run. The copy
+    in the XSAVE area is stale.
     """
     kernel, layouts = model.kernel, model.kernel.layouts
     pkru = layouts.find("task_struct", "thread.pkru")
@@ -141,7 +144,7 @@ def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
 
 
 def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
-    """Return `raw` with `registers` at their FXSAVE places, and the header saying so."""
+    """Return `raw` with `registers` at their FXSAVE offsets and marked as in use in the header."""
     image = bytearray(raw)
     for name, value in registers.items():
         image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
@@ -163,17 +166,17 @@ def _truth(cpu: int | None, taken: bool, loaded: bool, registers: Mapping[str, b
     if not loaded:
         return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
     if not registers:
-        return f"live in CPU {cpu}, which this stub does not show: memory is the last save, not now"
+        return f"live in CPU {cpu}, which this stub does not show: these are the last saved values"
     return (
-        f"live in CPU {cpu}: x87 (without tags), XMM and MXCSR are the CPU's, "
-        "all else is memory's, the last save"
+        f"live in CPU {cpu}: x87 (without tags), XMM and MXCSR come from the CPU, "
+        "all else from the last save in memory"
     )
 
 
 def read_frame(model: FpuModel, address: int) -> FpuImage:
-    """Return the FPU part of the signal frame at user `address` of the running task, decoded.
+    """Return the decoded FPU part of the signal frame at user `address` of the running task.
 
-    Raises CorruptState where it cannot be read.
+    Raises CorruptState if it cannot be read.
     """
     image = frame_bytes(model, model.kernel.current()[1], address)
     found = decode(image, format="sigframe", tables=model.xstate.tables)
@@ -183,7 +186,7 @@ def read_frame(model: FpuModel, address: int) -> FpuImage:
 def frame_bytes(model: FpuModel, task: Task, address: int) -> bytes:
     """Return the bytes of the signal frame at user `address` of the running `task`.
 
-    Raises CorruptState where they cannot be read: a page may be swapped out.
+    Raises CorruptState if they cannot be read: a page may be swapped out.
     """
     memory = UserMemory(model.kernel, task.address)
     try:
@@ -196,6 +199,6 @@ def frame_bytes(model: FpuModel, task: Task, address: int) -> bytes:
         return head[:size] + rest
     except MemoryFault as error:
         raise CorruptState(
-            f"no frame can be read at {address:#x} of {task.comm} (pid {task.pid}): neither the "
-            "stub nor the task's page tables lead there"
+            f"cannot read a frame at {address:#x} of {task.comm} (pid {task.pid}): neither the "
+            "stub nor the task's page tables give access"
         ) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A task's FPU state as text and as an object for JSON; returned, never printed."""
+"""Format a task's FPU state as text and as an object for JSON. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DUMP = 80  # columns of that line
 
 
 def state_table(state: TaskState, components: Sequence[str], screen: Screen = PLAIN) -> str:
-    """Return `state` for people: who, where the truth is, components, registers."""
+    """Return `state` for people: the task, where its values are, components, registers."""
     sources = {r.name: state.source(r.name) for r in state.image.registers} if state.live else None
     return f"{_head(state, screen)}\n{render_table(state.image, components, sources, screen)}"
 
@@ -35,13 +35,13 @@ def state_json(state: TaskState, components: Sequence[str]) -> dict[str, Any]:
 
 
 def state_raw(state: TaskState, components: Sequence[str], screen: Screen = PLAIN) -> str:
-    """Return the bytes that memory holds of each component, whatever the header says."""
+    """Return each component's bytes in memory, also if the header marks it as initial."""
     chosen = [state.image.component(name) for name in components] or state.image.components
     lines = [_head(state, screen)]
     header = parse_header(state.raw) if state.image.xfeatures is not None else None
     for component in chosen:
         bit = header is None or in_use(header) >> component.number & 1
-        used = "in use" if bit else "initial by the header"
+        used = "in use" if bit else "initial according to the header"
         lines.append(f"\n{component.name}, {used}")
         start = component.offset or 0
         raw = state.raw[start : start + (component.size or 0)]
@@ -54,7 +54,7 @@ def state_raw(state: TaskState, components: Sequence[str], screen: Screen = PLAI
 def diff_table(
     one: TaskState, other: TaskState, components: Sequence[str], screen: Screen = PLAIN
 ) -> str:
-    """Return the registers in which two states differ, a row each."""
+    """Return a table of the registers that differ between two states."""
     rows = [(name, _value(a), _value(b)) for name, a, b in _differing(one, other, components)]
     names = [f"{s.task.comm} ({s.task.pid})" for s in (one, other)]
     heads = f"{_head(one, screen)}\n{_head(other, screen)}\n\n"
@@ -64,7 +64,7 @@ def diff_table(
 
 
 def diff_json(one: TaskState, other: TaskState, components: Sequence[str]) -> dict[str, Any]:
-    """Return the registers in which two states differ; `#/$defs/diff` of the schema has it."""
+    """Return the registers that differ between two states, as `#/$defs/diff` of the schema."""
     differing = {
         name: [register.raw.hex() if register else None for register in pair]
         for name, *pair in _differing(one, other, components)
@@ -75,7 +75,7 @@ def diff_json(one: TaskState, other: TaskState, components: Sequence[str]) -> di
 def _differing(
     one: TaskState, other: TaskState, components: Sequence[str]
 ) -> Iterator[tuple[str, Register | None, Register | None]]:
-    """Yield each register that is not the same in both, None where a state lacks it."""
+    """Yield the name and both values of each register that differs; None: not in that state."""
     left, right = _chosen(one, components), _chosen(other, components)
     for name in {**left, **right}:
         a, b = left.get(name), right.get(name)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How this kernel saves FPU state: format, size, components, lazily or eagerly.
+"""How this kernel saves FPU state: format, size, components, lazy or eager switching.
 
-Named after the kernel's arch/x86/kernel/fpu/xstate.c, whose variables it reads.
+It is named after the kernel's arch/x86/kernel/fpu/xstate.c and reads that file's variables.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from gdbfpu.xsave.places import Tables
 __all__ = ("LAZY_COUNTERS", "MAX_IMAGE", "TYPES", "XstateConfig", "read_xstate")
 
 TYPES = ("cpuinfo_x86", "fpstate", "fpu_state_config")
-"""Types this module reads; `fpu_state_config` came with 5.16 (commit 2bd264bce238)."""
+"""The types that this module reads; `fpu_state_config` came with 5.16 (commit 2bd264bce238)."""
 
 MAX_IMAGE = 64 << 10
-"""The most bytes believed of a register image (all that is defined needs under 12 KiB)."""
+"""The largest size of a register image to accept (all defined components need under 12 KiB)."""
 
 _FLAG_ALIGN64 = 2  # XSTATE_FLAG_ALIGNED64 in xstate_flags[], since 5.18
 LAZY_COUNTERS = (
@@ -39,17 +39,19 @@ LAZY_COUNTERS = (
     ("thread_struct", "fpu_counter"),
     ("task_struct", "fpu_counter"),
 )
-"""Where a kernel that can switch lazily counts a task's uses: (type, member); gone in 4.9."""
+"""Where a kernel that can switch lazily counts a task's uses: (type, member). Removed in 4.9."""
 
 
 @dataclass(frozen=True)
 class XstateConfig:
-    """`switching` is `lazy` or `eager`; `format` is `standard`, `compacted` or `fxsave`.
+    """How a kernel saves FPU state.
 
-    `mask` (u64) are the components enabled; `size` the bytes of a register image; `tables`
-    the kernel's own places of components, `spans` where they lie in an image like `init`, the
-    kernel's init_fpstate, which is empty where it has none and lies at `init_address`.
-    `user_size` and `user_mask` are the bytes and components of an image that user space gets.
+    - `switching`: `lazy` or `eager`; `format`: `standard`, `compacted` or `fxsave`.
+    - `mask` (u64): the enabled components; `size`: the bytes of a register image.
+    - `tables`: the kernel's own offsets and sizes of components.
+    - `init`: the kernel's init_fpstate, empty if it has none; `init_address`: its address.
+    - `spans`: where the components are in an image such as `init`.
+    - `user_size`, `user_mask`: the bytes and components of an image for user space.
     """
 
     switching: str
@@ -65,7 +67,10 @@ class XstateConfig:
 
 
 def read_xstate(kernel: Kernel) -> XstateConfig:
-    """Return how `kernel` saves; raise MissingSymbol or MissingMember naming what lacks."""
+    """Return how `kernel` saves FPU state.
+
+    Raises MissingSymbol or MissingMember, which name what is missing.
+    """
     mask, size = _mask(kernel), _size(kernel)
     init_address = _init_address(kernel)
     init = kernel.target.read_memory(init_address, size) if init_address else b""
@@ -125,7 +130,7 @@ def _size(kernel: Kernel) -> int:
     if size is None:
         raise MissingSymbol("fpu_kernel_xstate_size")
     if not LEGACY_SIZE <= size <= MAX_IMAGE:
-        raise CorruptState(f"the kernel's xstate size is {size} bytes, which cannot be")
+        raise CorruptState(f"the kernel's xstate size is {size} bytes, which is impossible")
     return size
 
 
@@ -139,15 +144,15 @@ def _user_size(kernel: Kernel, size: int) -> int:
 
 
 def _user_mask(kernel: Kernel, mask: int) -> int:
-    """Return the components of a user image: fpu_user_cfg tells since 5.16."""
+    """Return the components of a user image, from fpu_user_cfg since 5.16."""
     user = _config(kernel, "default_features", "fpu_user_cfg")
     return mask & ~SUPERVISOR if user is None else user
 
 
 def _init_address(kernel: Kernel) -> int:
-    """Return where init_fpstate's image is: a struct fpstate since 5.16; 0 where there is none.
+    """Return the address of the image in init_fpstate, 0 if the kernel has none.
 
-    Before 4.2 init_xstate_buf points to it.
+    Since 5.16 init_fpstate is a struct fpstate. Before 4.2 init_xstate_buf points to the image.
     """
     address = kernel.target.symbol_address("init_fpstate")
     if address is None:
@@ -174,9 +179,9 @@ def _spans(form: str, tables: Tables, init: bytes) -> tuple[Span, ...]:
 
 
 def _table(kernel: Kernel, name: str) -> dict[int, int] | None:
-    """Return a kernel table of u32 by component number; None where it has none.
+    """Return the kernel's table `name` of u32 by component number, None if it has none.
 
-    Before 4.2 it was a pointer to as many as `xstate_features` says.
+    Before 4.2 it was a pointer to `xstate_features` numbers.
     """
     address = kernel.target.symbol_address(name)
     count = kernel.target.symbol_size(name) // 4 if address is not None else 0
@@ -190,7 +195,7 @@ def _table(kernel: Kernel, name: str) -> dict[int, int] | None:
 
 
 def _offsets(kernel: Kernel, mask: int) -> Table | None:
-    """Return the offsets of components: the kernel's own, else those of its CPU's vendor."""
+    """Return the offsets of components: the kernel's own, or those of its CPU's vendor."""
     own = _table(kernel, "xstate_offsets")
     if own is None and cpu_vendor(kernel) in (AMD, HYGON):
         return amd_offsets(mask)
@@ -205,8 +210,9 @@ def _alignment(kernel: Kernel) -> dict[int, int] | None:
 def _switching(kernel: Kernel) -> str:
     """Return `lazy` or `eager`.
 
-    Lazy switching needs a counter of uses, which went in 4.9 (commit 58122bf1d856) and from
-    stable trees with it; while both exist, X86_FEATURE_EAGER_FPU in boot_cpu_data decides.
+    Lazy switching needs a use counter, which 4.9 (commit 58122bf1d856) removed, and stable trees
+    that took this commit. In kernels with both ways X86_FEATURE_EAGER_FPU in boot_cpu_data
+    decides.
     """
     if not any(kernel.layouts.find(*place) for place in LAZY_COUNTERS):
         return "eager"

@@ -13,9 +13,9 @@ import pytest
 from gdb_harness import events, gdb, hit_lines, probe_breakpoints, started, trace
 
 REFUSED = {  # what is torn before `fpu-trace on`: how it is refused
-    "xstate_size = 100000": "xstate size is 100000 bytes, which cannot be",
-    "xstate_size = 511": "xstate size is 511 bytes, which cannot be",
-    "xstate_size = 0": "xstate size is 0 bytes, which cannot be",
+    "xstate_size = 100000": "xstate size is 100000 bytes, which is impossible",
+    "xstate_size = 511": "xstate size is 511 bytes, which is impossible",
+    "xstate_size = 0": "xstate size is 0 bytes, which is impossible",
     "nr_cpu_ids = 0": "nr_cpu_ids is 0",
     "nr_cpu_ids = 0x80000000": "nr_cpu_ids is 2147483648",
     "current_task = 0": "cannot read 1140 bytes at 0x",

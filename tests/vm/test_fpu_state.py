@@ -408,7 +408,7 @@ def over_kgdb(
     return {**said, "started": str(pid)}
 
 
-LIVE = r"live in CPU [01], which this stub does not show: memory is the last save, not now"
+LIVE = r"live in CPU [01], which this stub does not show: these are the last saved values"
 GIVEN_UP = "nowhere: .*"
 
 

@@ -89,9 +89,7 @@ def test_what_a_kdump_cannot_tell_is_one_line(
     files = stop[1]
     done = gdbfpu("state", *files)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "gdbfpu: a dump has no current task: give a PID, an ADDRESS or --comm NAME\n"
-    )
+    assert done.stderr == ("gdbfpu: a dump has no current task: use PID, ADDRESS or --comm NAME\n")
     done = gdbfpu("info", *files[:4])  # QEMU's dump has no VMCOREINFO of its own
     assert done.returncode == 1
     assert done.stderr.endswith("; give its --vmcoreinfo\n")

@@ -406,7 +406,7 @@ def test_by_default_it_is_the_task_that_runs():
 def test_a_frame_that_cannot_be_read_is_refused():
     m = M44()
     arguments = PARSER.parse(["--sigframe", hex(STACK)])
-    with pytest.raises(Exception, match=re.escape(f"no frame can be read at {STACK:#x} of alice")):
+    with pytest.raises(Exception, match=re.escape(f"cannot read a frame at {STACK:#x} of alice")):
         run_frame_audit(m.snapshot().model, arguments, STACK, m.target)
 
 

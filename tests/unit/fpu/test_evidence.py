@@ -35,7 +35,7 @@ def test_nothing_seen_is_no_answer():
         (Observation(Basis.STATE, 1, 7, "fpstate_active"), "fpstate_active at hit 7"),
         (
             Observation(Basis.HEADER, AVX, 9),
-            "AVX in use by the header of hit 9, which tracks use",
+            "AVX marked in use by the CPU in the header of hit 9",
         ),
     ],
 )

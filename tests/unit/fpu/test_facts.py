@@ -70,8 +70,8 @@ def test_lazy_4_4(world):
     layouts.source = "BTF"
     assert facts_of(world, layouts) == {
         "kernel": (GOLDEN["kernel"].rstrip("\n"), "linux_banner"),
-        "build-id": (ID, "__start_notes, equal to vmlinux's"),
-        "stub": ("kgdb", "registers that it shows"),
+        "build-id": (ID, "__start_notes, the same as in vmlinux"),
+        "stub": ("kgdb", "the registers that it shows"),
         "KASLR offset": ("0x0", "where the build-id was found"),
         "struct fpu": ("thread.fpu.state", "members in BTF"),
         "switching": ("lazy", "X86_FEATURE_EAGER_FPU in boot_cpu_data"),
@@ -79,14 +79,14 @@ def test_lazy_4_4(world):
         "format": ("standard", "xcomp_bv of init_fpstate"),
         "size": ("832 bytes", "fpu_kernel_cfg, or xstate_size and its successors"),
         "features": ("0x7 x87|SSE|AVX", "xfeatures_mask"),
-        "user features": ("0x7 x87|SSE|AVX", "those that XCR0 enables"),
-        "supervisor features": ("0x0 -", "those that IA32_XSS enables"),
+        "user features": ("0x7 x87|SSE|AVX", "features enabled in XCR0"),
+        "supervisor features": ("0x0 -", "features enabled in IA32_XSS"),
         "CPU 0 runs": ("player (pid 7)", "current_task"),
-        "CPU 0 registers": ("loaded: they are this task's", "fpu.fpregs_active"),
+        "CPU 0 registers": ("loaded: the CPU holds this task's", "fpu.fpregs_active"),
         "CPU 0 owner": ("unknown: this kernel has no such variable", "fpu_fpregs_owner_ctx"),
         "CPU 1 runs": ("swapper/0 (pid 0)", "current_task"),
         "CPU 1 registers": (
-            "of another task, if of any: a kernel thread has none",
+            "another task's, or nobody's: a kernel thread has none",
             "task_struct.flags",
         ),
         "CPU 1 owner": ("unknown: this kernel has no such variable", "fpu_fpregs_owner_ctx"),
@@ -97,7 +97,7 @@ def test_eager_4_4(world):
     world.target.put_int(CAPABILITIES + 4 * 3, EAGER, 4)
     found = facts_of(world)
     assert found["switching"] == ("eager", "X86_FEATURE_EAGER_FPU in boot_cpu_data")
-    not_loaded = ("not loaded: memory holds the task's", "fpu.fpregs_active")
+    not_loaded = ("not loaded: memory holds this task's", "fpu.fpregs_active")
     assert found["CPU 0 registers"] == not_loaded
 
 
@@ -160,7 +160,7 @@ def test_5_10(world, bit, flags, loaded):
     world.target.put_int(world.player, flags | 1 << 1)
     found = facts_of(world, layouts_510())
     assert found["struct fpu"][0] == "thread.fpu.state"
-    assert found["switching"] == ("eager", "no use counter in struct fpu: it can only be eager")
+    assert found["switching"] == ("eager", "struct fpu has no use counter, so switching is eager")
     assert found["TIF_NEED_FPU_LOAD"] == (f"bit {bit}", "thread_info.flags of sleeping tasks")
     assert found["features"] == ("0x207 x87|SSE|AVX|PKRU", "xfeatures_mask_all")
     assert found["size"][0] == "2696 bytes"
@@ -176,7 +176,7 @@ def test_flag_of_struct_fpu_needs_no_thread_flag(world, flag):
     world_510(world).target.put_int(world.player + FPU + 4, 1, 1)
     found = facts_of(world, layouts_510(tail=tail))
     assert "TIF_NEED_FPU_LOAD" not in found
-    assert found["CPU 0 registers"] == ("loaded: they are this task's", f"fpu.{flag}")
+    assert found["CPU 0 registers"] == ("loaded: the CPU holds this task's", f"fpu.{flag}")
 
 
 def compacted(world, xcomp_bv):
@@ -228,7 +228,7 @@ def test_fxsave(world):
     world.target.put_int(CAPABILITIES + 4 * 10, XSAVES | XSAVEOPT, 4)  # `noxsave` leaves no mask
     found = facts_of(world)
     assert found["format"][0] == "fxsave"
-    assert found["save instruction"] == ("FXSAVE", "no component is enabled for XSAVE")
+    assert found["save instruction"] == ("FXSAVE", "XSAVE has no component enabled")
     assert found["size"][0] == "512 bytes"
     assert found["features"][0] == "0x0 -"
 
@@ -306,8 +306,8 @@ def test_owner_up_to_4_1(world):
     other, dead = world.add(9, b"sleeper"), 0xFFFF880000F00000
     expected = {
         other: "sleeper (pid 9)",
-        other + FPU: f"task_struct {other + FPU:#x}, of no task that lives",
-        dead: f"task_struct {dead:#x}, of no task that lives",
+        other + FPU: f"task_struct {other + FPU:#x}, which belongs to no living task",
+        dead: f"task_struct {dead:#x}, which belongs to no living task",
         0: "nobody",
     }
     for value, text in expected.items():
@@ -318,7 +318,7 @@ def test_owner_up_to_4_1(world):
 
 def test_owner_that_has_ended(world):
     dead = 0xFFFF880000F00000 + FPU
-    assert owner(world, dead)[0] == f"struct fpu {dead:#x}, of no task that lives"
+    assert owner(world, dead)[0] == f"struct fpu {dead:#x}, which belongs to no living task"
 
 
 def test_owner_when_the_task_list_is_torn(world):
@@ -350,7 +350,7 @@ def test_registers_that_kernel_code_uses_are_no_tasks(world, value):
     world.target.put_int(world.player + FPU + 5, 1, 1)  # fpregs_active
     per_cpu(world, "in_kernel_fpu", IN_KERNEL, value, 1)
     expected = [
-        ("loaded: they are this task's", "fpu.fpregs_active"),
+        ("loaded: the CPU holds this task's", "fpu.fpregs_active"),
         ("not loaded: kernel code uses the FPU", "in_kernel_fpu"),
     ]
     assert facts_of(world)["CPU 0 registers"] == expected[value]

@@ -87,7 +87,7 @@ def test_live_task_whose_registers_the_stub_hides():
     world.target.put_int(task + REGS_ACTIVE, 1, 1)
     state = state_of(model, task)
     assert state.truth == (
-        "live in CPU 1, which this stub does not show: memory is the last save, not now"
+        "live in CPU 1, which this stub does not show: these are the last saved values"
     )
     assert (state.cpu, state.loaded, state.live) == (1, True, ())
     assert state.image.register("xmm7").raw == AUDIOD_XMM7
@@ -105,8 +105,8 @@ def live_state():
 def test_live_task_whose_registers_the_stub_shows():
     state = live_state()
     assert state.truth == (
-        "live in CPU 1: x87 (without tags), XMM and MXCSR are the CPU's, "
-        "all else is memory's, the last save"
+        "live in CPU 1: x87 (without tags), XMM and MXCSR come from the CPU, "
+        "all else from the last save in memory"
     )
     assert {name: state.image.register(name).raw for name in SHOWN} == SHOWN
     assert {state.source(name) for name in SHOWN} == {"CPU"}
@@ -124,9 +124,7 @@ def test_live_task_of_a_dump():
     assert (state.cpu, state.loaded, state.live) == (1, True, ())
     with pytest.raises(UsageError) as caught:
         find_task(model, "current")
-    assert str(caught.value) == (
-        "a dump has no current task: give a PID, an ADDRESS or --comm NAME"
-    )
+    assert str(caught.value) == ("a dump has no current task: use PID, ADDRESS or --comm NAME")
     assert find_task(model, hex(task)).address == task
 
 
@@ -164,7 +162,7 @@ def test_a_kvm_guest_may_have_the_registers(monkeypatch):
     state = state_of(model, task)
     assert not state.loaded
     assert state.live == ()
-    said = "in memory: it is set aside while a KVM guest's registers are in its place"
+    said = "in memory: the task's state is set aside while a KVM guest's registers are in its place"
     assert state.truth == said
     assert state.image.register("xmm7").raw == AUDIOD_XMM7
 
@@ -339,7 +337,7 @@ def test_current_task_is_the_selected_thread(several, who):
         (
             "current",
             "daemon",
-            "10 tasks called 'daemon': give one's pid (20, 21, 22, 23, 24, 25, 26, 27, ...)",
+            "10 tasks called 'daemon': give the pid of one (20, 21, 22, 23, 24, 25, 26, 27, ...)",
         ),
     ],
 )
@@ -352,7 +350,9 @@ def test_no_single_task(several, who, comm, message):
 def test_two_tasks_are_both_named(several):
     world, model, _ = several
     world.add(31, b"audiod")
-    with pytest.raises(UsageError, match=r"^2 tasks called 'aud\*': give one's pid \(30, 31\)$"):
+    with pytest.raises(
+        UsageError, match=r"^2 tasks called 'aud\*': give the pid of one \(30, 31\)$"
+    ):
         find_task(model, "", "aud*")
 
 
@@ -412,5 +412,5 @@ def test_frame_that_cannot_be_read(bytes_there):
     """Not at all, not whole, or not as far as it says."""
     image = (CPU_IMAGES / "qemu-tcg" / "full-sigframe.bin").read_bytes()[:bytes_there]
     _, model = framed(image)
-    with pytest.raises(CorruptState, match=rf"^no frame can be read at {FRAME:#x} of audiod"):
+    with pytest.raises(CorruptState, match=rf"^cannot read a frame at {FRAME:#x} of audiod"):
         read_frame(model, FRAME)

@@ -90,8 +90,8 @@ def test_raw_dump_tells_the_bits_of_the_header_in_memory():
     running = state("audiod", LIVE, saved=False)
     assert [c.in_use for c in running.image.components] == [True, True, False]
     lines = state_raw(running, ()).splitlines()
-    parts = [line for line in lines if line.endswith(("in use", "by the header"))]
-    assert parts == [f"{name}, initial by the header" for name in ("x87", "SSE", "AVX")]
+    parts = [line for line in lines if line.endswith(("in use", "the header"))]
+    assert parts == [f"{name}, initial according to the header" for name in ("x87", "SSE", "AVX")]
 
 
 def test_raw_dump_of_all_components():
