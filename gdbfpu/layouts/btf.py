@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read the layouts of kernel types from BTF, the compact type information a kernel can carry.
 
-It is the contents of vmlinux's `.BTF` section (CONFIG_DEBUG_INFO_BTF), which stays in the running
-kernel's memory and which `strip` leaves alone. The types follow one another, each as long as its
-kind says, so one walk finds where they all begin; only what is wanted is decoded. Source: the
+BTF is the section `.BTF` of vmlinux (CONFIG_DEBUG_INFO_BTF). The running kernel keeps it in memory,
+and `strip` does not remove it. The types follow one another, and the kind of each tells its
+length. So one walk finds where each type starts; only wanted types are decoded. Source: the
 kernel's Documentation/bpf/btf.rst and include/uapi/linux/btf.h.
 """
 
@@ -20,10 +20,10 @@ from gdbfpu.text.printable import printable
 __all__ = ("HEADER_SIZE", "MAX_SIZE", "check_header", "read_layouts")
 
 HEADER_SIZE = 24
-"""The bytes of struct btf_header that every kernel has; newer ones append members."""
+"""The bytes of struct btf_header that every kernel has. Newer kernels append members."""
 
 MAX_SIZE = 64 << 20
-"""The most bytes believed of a BTF (distributions' kernels have 4 to 10 MiB)."""
+"""The largest size of BTF to accept (kernels of distributions have 4 to 10 MiB)."""
 
 _MAGIC, _VERSION = 0xEB9F, 1
 _INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF = range(1, 9)
@@ -39,39 +39,39 @@ _TAGGED = (*_STRUCTS, _FWD)
 _TRANSPARENT = (_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG)
 _SIZED = (_INT, _PTR, _STRUCT, _UNION, _ENUM, _FLOAT, _ENUM64)
 _POINTER_BYTES = 8
-_MAX_DEPTH = 64  # typedefs in a row, arrays of arrays, anonymous structs in each other
-_MAX_MEMBERS = 1 << 16  # of all types wanted, with their anonymous members and duplicates
-_MAX_TYPES = 1 << 20  # distributions' kernels have some 150,000
+_MAX_DEPTH = 64  # of chained typedefs, arrays of arrays, nested anonymous structs
+_MAX_MEMBERS = 1 << 16  # of all wanted types, with anonymous members and duplicates
+_MAX_TYPES = 1 << 20  # kernels of distributions have some 150,000
 
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")  # name_off, info, size or type; also btf_array and btf_member
 
 
 def check_header(data: bytes, available: int) -> tuple[slice, slice]:
-    """Return where the types and the strings of the BTF are that begins with `data`.
+    """Return where the types and the strings are in the BTF that starts with `data`.
 
-    `data` has to be HEADER_SIZE bytes at least, `available` is the size in bytes of the whole.
+    `data` has at least HEADER_SIZE bytes. `available` is the size of the whole BTF in bytes.
     Raises CorruptState.
     """
     if len(data) < HEADER_SIZE or not HEADER_SIZE <= available <= MAX_SIZE:
         raise _damaged(f"it is {available} bytes long")
     magic, version, flags, size, types, types_size, names, names_size = _HEADER.unpack_from(data)
     if magic != _MAGIC:
-        raise CorruptState(f"this is no little-endian BTF: it begins with {magic:#06x}")
+        raise CorruptState(f"this is not little-endian BTF: it starts with {magic:#06x}")
     if version != _VERSION or flags:
-        raise CorruptState(f"BTF of version {version}, flags {flags:#x} is newer than gdbfpu knows")
+        raise CorruptState(f"gdbfpu does not know BTF version {version} with flags {flags:#x}")
     types, names = types + size, names + size
     if size < HEADER_SIZE or max(size, types + types_size, names + names_size) > available:
-        raise _damaged("its header points outside of it")
+        raise _damaged("its header points outside it")
     return slice(types, types + types_size), slice(names, names + names_size)
 
 
 def read_layouts(data: bytes, wanted: Iterable[str]) -> Layouts:
     """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
 
-    `data` is a whole BTF. A type that it does not have is left out. Raises MissingType when it
-    has none of them, CorruptState for damaged BTF, for a kind of type that is not known, and for
-    a name that stands for several types which differ.
+    `data` is a whole BTF. Types that it does not have are left out. Raises MissingType if it has
+    none of them. Raises CorruptState if the BTF is damaged, has an unknown kind of type, or has
+    several different types with one wanted name.
     """
     missing = set(wanted)
     types = _Types(data)
@@ -79,14 +79,14 @@ def read_layouts(data: bytes, wanted: Iterable[str]) -> Layouts:
     for name, ident in types.named(missing):
         layout = types.layout(name, ident)
         if found.setdefault(name, layout) != layout:
-            raise CorruptState(f"BTF has several types called {name!r}: a vmlinux with DWARF helps")
+            raise CorruptState(f"BTF has several types called {name!r}: use a vmlinux with DWARF")
     if missing and not found:
         raise MissingType(min(missing))
     return Layouts(found.values(), "BTF")
 
 
 class _Type(NamedTuple):
-    """A struct btf_type: `value` is its size in bytes or the id of another type."""
+    """A struct btf_type. `value` is its size in bytes or the id of another type."""
 
     kind: int
     flag: bool
@@ -97,18 +97,18 @@ class _Type(NamedTuple):
 
 
 class _Types:
-    """The types of one BTF by id; id 0 is void."""
+    """The types of one BTF by id. Id 0 is void."""
 
     def __init__(self, data: bytes) -> None:
         types, names = check_header(data, len(data))
         self._types, self._names = data[types], data[names]
-        self._starts = [0, *_starts(self._types)]  # of id 0 there is none
+        self._starts = [0, *_starts(self._types)]  # id 0 (void) has no entry
         self._budget = _MAX_MEMBERS
         if self._names[:1] != b"\0":
-            raise _damaged("its strings do not begin with the empty one")
+            raise _damaged("its strings do not start with the empty string")
 
     def named(self, wanted: set[str]) -> Iterator[tuple[str, int]]:
-        """Yield name and id of the structs and unions `wanted`, and of typedefs of unnamed ones."""
+        """Yield name and id of each wanted struct or union, or typedef of an unnamed one."""
         encoded = {name.encode(): name for name in wanted}
         for ident, start in enumerate(self._starts[1:], 1):
             if self._types[start + 7] & 0x7F not in (_STRUCT, _UNION, _TYPEDEF):
@@ -124,7 +124,7 @@ class _Types:
         return struct_ is not None and struct_.kind in _STRUCTS and not self._text(struct_.name)
 
     def layout(self, name: str, ident: int) -> StructLayout:
-        """Return the layout of the struct or union with number `ident`, called `name`."""
+        """Return the layout of the struct or union with id `ident`, called `name`."""
         struct_ = self._strip(ident)
         if struct_ is None:
             raise _damaged(f"{name!r} is void")
@@ -133,10 +133,10 @@ class _Types:
         return check_struct(StructLayout(name, struct_.value, members))
 
     def _members(self, struct_: _Type, base: int, depth: int) -> Iterator[Member]:
-        """Yield the members of `struct_`, which is `base` bytes from the outermost type's start."""
+        """Yield the members of `struct_`, which is `base` bytes into the outermost type."""
         self._budget -= struct_.vlen
         if not depth or self._budget < 0:
-            raise _damaged("a struct holds itself, or more members than can be")
+            raise _damaged("a struct contains itself, or too many members")
         for at in range(struct_.body, struct_.body + 12 * struct_.vlen, 12):
             name, ident, place = _TYPE.unpack_from(self._types, at)
             width, bits = (place >> 24, place & 0xFFFFFF) if struct_.flag else (0, place)
@@ -150,7 +150,7 @@ class _Types:
 
     def _member(self, name: str, ident: int, offset: int, bits: tuple[int, int]) -> Member:
         if bits[0] and not bits[1]:
-            raise _damaged(f"member {name!r} begins within a byte")
+            raise _damaged(f"member {name!r} does not start at a whole byte")
         kind, count = self._element(ident)
         pointer = kind is not None and kind.kind == _PTR
         tagged = self._strip(kind.value) if kind is not None and pointer else kind
@@ -159,10 +159,10 @@ class _Types:
         return Member(name, offset, self._size(ident), tag, pointer, count, bit_offset, bit_size)
 
     def _element(self, ident: int) -> tuple[_Type | None, int | None]:
-        """Return the type of an array's elements and their number; what is no array, and None.
+        """Return the type and the number of an array's elements; for other types, itself and None.
 
-        The dimensions of an array are arrays of arrays here and count as one; an array of a
-        typedef of an array is one of arrays.
+        BTF has an array with several dimensions as arrays of arrays. They count as one array,
+        except behind a typedef.
         """
         kind, count = self._strip(ident), 1
         if kind is None or kind.kind != _ARRAY:
@@ -174,10 +174,10 @@ class _Types:
             if inner is None or inner.kind != _ARRAY:
                 return self._strip(element), count
             kind = inner
-        raise _damaged("an array holds itself")
+        raise _damaged("an array contains itself")
 
     def _size(self, ident: int) -> int:
-        """Return the bytes of a type; 0 for void, functions and what is only declared."""
+        """Return the bytes of a type; 0 for void, functions and declarations."""
         count = 1
         for _ in range(_MAX_DEPTH):
             kind = self._strip(ident)
@@ -185,10 +185,10 @@ class _Types:
                 return count * _own_size(kind)
             ident, _index, length = _TYPE.unpack_from(self._types, kind.body)
             count *= length
-        raise _damaged("an array holds itself")
+        raise _damaged("an array contains itself")
 
     def _strip(self, ident: int) -> _Type | None:
-        """Return type `ident` without typedefs, qualifiers and tags; None for void."""
+        """Return the type behind typedefs, qualifiers and tags of `ident`; None for void."""
         for _ in range(_MAX_DEPTH):
             if not ident:
                 return None
@@ -196,7 +196,7 @@ class _Types:
             if kind.kind not in _TRANSPARENT:
                 return kind
             ident = kind.value
-        raise _damaged("a typedef stands for itself")
+        raise _damaged("a typedef refers to itself")
 
     def _get(self, ident: int) -> _Type:
         if not 0 < ident < len(self._starts):
@@ -217,13 +217,13 @@ class _Types:
 
 
 def _starts(types: bytes) -> Iterator[int]:
-    """Yield where each type begins; `info` is vlen (24 bits), kind (7 bits), kind_flag."""
+    """Yield where each type starts; `info` is vlen (24 bits), kind (7 bits), kind_flag."""
     at, end, unpack, count = 0, len(types), _TYPE.unpack_from, 0
     while at + _TYPE.size <= end:
         info = unpack(types, at)[1]
         trailing = _TRAILING.get(info >> 24 & 0x7F)
         if trailing is None:
-            raise CorruptState(f"BTF of kind {info >> 24 & 0x7F} is newer than gdbfpu knows")
+            raise CorruptState(f"gdbfpu does not know types of kind {info >> 24 & 0x7F} in BTF")
         count += 1
         if count > _MAX_TYPES:
             raise _damaged(f"it has more than {_MAX_TYPES} types")
@@ -240,12 +240,12 @@ def _own_size(kind: _Type | None) -> int:
 
 
 def _check_place(member: Member, end: int) -> None:
-    """Raise CorruptState for a member that reaches beyond its struct's `end` (bytes)."""
+    """Raise CorruptState if a member reaches beyond `end`, the last byte of its struct plus 1."""
     last = member.offset + member.size
     if member.bit_size is not None and member.bit_offset is not None:
         last = member.offset + (member.bit_offset + member.bit_size + 7) // 8
     if last > end:
-        raise _damaged(f"member {member.name!r} is outside of its struct")
+        raise _damaged(f"member {member.name!r} is outside its struct")
 
 
 def _damaged(what: str) -> CorruptState:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Layouts kept from one session to the next: a file for each build-id, in XDG's cache directory.
+"""Keep layouts for the next session: one file for each build-id, in the XDG cache directory.
 
-A file is only believed for the build-id, the questions, the files of debugging information (which
-have to be the very same, unchanged) and the version of gdbfpu's readers it was written for, and if
-nothing in it was damaged. Anything else counts as not being there; it is
-written anew, as a whole or not at all. `GDBFPU_CACHE=off` in the environment: neither is done.
+A cached file is used only if it is undamaged and was written for the same build-id, the same
+question, the same unchanged files of debug information, and the same code of gdbfpu's readers.
+Otherwise it is ignored and then replaced as a whole. `GDBFPU_CACHE=off` in the environment turns
+the cache off.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ from gdbfpu.layouts.types import Layouts
 
 __all__ = ("Question", "load", "stamp", "store")
 
-_BUILD_ID = re.compile("[0-9a-f]{16,128}")  # a name for a file, whatever a hostile note says
-_TICK = 20_000_000  # ns; the clock of a file's times goes in steps of up to 10 ms
+_BUILD_ID = re.compile("[0-9a-f]{16,128}")  # safe as a file name, even from a hostile note
+_TICK = 20_000_000  # ns; file times advance in steps of up to 10 ms
 _MAX_BYTES = 4 << 20  # some 50 KiB are usual
 
 
 class Question(NamedTuple):
-    """What layouts answer: which types of the kernel with which build-id (hex; empty: unknown).
+    """The question that layouts answer.
 
-    `anchors` are the functions whose compile units were asked, which can decide what a name
-    stands for. The types `needed` have to be there; of `variables`, pairs of a symbol and its
-    type, those whose symbol is there. `files` are stamps of the files that are asked.
+    - `build_id`: the kernel, in hex; empty: unknown.
+    - `types`: the wanted types.
+    - `anchors`: the functions whose compile units to search. If several types share a name, this
+      can decide which is found.
+    - `needed`: the types that must exist.
+    - `variables`: pairs of a symbol and its type; the type must exist if the symbol does.
+    - `files`: stamps of the files to search.
     """
 
     build_id: str
@@ -49,9 +53,9 @@ class Question(NamedTuple):
 
 
 def stamp(file: Path) -> tuple[int, ...]:
-    """Return what tells `file` from any other and from itself before a change; empty for none.
+    """Return a stamp that changes when `file` is changed or replaced; empty if it does not exist.
 
-    Its device, inode and size, and the times (ns) when contents and inode changed last.
+    It has the device, inode and size, and the times (ns) of the last change of contents and inode.
     """
     try:
         s = file.stat()
@@ -61,7 +65,7 @@ def stamp(file: Path) -> tuple[int, ...]:
 
 
 def load(question: Question) -> Layouts | None:
-    """Return what was stored for `question`, or None; `source` tells that and the first source."""
+    """Return the layouts stored for `question`, or None; their `source` becomes `cache (...)`."""
     path = _path(question)
     data = _read(path) if path is not None else b""
     head, _, body = data.partition(b"\n")
@@ -80,7 +84,7 @@ def load(question: Question) -> Layouts | None:
 
 
 def store(question: Question, layouts: Layouts) -> None:
-    """Keep `layouts` for `question`; do nothing where no file can be written."""
+    """Keep `layouts` for `question`; do nothing if the file cannot be written."""
     path = _path(question)
     if path is None:
         return
@@ -93,7 +97,7 @@ def store(question: Question, layouts: Layouts) -> None:
 
 
 def _let_pass(stamps: tuple[tuple[int, ...], ...]) -> None:
-    """Wait until a change of the files with these stamps would show in their times."""
+    """Wait until any later change of the files with these `stamps` must change their times."""
     newest = max((max(times[3:]) for times in stamps if times), default=0)
     young = _TICK - (time.time_ns() - newest)
     if 0 < young <= _TICK:
@@ -101,23 +105,23 @@ def _let_pass(stamps: tuple[tuple[int, ...], ...]) -> None:
 
 
 def _path(question: Question) -> Path | None:
-    """Return the file of `question`'s build-id, None where nothing is to be kept."""
+    """Return the cache file for `question`'s build-id, None if nothing is to be kept."""
     off = os.environ.get("GDBFPU_CACHE") == "off"
     if off or not _BUILD_ID.fullmatch(question.build_id) or not _readers():
         return None
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         root = Path(base) if base.startswith("/") else Path.home() / ".cache"
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # no home directory
         return None
     return root / "gdbfpu" / "layouts" / f"{question.build_id}.json"
 
 
 @cache
 def _readers() -> int:
-    """Return a checksum of the code that makes layouts, which ends what older code made.
+    """Return a checksum of the code that makes layouts: files of older code are not used.
 
-    0 where the source is not there.
+    Returns 0 if the source cannot be read.
     """
     code = 0
     try:
@@ -129,16 +133,16 @@ def _readers() -> int:
 
 
 def _head(question: Question, body: bytes, beside: Mapping[str, Sequence[int]]) -> bytes:
-    """Return the line that a file with `body` begins with if it answers `question`.
+    """Return the first line of a file with `body` that answers `question`.
 
-    `beside` are the stamps of files that were read besides those of the question, by name.
+    `beside` has, by name, the stamps of files that were read besides those of the question.
     """
     said = {"readers": _readers(), **question._asdict(), "beside": beside}
     return json.dumps({**said, "crc32": zlib.crc32(body)}).encode()
 
 
 def _read(path: Path) -> bytes:
-    """Return the contents of a regular file that is one's own; nothing for any other."""
+    """Return the contents of a regular file that the user owns; nothing for any other."""
     with suppress(OSError):
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(file, "rb") as stream:
@@ -150,9 +154,9 @@ def _read(path: Path) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write the file `path` so that nobody ever sees a part of it; raise OSError.
+    """Replace the file `path` as a whole; raise OSError.
 
-    The draft's name cannot be known before, so it is no link that leads elsewhere.
+    The draft has a random name, so nobody can put a link there first.
     """
     file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

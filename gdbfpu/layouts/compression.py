@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debug sections that are compressed: by zlib, in ELF's form and GNU's older one, and by zstd.
+"""Decompress debug sections: zlib in ELF's format and in GNU's older one, and zstd.
 
-Sources: the System V ABI (SHF_COMPRESSED, Elf64_Chdr); for sections called `.zdebug_*`, which
-begin with `ZLIB` and a big-endian size, binutils' bfd/compress.c.
+Sources: the System V ABI (SHF_COMPRESSED, Elf64_Chdr); binutils' bfd/compress.c for `.zdebug_*`
+sections, which start with `ZLIB` and a big-endian size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("MAX_BYTES", "decompressed", "decompressed_gnu")
 
 MAX_BYTES = 320 << 20
-"""The most bytes that the decompressed sections of one file may have in all."""
+"""How many bytes the decompressed sections of one file may have in total."""
 
 _HEADER = struct.Struct("<IIQQ")  # Elf64_Chdr
 _GNU_HEADER = struct.Struct(">4sQ")
@@ -28,34 +28,34 @@ _CHUNK = 64 << 10
 def decompressed(data: bytes, most: int) -> mmap.mmap:
     """Return the contents of a section with SHF_COMPRESSED, at most `most` bytes.
 
-    Raises ValueError and zlib.error for damage, ValueError for more bytes than can be, and
-    GdbFpuError where zstd is needed and not there.
+    Raises ValueError and zlib.error for damage, ValueError for more than `most` bytes, and
+    GdbFpuError if the Python package for zstd is needed and missing.
     """
     kind, _, size, _ = _HEADER.unpack_from(data)
     body = memoryview(data)[_HEADER.size :]
     if kind not in (_ZLIB, _ZSTD):
-        raise ValueError(f"a section is compressed in way {kind}, which is neither zlib nor zstd")
+        raise ValueError(f"a section has compression type {kind}, which is neither zlib nor zstd")
     return (_zstd if kind == _ZSTD else _zlib)(body, _room(size, most))
 
 
 def decompressed_gnu(data: bytes, most: int) -> mmap.mmap:
-    """Return the contents of a section `.zdebug_*`; see `decompressed`."""
+    """Return the contents of a `.zdebug_*` section; see `decompressed`."""
     magic, size = _GNU_HEADER.unpack_from(data)
     if magic != b"ZLIB":
-        raise ValueError("a section called .zdebug_* does not begin with ZLIB")
+        raise ValueError("a .zdebug_* section does not start with ZLIB")
     return _zlib(memoryview(data)[_GNU_HEADER.size :], _room(size, most))
 
 
 def _room(size: int, most: int) -> mmap.mmap:
-    """Return memory for `size` bytes, of which none is used yet; raise ValueError beyond `most`."""
+    """Return empty memory for `size` bytes; raise ValueError if that is more than `most`."""
     if not 0 < size <= most:
         raise ValueError(
-            f"a compressed section claims to hold {size} bytes "
-            "(`objcopy --decompress-debug-sections` makes a file with no such limit)"
+            f"a compressed section claims to have {size} bytes: "
+            "decompress the file with `objcopy --decompress-debug-sections`"
         )
     room = mmap.mmap(-1, size)
-    if hasattr(mmap, "MADV_HUGEPAGE"):  # a fault for each 4 KiB takes as long as unpacking them
-        with suppress(OSError):  # a kernel without it
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # page faults for 4 KiB each cost as much as unpacking
+        with suppress(OSError):  # this kernel has no huge pages
             room.madvise(mmap.MADV_HUGEPAGE)
     return room
 
@@ -75,7 +75,7 @@ def _zstd(body: memoryview, room: mmap.mmap) -> mmap.mmap:
         import zstandard
     except ImportError as error:
         raise GdbFpuError(
-            "debug sections compressed by zstd need the Python package zstandard: install it, "
+            "debug sections compressed with zstd need the Python package zstandard: install it, "
             "or run `make setup`"
         ) from error
     try:
@@ -83,7 +83,7 @@ def _zstd(body: memoryview, room: mmap.mmap) -> mmap.mmap:
         while data := reader.read(min(1 << 20, len(room) - room.tell())):
             room.write(data)
     except zstandard.ZstdError as error:
-        raise ValueError(f"a section compressed by zstd: {error}") from error
+        raise ValueError(f"a section compressed with zstd: {error}") from error
     return _whole(room)
 
 

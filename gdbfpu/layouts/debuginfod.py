@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel's debug file from a debuginfod server, for who has turned that on.
+"""Get a kernel's debug file from a debuginfod server, if the user has turned that on.
 
-elfutils' `debuginfod-find` does the work: it asks the servers in DEBUGINFOD_URLS, keeps what it
-gets in its own cache and prints the file's name.
+elfutils' `debuginfod-find` does the work: it asks the servers in DEBUGINFOD_URLS, keeps the file
+in its own cache and prints the file's name.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("URLS", "fetcher")
 
 URLS = "DEBUGINFOD_URLS"
-"""The environment's variable with the servers that may be asked, separated by spaces."""
+"""The environment variable with the servers to ask, separated by spaces."""
 
 _TOOL = "debuginfod-find"
 _BUILD_ID = re.compile("[0-9a-f]{16,128}")
 
 
 def fetcher(urls: str, say: Callable[[str], object]) -> Callable[[str], Path | None] | None:
-    """Return a function from a build-id (hex) to a debug file that the servers `urls` have.
+    """Return a function that gets the debug file for a build-id (hex) from the servers `urls`.
 
-    None for no servers. It says through `say`, a line, that it asks; the tool's own progress goes
-    to standard error. It returns None for what is no build-id, and raises GdbFpuError where no
-    server has the file, or the tool is not installed.
+    Returns None if there are no servers. The function calls `say` with a line that says whom it
+    asks; the tool prints its progress to standard error. The function returns None for a wrong
+    build-id. It raises GdbFpuError if no server has the file or the tool is not installed.
     """
     if not urls.split():
         return None
@@ -36,7 +36,7 @@ def fetcher(urls: str, say: Callable[[str], object]) -> Callable[[str], Path | N
     def fetch(build_id: str) -> Path | None:
         if not _BUILD_ID.fullmatch(build_id):
             return None
-        say(f"asking {' '.join(urls.split())} for debug information of build-id {build_id} ...\n")
+        say(f"asking {' '.join(urls.split())} for debug information for build-id {build_id} ...\n")
         return _ask(build_id, urls)
 
     return fetch
@@ -53,9 +53,9 @@ def _ask(build_id: str, urls: str) -> Path:
         )
     except OSError as error:
         raise GdbFpuError(
-            f"cannot ask {URLS}: {_TOOL} is not installed (the package debuginfod)"
+            f"cannot ask {URLS}: {_TOOL} is missing, install the package debuginfod"
         ) from error
     name = os.fsdecode(done.stdout).strip()
     if done.returncode or not name:
-        raise GdbFpuError(f"no server of {URLS} has debug information of build-id {build_id}")
+        raise GdbFpuError(f"no server in {URLS} has debug information for build-id {build_id}")
     return Path(name)

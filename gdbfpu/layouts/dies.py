@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is asked of an entry of DWARF (a DIE): its children, its name, what it refers to."""
+"""Read a DWARF entry (a DIE): its children, its name, the entries it refers to."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("INDEX", "children", "name", "referred", "refers_away", "root", "string")
 
 INDEX = "DW_FORM_addrx"
-"""How the form of an attribute begins whose value is an index into a table."""
+"""The forms of attributes whose value is an index into a table start with this."""
 
 _REFERENCES = ("DW_FORM_GNU_ref_alt", "DW_FORM_ref_sup4", "DW_FORM_ref_sup8")
 _ALTERNATE = ("DW_FORM_GNU_strp_alt", "DW_FORM_strp_sup")
 
 
 def root(unit: Any) -> Any:
-    """Return the DIE of `unit` itself."""
+    """Return the top DIE of `unit`."""
     return unit.get_top_DIE()
 
 
 def children(die: Any) -> Iterator[Any]:
-    """Yield the children of `die`. Each place is looked at once, whatever DW_AT_sibling says."""
+    """Yield the children of `die`. A hostile DW_AT_sibling cannot make this read a byte twice."""
     if not die.has_children:
         return
     unit, dwarf, depth = die.cu, die.dwarfinfo.dwarf, 0
@@ -44,33 +44,33 @@ def children(die: Any) -> Iterator[Any]:
             if sibling is None:
                 depth += 1
             else:
-                at = _behind(child, sibling, at)
+                at = _sibling_offset(child, sibling, at)
     raise ValueError(f"the unit at {unit.cu_offset:#x} ends within an entry")
 
 
-def _behind(die: Any, sibling: Any, least: int) -> int:
+def _sibling_offset(die: Any, sibling: Any, least: int) -> int:
     base = 0 if sibling.form == "DW_FORM_ref_addr" else die.cu.cu_offset
     if not isinstance(sibling.raw_value, int) or base + sibling.raw_value < least:
-        raise ValueError(f"the entry at {die.offset:#x} has no sibling behind it")
+        raise ValueError(f"the entry at {die.offset:#x} has a sibling that does not follow it")
     return int(base + sibling.raw_value)
 
 
 def name(die: Any) -> bytes:
-    """Return the name of `die`, empty where it has none."""
+    """Return the name of `die`, empty if it has none."""
     return string(die, "DW_AT_name")
 
 
 def string(die: Any, attribute: str) -> bytes:
-    """Return the string that `attribute` of `die` is, empty where it has no such one."""
+    """Return the string value of `attribute` of `die`, empty if `die` does not have it."""
     found = die.attributes.get(attribute)
     if found is None:
         return b""
     if found.form.startswith(INDEX):
         return bytes(die.dwarfinfo.dwarf.string(die.cu, found.value))
     if found.form in _ALTERNATE and die.dwarfinfo.dwarf.alternate is None:
-        raise GdbFpuError(die.dwarfinfo.dwarf.lacking)
+        raise GdbFpuError(die.dwarfinfo.dwarf.why_missing)
     if not isinstance(found.value, bytes):
-        raise ValueError(f"the entry at {die.offset:#x} has an {attribute} that is no string")
+        raise ValueError(f"{attribute} of the entry at {die.offset:#x} is not a string")
     return found.value
 
 
@@ -85,10 +85,10 @@ def refers_away(die: Any) -> bool:
 
 
 def referred(die: Any, attribute: str = "DW_AT_type") -> Any:
-    """Return the DIE that `attribute` of `die` refers to, or None where it has no such one."""
+    """Return the DIE that `attribute` of `die` refers to, None if `die` does not have it."""
     found = die.attributes.get(attribute)
     if found is None:
         return None
     if found.form in _REFERENCES and die.dwarfinfo.dwarf.alternate is None:
-        raise GdbFpuError(die.dwarfinfo.dwarf.lacking)
+        raise GdbFpuError(die.dwarfinfo.dwarf.why_missing)
     return die.get_DIE_from_attribute(attribute)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fence around pyelftools: one file's DWARF and its units.
+"""The wrapper around pyelftools: the DWARF of one file, and its units.
 
-Sections are mapped and not relocated, which an executable does not need; abbreviations are read
-as far as they are asked for; a name or an address that is an index stays one until it is looked
-up, since .dwo files do not say where their tables are. Source: DWARF 5.
+Sections are mapped, and not relocated: an executable does not need that. Abbreviations are read
+only as far as needed. An attribute that is an index into a table keeps the index until it is
+looked up, because .dwo files do not say where their tables are. Source: DWARF 5.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from gdbfpu.text.printable import printable
 __all__ = ("Dwarf", "damage")
 
 _EMPTY = Part(b"", 0, 0)
-_MAX_SEARCHED = 4 << 30  # bytes that are searched for names; sections several times
-_MAX_PARSED = 600_000  # about the microseconds of it; a unit of the kernel costs 60,000
+_MAX_SEARCHED = 4 << 30  # bytes searched for names; a section may be searched several times
+_MAX_PARSED = 600_000  # about microseconds of parsing; one unit of the kernel costs 60,000
 _LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 16, 1 << 12  # bytes
 _FORMS = {
     "DW_FORM_strx": INDEX,
@@ -43,11 +43,13 @@ _FORMS = {
 
 
 class Dwarf:
-    """The DWARF of `file`: `sections` by name without `.debug_`, open as long as its file.
+    """The DWARF of `file`, usable as long as the file is open.
 
-    `alternate` is that of the file that `.gnu_debugaltlink` names (dwz), `lacking` says why there
-    is none. `split` tells that it is of a .dwo file, `ident` which of a .dwp's units. `type_units`
-    finds the DIE of a type by its signature elsewhere (a .dwp).
+    - `sections`: by name without `.debug_`.
+    - `alternate`: the DWARF of the file that `.gnu_debugaltlink` names (dwz); `why_missing` is the
+      error message if it is needed and missing.
+    - `split`: whether the file is a .dwo or .dwp file; `ident`: the id of the unit in a .dwp.
+    - `type_units`: finds the DIE of a type by its signature in a .dwp.
     """
 
     def __init__(
@@ -56,13 +58,13 @@ class Dwarf:
         sections: Mapping[str, Part],
         alternate: Dwarf | None = None,
         split: bool = False,
-        lacking: str = "",
+        why_missing: str = "",
         ident: int = 0,
     ) -> None:
         self.file = file
         self.ident = ident
         self.alternate = alternate
-        self.lacking = lacking or "a file that its DWARF refers to is missing"
+        self.why_missing = why_missing or "a file that its DWARF refers to is missing"
         self.split = split
         self.sections = dict(sections)
         self.type_units: Callable[[int], Any] | None = None
@@ -72,30 +74,30 @@ class Dwarf:
 
     @cached_property
     def headers(self) -> tuple[Header, ...]:
-        """Return the headers of all units, in order; raise ValueError for damage."""
+        """Return the headers of all units in order; raise ValueError for damage."""
         return read_headers(self.part("info"))
 
     @cached_property
     def type_headers(self) -> tuple[Header, ...]:
-        """Return those of the type units in `.debug_types`."""
+        """Return the headers of the type units in `.debug_types`."""
         return read_headers(self.part("types"), of_types=True)
 
     def part(self, section: str) -> Part:
-        """Return the bytes of `section` (`info`, `str`, ...), none where it has none."""
+        """Return the bytes of `section` (`info`, `str`, ...), empty if it is missing."""
         return self.sections.get(section, _EMPTY)
 
     def unit(self, header: Header) -> Any:
-        """Return the unit that begins with `header`."""
+        """Return the unit that starts with `header`."""
         if header.section == "types":
             return self._info.get_TU_by_sig8(header.signature)
         return self._info.get_CU_at(header.offset)
 
     def header_at(self, offset: int) -> Header:
-        """Return the header of the unit of `.debug_info` that begins at byte `offset`."""
+        """Return the header of the unit at byte `offset` of `.debug_info`."""
         return read_header(self.part("info"), offset)
 
     def type_die(self, signature: int) -> Any:
-        """Return the DIE of the type with `signature`; raise LookupError."""
+        """Return the DIE of the type with `signature`; raise LookupError if there is none."""
         found = self.own_type(signature)
         if found is None and self.type_units is not None:
             found = self.type_units(signature)
@@ -104,7 +106,7 @@ class Dwarf:
         return found
 
     def own_type(self, signature: int) -> Any:
-        """Return the DIE of the type with `signature` out of the type units here, or None."""
+        """Return the DIE of the type with `signature` from this file's type units, or None."""
         header = self._type_units.get(signature)
         if header is None:
             return None
@@ -116,9 +118,9 @@ class Dwarf:
         return {header.signature: header for header in headers if header.kind in TYPE_KINDS}
 
     def strings_at(self, unit: Any) -> int | None:
-        """Return where the table of strings of `unit` begins in `.debug_str_offsets`, or None.
+        """Return where the table of strings of `unit` starts in `.debug_str_offsets`, or None.
 
-        A .dwo file does not say: it has the one table, up to DWARF 4 without a header.
+        A .dwo file does not say where. It has a single table, up to DWARF 4 without a header.
         """
         base = root(unit).attributes.get("DW_AT_str_offsets_base")
         if base is not None:
@@ -128,7 +130,7 @@ class Dwarf:
         return 0 if unit["version"] < 5 else 16 if unit.dwarf_format() == 64 else 8
 
     def string(self, unit: Any, index: int) -> bytes:
-        """Return the string number `index` of `unit` (DW_FORM_strx and its like)."""
+        """Return string number `index` of `unit` (DW_FORM_strx and similar forms)."""
         start, size = self.strings_at(unit), unit.dwarf_format() // 8
         at = self.part("str_offsets").bytes((start or 0) + index * size, size)
         if start is None or len(at) != size:
@@ -136,10 +138,10 @@ class Dwarf:
         return self.text("str", int.from_bytes(at, "little"))
 
     def spend(self, cost: int) -> None:
-        """Count the time of parsing, roughly; raise ValueError when it is too much."""
+        """Count the rough time of parsing; raise ValueError when it is too much."""
         self._left -= cost
         if self._left < 0:
-            raise ValueError("there is more debug information to look at than can be")
+            raise ValueError("there is too much debug information to read")
 
     def text(self, section: str, at: int) -> bytes:
         """Return the string at byte `at` of the section `str` or `line_str`."""
@@ -151,7 +153,7 @@ class Dwarf:
 
 
 class _Abbreviations:
-    """A table of abbreviations that is read as far as it is asked for."""
+    """A table of abbreviations that is read only as far as needed."""
 
     def __init__(self, dwarf: Dwarf, structs: Any, at: int) -> None:
         self._dwarf, self._structs, self._at = dwarf, structs, at
@@ -170,7 +172,7 @@ class _Abbreviations:
         stream = BytesIO(self._dwarf.part("abbrev").bytes(self._at, _LONGEST_DECLARATION))
         code = struct_parse(self._structs.Dwarf_uleb128(""), stream)
         if not code:
-            raise KeyError("an abbreviation that it does not have")
+            raise KeyError("an abbreviation is missing")
         declaration = struct_parse(self._structs.Dwarf_abbrev_declaration, stream)
         self._dwarf.spend(8 + 2 * len(declaration["attr_spec"]))
         for spec in declaration["attr_spec"]:
@@ -184,7 +186,7 @@ def _info_class() -> Any:
     from elftools.dwarf.dwarfinfo import DWARFInfo
 
     class Info(DWARFInfo):
-        """pyelftools' idea of a file's DWARF, with our own ways to find things in it."""
+        """pyelftools' class for a file's DWARF, with our own look-ups."""
 
         dwarf: Dwarf
         tables: dict[int, _Abbreviations]
@@ -234,16 +236,16 @@ def _pyelftools(dwarf: Dwarf) -> Any:
 
 @contextmanager
 def damage(file: Path) -> Iterator[None]:
-    """What pyelftools finds damaged in `file`, or stumbles over, is CorruptState.
+    """Turn any error of pyelftools about `file` into CorruptState.
 
-    Raises GdbFpuError where pyelftools is not installed.
+    Raises GdbFpuError if pyelftools is not installed.
     """
     try:
         from elftools.common.exceptions import DWARFError, ELFError
         from elftools.construct import ConstructError
     except ImportError as error:
         raise GdbFpuError(
-            "DWARF needs the Python package pyelftools: install it, or run `make setup`"
+            "reading DWARF needs the Python package pyelftools: install it, or run `make setup`"
         ) from error
 
     stumbles = (AssertionError, AttributeError, NotImplementedError, RecursionError, TypeError)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an ELF file says of itself: sections, build-id, symbols. The file is mapped, not read.
+"""Read an ELF file: sections, build-id, symbols.
 
-A kernel with debugging information has half a gigabyte, of which little is wanted. Source: the
-System V ABI's ELF-64 object file format.
+The file is mapped, because a kernel with debug information has half a gigabyte and little of it
+is needed. Source: the System V ABI's ELF-64 object file format.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
 _NOTE = struct.Struct("<III")  # Elf64_Nhdr
 _PROGBITS, _SYMTAB, _NOTES, _NOBITS = 1, 2, 7, 8  # sh_type
 _ALLOC, _IS_COMPRESSED = 1 << 1, 1 << 11  # sh_flags
-_GNU_PREFIX = ".zdebug_"  # of the name of a section compressed in GNU's older form
+_GNU_PREFIX = ".zdebug_"  # names of sections compressed in GNU's older format start so
 _NT_GNU_BUILD_ID = 3
 _MAX_NOTES, _MOST_NOTES = 1 << 16, 64  # bytes of a section of notes, and such sections
 _LONGEST_NAME = 4096  # of a section
 
 DAMAGE = (LookupError, MemoryError, OverflowError, ValueError, struct.error, zlib.error)
-"""What reading a damaged file raises."""
+"""The exceptions that reading a damaged file raises."""
 
 
 class Section(NamedTuple):
-    """A section header: `start` is its address, `offset` and `size` bytes of the file.
+    """A section header. `start` is its address, `offset` and `size` are bytes of the file.
 
-    A section `.zdebug_NAME` is called `.debug_NAME` here; `gnu` tells that it was.
+    A section `.zdebug_NAME` is called `.debug_NAME` here, and `gnu` is true.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Section(NamedTuple):
 
 
 class Elf:
-    """An ELF file for x86-64, open for as long as `opened` says."""
+    """An open ELF file for x86-64."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -84,7 +84,7 @@ class Elf:
         self._file = os.dup(stream.fileno())
 
     def close(self) -> None:
-        """Give the mapping and the file back."""
+        """Close the mapping and the file."""
         self._map.close()
         os.close(self._file)
 
@@ -116,7 +116,7 @@ class Elf:
         return self.part(section).bytes()
 
     def part(self, section: Section) -> Part:
-        """Return the bytes of `section`, decompressed once, and mapped where they are not."""
+        """Return the bytes of `section`: mapped, or decompressed once if compressed."""
         if section not in self._parts:
             if not section.present or section.offset + section.size > len(self._map):
                 raise ValueError(f"section {section.name!r} is not in it")
@@ -139,7 +139,7 @@ class Elf:
         return next(filter(None, map(find_build_id, notes)), None)
 
     def string(self, address: int) -> bytes | None:
-        """Return the string at `address` without its NUL, or None where no section holds it."""
+        """Return the string at `address` without its NUL, None if no section contains it."""
         for s in self.sections:
             loaded = s.kind == _PROGBITS and s.flags & _ALLOC
             if loaded and s.start <= address < s.start + s.size:
@@ -149,10 +149,10 @@ class Elf:
         return None
 
     def symbols(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the addresses of those symbols `names` that the symbol table defines, in order.
+        """Return the address of each of `names` that the symbol table defines, in that order.
 
-        The names are searched for, and then the symbols that bear them. A symbol's name can be
-        the end of a longer one: linkers keep both once.
+        This searches the strings for the names first, then for symbols with these strings. A
+        name may be the end of a longer one: linkers store both once.
         """
         table = next((section for section in self.sections if section.kind == _SYMTAB), None)
         if table is None:
@@ -169,7 +169,7 @@ class Elf:
         return {name: found[name] for name in names if name in found}
 
     def _places(self, names: Iterable[str], texts: Section) -> Iterator[tuple[int, str]]:
-        """Yield where in the string table `texts` each of `names` ends a string, and the name."""
+        """Yield each place in the string table `texts` where one of `names` ends; and the name."""
         end = texts.offset + texts.size
         for name in names:
             text = name.encode() + b"\0"
@@ -180,13 +180,13 @@ class Elf:
 
 
 def open_elf(file: Path, *, split: bool = False) -> Elf:
-    """Open an x86-64 ELF file, an executable, or with `split` an object as .dwo files are.
+    """Open an x86-64 ELF executable; with `split`, also an object such as a .dwo file.
 
-    Raises GdbFpuError for what cannot be read and for what is no such file.
+    Raises GdbFpuError if it cannot be read or is another kind of file.
     """
     try:
         if not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():
-            raise GdbFpuError(f"{file} is no regular file")
+            raise GdbFpuError(f"{file} is not a regular file")
         with file.open("rb") as stream:
             head = stream.read(HEAD_SIZE)
             if not (split and is_relocatable(head)):
@@ -200,7 +200,7 @@ def open_elf(file: Path, *, split: bool = False) -> Elf:
 
 @contextmanager
 def opened(file: Path) -> Iterator[Elf]:
-    """Open an x86-64 kernel for a block of code; what the block finds damaged is CorruptState.
+    """Open an x86-64 kernel for a block of code. Turn errors about damage into CorruptState.
 
     Raises what `open_elf` raises.
     """
@@ -216,7 +216,8 @@ def opened(file: Path) -> Iterator[Elf]:
 def find_build_id(notes: bytes) -> str | None:
     """Return the build-id (hex) among ELF `notes`, or None.
 
-    A note is u32 sizes of name and descriptor, u32 type, both padded to 4 bytes.
+    A note is the u32 sizes of name and descriptor, a u32 type, the name and the descriptor. Both
+    are padded to 4 bytes.
     """
     at = 0
     while at + _NOTE.size <= len(notes):
@@ -230,10 +231,10 @@ def find_build_id(notes: bytes) -> str | None:
 
 
 def btf_section(vmlinux: Path) -> bytes | None:
-    """Return the contents of section `.BTF` of the file `vmlinux`, or None where it has none.
+    """Return the contents of section `.BTF` of the file `vmlinux`, None if it has none.
 
-    A compressed section is decompressed; one whose contents are in another file counts as none.
-    Raises GdbFpuError for what is no ELF file, CorruptState for a damaged one.
+    A compressed section is decompressed. A section whose contents are in another file counts as
+    missing. Raises GdbFpuError if this is not an ELF file, CorruptState if it is damaged.
     """
     with opened(vmlinux) as elf:
         section = elf.section(".BTF")
@@ -241,22 +242,22 @@ def btf_section(vmlinux: Path) -> bytes | None:
 
 
 def build_id(vmlinux: Path) -> str | None:
-    """Return the GNU build-id of the file `vmlinux` as hex, or None when it carries none."""
+    """Return the GNU build-id of the file `vmlinux` as hex, None if it has none."""
     with opened(vmlinux) as elf:
         return elf.build_id()
 
 
 def section_start(vmlinux: Path, name: str) -> int | None:
-    """Return the address of section `name` in the file `vmlinux`, None where it has none."""
+    """Return the address of section `name` in the file `vmlinux`, None if it is missing."""
     with opened(vmlinux) as elf:
         section = elf.section(name)
         return None if section is None else section.start
 
 
 def static_string(vmlinux: Path, address: int) -> bytes:
-    """Return the NUL-terminated string that the file `vmlinux` has for `address`, without NUL.
+    """Return the NUL-terminated string at `address` in the file `vmlinux`, without the NUL.
 
-    Raises CorruptState when no section holds that address.
+    Raises CorruptState if no section contains that address.
     """
     with opened(vmlinux) as elf:
         text = elf.string(address)
@@ -266,6 +267,6 @@ def static_string(vmlinux: Path, address: int) -> bytes:
 
 
 def symbol_addresses(vmlinux: Path, names: Iterable[str]) -> dict[str, int]:
-    """Return the addresses of those symbols `names` that the file `vmlinux` defines, by name."""
+    """Return the address of each of `names` that the file `vmlinux` defines as a symbol."""
     with opened(vmlinux) as elf:
         return elf.symbols(names)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a file is that is no vmlinux: told by its first bytes, so that an error can name it.
+"""Recognize files that are not a vmlinux by their first bytes, so that an error can name them.
 
 Sources: the System V ABI's ELF header; the kernel's Documentation/arch/x86/boot.rst for bzImage;
 file(1)'s magic numbers.
@@ -14,7 +14,7 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("HEAD_SIZE", "check_kernel", "is_relocatable")
 
 HEAD_SIZE = 0x210
-"""The bytes of a file that `check_kernel` looks at."""
+"""How many bytes of a file `check_kernel` reads."""
 
 _CLASS_32, _CLASS_64, _LITTLE = 1, 2, 1
 _RELOCATABLE, _EXECUTABLE, _SHARED, _CORE = 1, 2, 3, 4  # e_type
@@ -41,37 +41,37 @@ _PACKED = {
 }
 _DUMPS = (b"KDUMP   ", b"DISKDUMP", b"makedumpfile")
 _BTF = b"\x9f\xeb\1"
-_GIVE = "give the vmlinux of that kernel's build, or of the distribution's debug package"
+_GIVE = "use the vmlinux from the kernel's build or from the distribution's debug package"
 
 
 def check_kernel(file: Path, head: bytes) -> None:
-    """Raise GdbFpuError, saying what `file` is, unless it may be an x86-64 kernel's ELF file.
+    """Raise GdbFpuError unless `file` may be the ELF file of an x86-64 kernel.
 
-    `head` are its first HEAD_SIZE bytes.
+    The error says what `file` is. `head` is its first HEAD_SIZE bytes.
     """
     if head[:4] != b"\x7fELF":
         raise GdbFpuError(f"{file} is not an ELF file{_known(head)}")
     if len(head) < 20:
-        raise GdbFpuError(f"{file} is an ELF file that is cut off")
+        raise GdbFpuError(f"{file} is an ELF file, but it is cut off")
     machine = _field(head, 18)
     if (head[4], head[5], machine) != (_CLASS_64, _LITTLE, _X86_64):
         raise GdbFpuError(
-            f"{file} is for {_machine(head)}, and gdbfpu reads EM_X86_64 kernels only"
+            f"{file} is for {_machine(head)}, but gdbfpu reads EM_X86_64 kernels only"
         )
     kind = _field(head, 16)
     if kind == _RELOCATABLE:
         raise GdbFpuError(
             f"{file} is a relocatable object (vmlinux.o, a module, a .dwo file), "
-            f"in which nothing has its place yet: {_GIVE}"
+            f"which has no final addresses yet: {_GIVE}"
         )
     if kind == _CORE:
-        raise GdbFpuError(f"{file} is a core file or a dump, no kernel: {_GIVE}")
+        raise GdbFpuError(f"{file} is a core file or a dump, not a kernel: {_GIVE}")
     if kind not in (_EXECUTABLE, _SHARED):
-        raise GdbFpuError(f"{file} is an ELF file of type {kind}, no executable kernel: {_GIVE}")
+        raise GdbFpuError(f"{file} is an ELF file of type {kind}, not a kernel: {_GIVE}")
 
 
 def is_relocatable(head: bytes) -> bool:
-    """Return whether a file that begins with `head` is an x86-64 object, as .dwo files are."""
+    """Return whether a file that starts with `head` is an x86-64 object, such as a .dwo file."""
     named = head[:6] == b"\x7fELF" + bytes((_CLASS_64, _LITTLE)) and len(head) >= 20
     return named and (_field(head, 16), _field(head, 18)) == (_RELOCATABLE, _X86_64)
 
@@ -89,15 +89,15 @@ def _machine(head: bytes) -> str:
 
 
 def _known(head: bytes) -> str:
-    """Return what a file is that is no ELF file, and what to do, as far as that is known."""
+    """Return what a file is if not an ELF file, and what to do; empty if unknown."""
     if head[_BZIMAGE_AT : _BZIMAGE_AT + 4] == _BZIMAGE:
         return (
             " but a compressed kernel (bzImage), which has no types: "
-            f"{_GIVE} (the kernel's scripts/extract-vmlinux unpacks one without types)"
+            f"{_GIVE} (what the kernel's scripts/extract-vmlinux unpacks has no types either)"
         )
     for magic, name in _PACKED.items():
         if head.startswith(magic):
-            return f": it is compressed by {name}; unpack it first"
+            return f": it is compressed with {name}; unpack it first"
     if head.startswith(_DUMPS):
-        return f" but a dump in makedumpfile's form: {_GIVE}"
+        return f" but a dump in makedumpfile's format: {_GIVE}"
     return f" but bare BTF: {_GIVE}" if head.startswith(_BTF) else ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which units of DWARF say a name: found as bytes, where no table leads to them.
+"""Find the DWARF units that contain a name by searching for bytes, if no table leads to them.
 
-A name is a string that is kept once, and a unit refers to it by four bytes, or by the index of
-four bytes in a table of its own. That is searched for, and nothing parsed: a unit that is named
-here only may say the name.
+A name is stored once as a string. A unit refers to it by a four-byte offset, or by an index into
+its table of such offsets. This searches for these bytes and parses nothing. So a unit that it
+returns may contain the name, but need not.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gdbfpu.layouts.units import Header, containing
 
 __all__ = ("mentioning",)
 
-_MAX_PLACES = 32  # of one string that are looked at
-_MAX_REFERENCES = 4096  # to one place
+_MAX_PLACES = 32  # where one string may be
+_MAX_REFERENCES = 4096  # to one such place
 
 
 def mentioning(dwarf: Dwarf, text: bytes) -> Iterator[Header]:
-    """Yield the units that may say the name `text`, each once; raise ValueError for damage."""
+    """Yield each unit that may contain the name `text`; raise ValueError for damage."""
     seen = set()
     for header in _mentioning(dwarf, text):
         if header not in seen:
@@ -40,7 +40,7 @@ def _mentioning(dwarf: Dwarf, text: bytes) -> Iterator[Header]:
 
 
 def _references(dwarf: Dwarf, part: Part, text: bytes) -> Iterator[int]:
-    """Yield where in `part` a reference to the string `text` may be, or that itself."""
+    """Yield where in `part` there may be a reference to the string `text`, or the string itself."""
     for each in (dwarf, dwarf.alternate):
         if each is not None:
             for place in _places(dwarf, each.part("str"), text):
@@ -49,9 +49,9 @@ def _references(dwarf: Dwarf, part: Part, text: bytes) -> Iterator[int]:
 
 
 def _by_index(dwarf: Dwarf, text: bytes) -> Iterator[Header]:
-    """Yield the units whose table of strings (`.debug_str_offsets`) has `text`.
+    """Yield the units whose table of strings (`.debug_str_offsets`) contains `text`.
 
-    Where several units have one table (LTO), those that have the string's index in them.
+    If several units share a table (LTO), yield only those that contain the string's index.
     """
     tables = dwarf.part("str_offsets")
     wanted = [
@@ -73,7 +73,7 @@ def _by_index(dwarf: Dwarf, text: bytes) -> Iterator[Header]:
 
 
 def _with_index(dwarf: Dwarf, headers: list[Header], at: int) -> Iterator[Header]:
-    """Yield those of `headers`, if there are several, that may have the index of byte `at`."""
+    """Yield the units that may contain the index of byte `at` in the table that they share."""
     for header in headers:
         index = at * 8 // dwarf.unit(header).dwarf_format()
         form = index.to_bytes((index.bit_length() + 7) // 8 or 1, "little")  # DW_FORM_strx1 to 4
@@ -85,7 +85,7 @@ def _with_index(dwarf: Dwarf, headers: list[Header], at: int) -> Iterator[Header
 def _places(dwarf: Dwarf, texts: Part, text: bytes) -> tuple[int, ...]:
     """Return where in the string section `texts` the string `text` may be.
 
-    Linkers keep a string that is the end of a longer one there only, if not by itself.
+    If it is the end of a longer string, a linker may keep it there only.
     """
     if texts.bytes(0, len(text) + 1) == text + b"\0":
         return (0,)
@@ -94,7 +94,7 @@ def _places(dwarf: Dwarf, texts: Part, text: bytes) -> tuple[int, ...]:
 
 
 def _found(dwarf: Dwarf, part: Part, pattern: bytes, most: int) -> Iterator[int]:
-    """Yield where in `part` the bytes `pattern` are, until `dwarf` has been searched enough."""
+    """Yield where the bytes `pattern` are in `part`, up to the search limit of `dwarf`."""
     begun = 0
     for _ in range(most):
         at = part.find(pattern, begun) if dwarf.search_left > 0 else -1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which types have to be there: a kernel says so itself, by its symbols and by its other types."""
+"""Find out which types a kernel must have. Its symbols and its other types tell."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ __all__ = ("still_needed",)
 def still_needed(
     found: Mapping[str, StructLayout], wanted: Collection[str], needed: Collection[str]
 ) -> set[str]:
-    """Return those of the types `wanted` that have to be there and are not among `found`.
+    """Return the types that must exist but are not in `found`.
 
-    These are `needed`, and what members of the types found are or point to.
+    These are the types `needed`, and those of `wanted` that a member of a found type is or points
+    to.
     """
     referred = {member.type for struct in found.values() for member in struct.members}
     return (set(needed) | (referred & set(wanted))) - set(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The bytes of a section: mapped, not read, or in memory where they had to be decompressed."""
+"""The bytes of a section: mapped from the file, or in memory if they had to be decompressed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ("Part",)
 
 
 class _Window(mmap.mmap):
-    """A part of a file as a stream of its own; a mapping itself has to begin at a page."""
+    """A part of a file as a stream. The mapping starts at a page before it, as it must."""
 
     _before: int
 
@@ -25,16 +25,16 @@ class _Window(mmap.mmap):
         return made
 
     def seek(self, position: int) -> None:  # type: ignore[override]
-        """Go to a byte of the part; pyelftools counts from its start only."""
+        """Go to byte `position` of the part. pyelftools only seeks from the start."""
         super().seek(self._before + position)
 
     def tell(self) -> int:
-        """Return the byte of the part that is read next."""
+        """Return the offset in the part of the byte that is read next."""
         return super().tell() - self._before
 
 
 class Part(NamedTuple):
-    """The bytes of a section, or some of them: `size` of `buffer` from `start` on."""
+    """The bytes of a section, or a part of it: `size` bytes of `buffer` from `start` on."""
 
     buffer: bytes | mmap.mmap
     start: int
@@ -42,27 +42,27 @@ class Part(NamedTuple):
     file: int = -1
 
     def find(self, pattern: bytes, at: int = 0) -> int:
-        """Return where `pattern` is, from byte `at` on; -1 for nowhere."""
+        """Return the offset of `pattern` at or after byte `at`, -1 if there is none."""
         found = self.buffer.find(pattern, self.start + at, self.start + self.size)
         return found - self.start if found >= 0 else found
 
     def bytes(self, at: int = 0, size: int | None = None) -> bytes:
-        """Return `size` bytes from byte `at` on, or all; fewer where it ends."""
+        """Return `size` bytes from byte `at` on, or all; fewer if the part ends before."""
         end = self.size if size is None else min(self.size, at + size)
         return self.buffer[self.start + at : self.start + end]
 
     def copy(self) -> Part:
-        """Return these bytes in memory."""
+        """Return a copy of this part in memory."""
         return Part(self.bytes(), 0, self.size)
 
     def part(self, at: int, size: int) -> Part:
-        """Return a part of this part; raise ValueError when it is not within it."""
+        """Return `size` bytes of this part from byte `at` on; raise ValueError if outside."""
         if not 0 <= at <= at + size <= self.size:
-            raise ValueError(f"{size} bytes at {at} are outside of a section")
+            raise ValueError(f"{size} bytes at {at} are outside a section")
         return self._replace(start=self.start + at, size=size)
 
     def stream(self) -> BinaryIO:
-        """Return the bytes as a stream that outlives the mapping of a file."""
+        """Return the bytes as a stream that stays valid when the file's mapping is closed."""
         if isinstance(self.buffer, mmap.mmap) and self.file < 0 and self.size == len(self.buffer):
             return cast(BinaryIO, self.buffer)
         if self.file < 0 or not self.size:

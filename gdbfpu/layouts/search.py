@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Find the layouts of kernel types in vmlinux's DWARF, without walking all of it.
 
-Functions whose source files include the types are the way in. `.debug_aranges` leads from their
-addresses to their compile units; where that is missing (Clang), or the unit has no types (LTO),
-the units that say the functions' names are read, and at last those that say the types' names.
-What a unit takes from others is followed: imported units (dwz, GCC's LTO), type units, .dwo files.
+The search starts at functions whose source files include the types. `.debug_aranges` leads from
+their addresses to their compile units. If it is missing (Clang), or the unit has no types (LTO),
+the search reads units that contain the functions' names, and last, units that contain the types'
+names. It follows what a unit takes from others: imported units (dwz, GCC's LTO), type units, .dwo
+files.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from gdbfpu.layouts.units import TYPE_KINDS, Header, ranges
 __all__ = ("has_dwarf", "read_layouts")
 
 _TYPES = (*STRUCTS, "DW_TAG_typedef")
-_MOST_UNITS = 24  # that are walked for one name
-_MOST_MISSING = 100  # .dwo files, before no other is looked for
-_MOST_WALKED = 20_000  # with imported ones, which dwz makes small
+_MOST_UNITS = 24  # walked for one name
+_MOST_MISSING = 100  # .dwo files; then stop looking for others
+_MOST_WALKED = 20_000  # units, including imported ones, which dwz makes small
 _MAX_DEPTH = 16  # of units that import units
-_REDUCED = b"-femit-struct-debug"  # what CONFIG_DEBUG_INFO_REDUCED adds to GCC's options
+_REDUCED = b"-femit-struct-debug"  # CONFIG_DEBUG_INFO_REDUCED adds this to GCC's options
 
 
 def has_dwarf(vmlinux: Path) -> bool:
@@ -51,10 +52,10 @@ def read_layouts(
 ) -> Layouts:
     """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
 
-    `anchors` are addresses of functions whose source files include those types, by name. Of the
-    types, `needed` and those that members of others are or point to have to be there; another
-    that was not found is left out. Raises GdbFpuError when the file has no DWARF at all,
-    MissingType when types are missing, CorruptState for damaged DWARF.
+    `anchors` are addresses of functions whose source files include those types, by name. A type
+    must exist if it is in `needed`, or if a member of another type is or points to it. Other types
+    that are not found are left out. Raises GdbFpuError if the file has no DWARF at all,
+    MissingType if types are missing, CorruptState for damaged DWARF.
     """
     with opened(vmlinux) as elf, ExitStack() as stack, damage(vmlinux):
         if not _has_dwarf(elf):
@@ -67,7 +68,7 @@ def read_layouts(
         if beside.file is not None:
             shared = stack.enter_context(closing(open_elf(beside.file, split=True)))
             alternate = Dwarf(beside.file, debug_parts(shared))
-        dwarf = Dwarf(vmlinux, debug_parts(elf), alternate, lacking=beside.missing)
+        dwarf = Dwarf(vmlinux, debug_parts(elf), alternate, why_missing=beside.missing)
         search = _Search(dwarf, SplitFiles(dwarf, stack), set(wanted), set(needed))
         search.run(_ranges(elf), anchors)
         missing = search.missing()
@@ -92,7 +93,7 @@ def _ranges(elf: Elf) -> bytes:
 
 
 class _Search:
-    """Walks units until nothing is missing; `found` are the layouts by name."""
+    """Walks units until no type is missing. `found` has the layouts by name."""
 
     def __init__(self, dwarf: Dwarf, split: SplitFiles, wanted: set[str], needed: set[str]) -> None:
         self.found: dict[str, StructLayout] = {}
@@ -105,14 +106,14 @@ class _Search:
         self._functions: set[bytes] = set()  # the anchors that walked units define
         self._anchors: set[bytes] = set()
         self._reduced = self._seen = False
-        self.files: dict[Path, None] = {}  # that were read
+        self.files: dict[Path, None] = {}  # files that were read
 
     def missing(self) -> set[str]:
-        """Return the names of types that have to be there and are not."""
+        """Return the names of types that must exist and are not found yet."""
         return still_needed(self.found, self.wanted, self._needed)
 
     def run(self, table: bytes, anchors: Mapping[str, int]) -> None:
-        """Walk the units of `anchors`, by the `.debug_aranges` in `table` where there are some."""
+        """Walk the units of `anchors`. `table` is the `.debug_aranges`, empty if missing."""
         self._anchors = {text.encode() for text in anchors}
         for header in self._at(table, tuple(anchors.values())):
             self._walk(self._dwarf, header)
@@ -137,7 +138,7 @@ class _Search:
         return self.wanted - set(self.found) != set()
 
     def _at(self, table: bytes, addresses: tuple[int, ...]) -> Iterator[Header]:
-        """Yield the compile units that hold `addresses`, in that order."""
+        """Yield the compile units that contain `addresses`, in that order."""
         units: dict[int, int] = {}
         for start, size, unit in ranges(table):
             for address in addresses:
@@ -147,7 +148,7 @@ class _Search:
             yield self._dwarf.header_at(unit)
 
     def _saying(self, text: bytes) -> Iterator[tuple[Dwarf, Header]]:
-        """Yield some units that say the name `text`, and whose they are."""
+        """Yield some units that contain the name `text`, and the DWARF that each belongs to."""
         for dwarf in (self._dwarf, self._dwarf.alternate):
             if dwarf is not None:
                 for header in islice(mentioning(dwarf, text), _MOST_UNITS):
@@ -160,7 +161,7 @@ class _Search:
                 yield from ((dwarf, header) for header in mentioning(dwarf, text))
 
     def _walk(self, dwarf: Dwarf, header: Header, depth: int = 0) -> None:
-        """Take what is wanted from a unit, and from those that it stands for or imports."""
+        """Read the wanted types of a unit and its imports; for a skeleton, from its .dwo file."""
         key = (dwarf.file, dwarf.ident, header)
         if key in self._walked or len(self._walked) >= _MOST_WALKED or depth > _MAX_DEPTH:
             return
@@ -183,7 +184,7 @@ class _Search:
             self._import(die, depth + 1)
 
     def _take_children(self, unit: Any) -> list[Any]:
-        """Read the wanted types of `unit`; return what it imports."""
+        """Read the wanted types of `unit`; return the entries that import other units."""
         imported = []
         for die in children(root(unit)):
             if die.tag == "DW_TAG_imported_unit":
@@ -209,7 +210,7 @@ class _Search:
             self._referred.setdefault(name(die), die)
 
     def _take_referred(self) -> None:
-        """Read the wanted types that those read so far refer to, in whatever unit they are."""
+        """Read the wanted types that the types read so far refer to, in any unit."""
         while self._referred:
             self._take(*self._referred.popitem())
 
@@ -228,16 +229,16 @@ class _Search:
             self.found[wanted] = layout
 
     def why(self) -> str:
-        """Return the likely reason for what is missing."""
+        """Return the likely reason why types are missing."""
         lost = list(dict.fromkeys(self.split.missing))
         if lost:
             return (
                 f"this kernel's DWARF is in .dwo files (CONFIG_DEBUG_INFO_SPLIT), and {lost[0]}"
                 f"{f' and {len(lost) - 1} more are' if len(lost) > 1 else ' is'} "
-                "neither where it was made nor beside vmlinux, nor in a .dwp there"
+                "missing: not where the build made it, not next to vmlinux, not in a .dwp there"
             )
         if self._reduced:
             return "the kernel was built with CONFIG_DEBUG_INFO_REDUCED, which leaves types out"
         if self._seen:
-            return "CONFIG_DEBUG_INFO_REDUCED leaves types out; rebuild without it"
-        return "is it a Linux kernel, with CONFIG_DEBUG_INFO?"
+            return "if CONFIG_DEBUG_INFO_REDUCED left them out, rebuild without it"
+        return "is it a Linux kernel with CONFIG_DEBUG_INFO?"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that hold a kernel's debugging information apart from it, and how they are found.
+"""Find the files that have a kernel's debug information apart from the kernel.
 
-A file says the name and the CRC of its debug file in `.gnu_debuglink`; below /usr/lib/debug there
-is one for each build-id; `.gnu_debugaltlink` names the file with what dwz found in several. Source:
+`.gnu_debuglink` has the name and the CRC of a debug file. /usr/lib/debug has debug files by
+build-id. `.gnu_debugaltlink` names the file with the parts that dwz found in several files. Source:
 GDB's manual, Separate Debug Files.
 """
 
@@ -26,16 +26,16 @@ _CHUNK = 1 << 20
 
 
 class Alternate(NamedTuple):
-    """The file that `.gnu_debugaltlink` names: `file`, or why it is `missing`."""
+    """The file that `.gnu_debugaltlink` names: `file`, or in `missing` the error message."""
 
     file: Path | None
     missing: str
 
 
 def debug_files(vmlinux: Path) -> Iterator[Path]:
-    """Yield the separate debug files of the file `vmlinux` that are there and belong to it.
+    """Yield the separate debug files that exist and belong to the file `vmlinux`.
 
-    Raises GdbFpuError for what is no kernel.
+    Raises GdbFpuError if `vmlinux` is not a kernel.
     """
     with opened(vmlinux) as elf:
         ident = elf.build_id() or ""
@@ -53,7 +53,7 @@ def debug_files(vmlinux: Path) -> Iterator[Path]:
 
 
 def alternate_file(file: Path, elf: Elf) -> Alternate:
-    """Return the file that `.gnu_debugaltlink` of `elf`, which is `file`, names."""
+    """Return the file named by `.gnu_debugaltlink` of `elf`, the open `file`."""
     section = elf.section(".gnu_debugaltlink")
     if section is None:
         return Alternate(None, "")
@@ -65,12 +65,12 @@ def alternate_file(file: Path, elf: Elf) -> Alternate:
         if next(_there(place, ident.hex()), None) is not None:
             return Alternate(place, "")
     return Alternate(
-        None, f"its DWARF needs the common file {text!r} (.gnu_debugaltlink), which is not there"
+        None, f"its DWARF needs the common file {text!r} (.gnu_debugaltlink), which is missing"
     )
 
 
 def _link(elf: Elf) -> tuple[str, int] | None:
-    """Return the name and the CRC-32 that `.gnu_debuglink` says, or None."""
+    """Return the name and the CRC-32 in `.gnu_debuglink`, or None."""
     section = elf.section(".gnu_debuglink")
     if section is None or not section.present:
         return None
@@ -87,7 +87,7 @@ def _by_id(ident: str) -> Path:
 
 
 def _there(file: Path, ident: str) -> Iterator[Path]:
-    """Yield `file` if it is there and has the build-id `ident`."""
+    """Yield `file` if it exists and has the build-id `ident`."""
     if _id_of(file) == ident:
         yield file
 
@@ -96,7 +96,7 @@ def _id_of(file: Path) -> str | None:
     try:
         if not file.is_file():
             return None
-        elf = open_elf(file, split=True)  # what dwz makes is an object
+        elf = open_elf(file, split=True)  # dwz makes an object
         try:
             return elf.build_id()
         finally:
@@ -106,7 +106,7 @@ def _id_of(file: Path) -> str | None:
 
 
 def _belongs(file: Path, ident: str, crc: int) -> bool:
-    """Return whether `file` is there with the build-id `ident`, or without one, with that CRC."""
+    """Return whether `file` exists with the build-id `ident`; without build-ids compare `crc`."""
     try:
         if not file.is_file():
             return False

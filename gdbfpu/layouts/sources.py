@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where layouts of a kernel's types come from: a cache, DWARF, BTF in files or in memory."""
+"""The sources of a kernel's layouts: the cache, DWARF, BTF in files, BTF in memory."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = (
 )
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes read so far and those to read."""
+"""Called with the bytes read so far and all bytes to read."""
 
 Addresses = Callable[[Iterable[str]], dict[str, int]]
-"""Called with names of symbols; returns the addresses of those that there are."""
+"""Called with names of symbols; returns the addresses of those that exist."""
 
 _CHUNK = 32 << 10  # bytes between two calls of a Progress
 _NOWHERE = -1  # the address of a function that the kernel does not have
@@ -40,10 +40,10 @@ _NOWHERE = -1  # the address of a function that the kernel does not have
 
 @dataclass(frozen=True)
 class Helpers:
-    """Who else knows of debug files: `known` are those that a debugger has opened for the kernel.
+    """Other ways to find debug files. `known` are the files a debugger has opened for the kernel.
 
-    `fetch` is called with a build-id (hex) when nothing on this machine has the types; it returns
-    a debug file from elsewhere, or None, and raises GdbFpuError when that fails.
+    `fetch` is called with a build-id (hex) if nothing on this machine has the types. It returns a
+    debug file from elsewhere, or None; it raises GdbFpuError if that fails.
     """
 
     known: tuple[Path, ...] = ()
@@ -62,10 +62,9 @@ def read_layouts(
 ) -> Layouts:
     """Return the layouts of `question.types`; their `source` says where they come from.
 
-    The file `vmlinux`, or what is kept of it, is asked first (see `from_file`), then the memory
-    of `target` (`BTF in memory`). The caller has made sure that `question.build_id` is that of
-    the kernel that runs. Raises GdbFpuError when there is neither, and what `from_file` and
-    `from_target` raise.
+    The cache and the file `vmlinux` come first (see `from_file`), then the memory of `target`
+    (`BTF in memory`). The caller has checked that the running kernel has `question.build_id`.
+    Raises GdbFpuError if no source has types, and what `from_file` and `from_target` raise.
     """
 
     def addresses(names: Iterable[str]) -> dict[str, int]:
@@ -89,10 +88,10 @@ def read_layouts(
 
 
 def neither(vmlinux: Path) -> GdbFpuError:
-    """Return the error that says what `vmlinux` lacks."""
+    """Return the error for a `vmlinux` that has no types."""
     return GdbFpuError(
-        f"{vmlinux} has neither DWARF nor BTF, and no debug file of it is there: build the kernel "
-        "with CONFIG_DEBUG_INFO, or install its debug package, and give GDB that vmlinux"
+        f"{vmlinux} has neither DWARF nor BTF, and its debug file is missing: build the kernel "
+        "with CONFIG_DEBUG_INFO or install its debug package, and use that vmlinux"
     )
 
 
@@ -101,10 +100,10 @@ def from_file(
 ) -> Layouts | None:
     """Return the layouts of `question.types` from the cache, from `vmlinux` or its debug files.
 
-    DWARF is asked first (`DWARF`), then BTF (`BTF`, with a note that says why not DWARF), then
-    who can fetch a debug file. None where there is none of these. `addresses` gives those of
-    symbols as the file has them. What was read is kept in the cache. Raises MissingType when
-    needed types are not there, and what `search.read_layouts` and `btf.read_layouts` raise.
+    DWARF comes first (`DWARF`), then BTF (`BTF`, with a note that says why not DWARF), then a
+    debug file that `helpers` fetch. Returns None if there is none of these. `addresses` returns
+    addresses of symbols as in the file. The cache keeps the result. Raises MissingType if needed
+    types are missing, and what `search.read_layouts` and `btf.read_layouts` raise.
     """
     files = tuple(_files(vmlinux, helpers))
     question = question._replace(files=tuple(map(layoutcache.stamp, files)))
@@ -123,14 +122,14 @@ def from_file(
 
 
 def _files(vmlinux: Path, helpers: Helpers) -> Iterator[Path]:
-    """Yield `vmlinux`, and where it has no DWARF itself, its debug files, the known ones first."""
+    """Yield `vmlinux` and, if it has no DWARF itself, its debug files, the known ones first."""
     yield vmlinux
     if not has_dwarf(vmlinux):
         yield from dict.fromkeys((*helpers.known, *debug_files(vmlinux)))
 
 
 class _Reading:
-    """One attempt after the other to answer `question`; `failures` are those that went wrong."""
+    """Tries one source after the other to answer `question`. `failures` has the errors."""
 
     def __init__(self, question: Question, addresses: Addresses) -> None:
         self.failures: list[GdbFpuError] = []
@@ -141,7 +140,7 @@ class _Reading:
     def first(
         self, read: Callable[[Path], Layouts | None], files: Iterable[Path]
     ) -> Layouts | None:
-        """Return what `read` finds in the first of `files` where it finds anything."""
+        """Return what `read` finds in the first of `files` that has any types."""
         for file in files:
             try:
                 layouts = read(file)
@@ -153,7 +152,7 @@ class _Reading:
         return None
 
     def dwarf(self, file: Path) -> Layouts | None:
-        """Return the layouts in the DWARF of `file`, None where it has none."""
+        """Return the layouts in the DWARF of `file`, None if it has no DWARF."""
         if not has_dwarf(file):
             return None
         names = self._question.anchors
@@ -162,7 +161,7 @@ class _Reading:
         return read_dwarf(file, self._question.types, anchors, self._needed)
 
     def btf(self, file: Path) -> Layouts | None:
-        """Return the layouts in the section .BTF of `file`, None where it has none."""
+        """Return the layouts in the section .BTF of `file`, None if it has no BTF."""
         data = elf.btf_section(file)
         if not data:
             return None
@@ -172,7 +171,7 @@ class _Reading:
         return layouts
 
     def fetched(self, fetch: Callable[[str], Path | None]) -> Iterator[Path]:
-        """Yield the debug file that `fetch` gets for the kernel's build-id, if it does."""
+        """Yield the debug file that `fetch` gets for the kernel's build-id, if any."""
         try:
             file = fetch(self._question.build_id) if self._question.build_id else None
         except GdbFpuError as error:
@@ -182,7 +181,7 @@ class _Reading:
             yield file
 
     def give_up(self) -> None:
-        """Raise what went wrong, in one line; return where nothing was there to go wrong."""
+        """Raise all failures as one error of one line; return if there were none."""
         if len(self.failures) == 1:
             raise self.failures[0]
         if self.failures:
@@ -190,7 +189,7 @@ class _Reading:
 
 
 def _needed(question: Question, there: Iterable[str]) -> tuple[str, ...]:
-    """Return the types that have to be there, those of the variables `there` among them."""
+    """Return the types that must exist, including those of the variables `there`."""
     return (
         *question.needed,
         *(name for symbol, name in question.variables if symbol in set(there)),
@@ -198,7 +197,7 @@ def _needed(question: Question, there: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_needed(layouts: Layouts, question: Question, needed: Iterable[str]) -> None:
-    """Raise MissingType unless all types are there that have to be."""
+    """Raise MissingType if a type that must exist is missing."""
     found = {name: layouts.struct(name) for name in layouts.names()}
     missing = still_needed(found, question.types, tuple(needed))
     if missing:
@@ -210,16 +209,16 @@ def from_target(
 ) -> Layouts | None:
     """Return the layouts of the types `wanted` from the BTF in the kernel's memory.
 
-    None where the kernel has none (no CONFIG_DEBUG_INFO_BTF), or where vmlinux does not say where
-    it is. It is some MiB, minutes over a serial line: nothing but its header is read until that
-    is found right. Raises MemoryFault, and what `btf.read_layouts` raises.
+    Returns None if the kernel has no BTF (no CONFIG_DEBUG_INFO_BTF), or vmlinux does not say where
+    it is. Reading some MiB takes minutes over a serial line, so the header is read and checked
+    first. Raises MemoryFault, and what `btf.read_layouts` raises.
     """
     start, stop = target.symbol_address("__start_BTF"), target.symbol_address("__stop_BTF")
     if start is None or stop is None or start == stop:
         return None
     size = stop - start
     if not btf.HEADER_SIZE <= size <= btf.MAX_SIZE:
-        raise CorruptState(f"the kernel's BTF is {size} bytes long, which cannot be")
+        raise CorruptState(f"the kernel's BTF is {size} bytes long, which is impossible")
     btf.check_header(target.read_memory(start, btf.HEADER_SIZE), size)
     data = bytearray()
     while len(data) < size:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""DWARF that was left in files beside the kernel: `.dwo` and `.dwp` (CONFIG_DEBUG_INFO_SPLIT).
+"""DWARF in files next to the kernel: `.dwo` and `.dwp` (CONFIG_DEBUG_INFO_SPLIT).
 
-What vmlinux has then are skeleton units, which name their file and its id. Source: DWARF 5, 7.3;
-for DWARF 4 the GNU extension of the same name (attributes DW_AT_GNU_dwo_*).
+vmlinux then has skeleton units, which name their file and its id. Source: DWARF 5, 7.3; for DWARF
+4 the GNU extension with the attributes DW_AT_GNU_dwo_*.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _READ = (
 _INDEX = struct.Struct("<IIII")  # version, columns, units, slots
 _COLUMNS = {1: "info", 2: "types", 3: "abbrev", 6: "str_offsets"}  # DW_SECT_*
 _MOST_COLUMNS, _MOST_ROWS = 8, 1 << 20
-_MOST_BESIDE = 4096  # files in the folder of the kernel that are looked at
+_MOST_BESIDE = 4096  # files to look at in the kernel's directory
 
 
 def debug_parts(elf: Elf, suffix: str = "") -> dict[str, Part]:
-    """Return the sections of DWARF that layouts need, by name without `.debug_` and `suffix`."""
+    """Return the DWARF sections that layouts need, by name without `.debug_` and `suffix`."""
     found = {}
     for name in _READ:
         wanted = f".debug_{name}{suffix}"
@@ -52,9 +52,9 @@ def debug_parts(elf: Elf, suffix: str = "") -> dict[str, Part]:
 
 
 class SplitFiles:
-    """The .dwo files and the .dwp of a kernel; `stack` closes what is opened.
+    """The .dwo files and the .dwp file of a kernel. `stack` closes the files that stay open.
 
-    `missing` are the names of those that were looked for and are not there.
+    `missing` has the names of .dwo files that were not found.
     """
 
     def __init__(self, main: Dwarf, stack: ExitStack) -> None:
@@ -75,13 +75,13 @@ class SplitFiles:
 
     @staticmethod
     def file_name(unit: Any) -> bytes:
-        """Return the name of the .dwo file of the skeleton `unit`, empty where it is none."""
+        """Return the name of the .dwo file of `unit`, empty if it is not a skeleton unit."""
         return next(filter(None, (string(root(unit), name) for name in _NAMES)), b"")
 
     def dwarf(self, header: Header) -> Dwarf | None:
-        """Return the DWARF that the skeleton unit `header` stands for, None where it is not there.
+        """Return the DWARF that the skeleton unit `header` stands for, None if it is missing.
 
-        Raises CorruptState for a damaged file.
+        Raises CorruptState if the file is damaged.
         """
         top = root(self._main.unit(header))
         own = top.attributes.get("DW_AT_GNU_dwo_id")
@@ -97,7 +97,7 @@ class SplitFiles:
         return found
 
     def _places(self, name: bytes, top: Any) -> Iterator[Path]:
-        """Yield where the file `name` may be: where it was made, and beside the kernel."""
+        """Yield where the file `name` may be: where the build made it, and next to the kernel."""
         try:
             file, beside = Path(os.fsdecode(name)), self._main.file.resolve().parent
             yield Path(os.fsdecode(string(top, "DW_AT_comp_dir"))) / file
@@ -109,26 +109,26 @@ class SplitFiles:
 
     @cached_property
     def _folders(self) -> list[Path]:
-        """Return the folders beside the kernel."""
+        """Return the directories next to the kernel."""
         each = islice(self._main.file.resolve().parent.iterdir(), _MOST_BESIDE)
         return sorted(path for path in each if path.is_dir())
 
     def _opened(self, path: Path, ident: int) -> Dwarf | None:
-        """Return the DWARF of the .dwo file `path` if it is there and the one with id `ident`."""
+        """Return the DWARF of the .dwo file `path` if it exists and has a unit with id `ident`."""
         try:
             if not path.is_file():
                 return None
             elf = open_elf(path, split=True)
         except (GdbFpuError, ValueError):
             return None
-        with damage(path), closing(elf):  # there are thousands: none stays open
+        with damage(path), closing(elf):  # thousands may be read, so close each one
             parts = {name: part.copy() for name, part in debug_parts(elf, ".dwo").items()}
             dwarf = Dwarf(path, parts, split=True)
             dwarf.type_units = self._type
             return dwarf if ident in map(_ident(dwarf), dwarf.headers) else None
 
     def _packaged(self, ident: int, index: str) -> Dwarf | None:
-        """Return the DWARF of the unit `ident` of the kernel's .dwp file, if it has that."""
+        """Return the DWARF of the unit `ident` in the kernel's .dwp file, None if missing."""
         if not self._package_sought:
             self._package_sought, self._package = True, self._find_package()
         if self._package is None:
@@ -175,10 +175,10 @@ def _ident(dwarf: Dwarf) -> Any:
 
 
 def _row(index: Part, ident: int) -> dict[str, tuple[int, int]] | None:
-    """Return where the sections of the unit `ident` are in a .dwp: offset and bytes by name."""
+    """Return offset and size in bytes, by name, of the sections of the unit `ident` in a .dwp."""
     _version, columns, units, slots = _INDEX.unpack(index.bytes(0, _INDEX.size))
     if columns > _MOST_COLUMNS or max(units, slots) > _MOST_ROWS:
-        raise ValueError("its index of units is larger than can be")
+        raise ValueError("its index of units is too large")
     numbers = _INDEX.size + 8 * slots
     table = numbers + 4 * slots
     wanted, at = ident.to_bytes(8, "little"), index.find(ident.to_bytes(8, "little"), _INDEX.size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a type's entry (DIE) in DWARF to its layout, however hostile that entry is."""
+"""Turn a type's entry (DIE) in DWARF into its layout. The entry is untrusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gdbfpu.text.printable import printable
 __all__ = ("STRUCTS", "Incomplete", "StructReader")
 
 STRUCTS = ("DW_TAG_structure_type", "DW_TAG_union_type")
-"""The tags of what has members."""
+"""The DWARF tags of types with members."""
 
 _TRANSPARENT = (
     "DW_TAG_typedef",
@@ -25,26 +25,26 @@ _TRANSPARENT = (
 )
 _POINTER_BYTES = 8
 _PLUS_UCONST = 0x23  # DW_OP_plus_uconst: how DWARF 2 says where a member is
-_MAX_DEPTH = 64  # typedefs in a row, arrays of arrays, anonymous structs in each other
+_MAX_DEPTH = 64  # of chained typedefs, arrays of arrays, nested anonymous structs
 _MAX_MEMBERS = 1 << 16  # of all types and their anonymous members
 _MAX_BYTES = 1 << 31  # of a type, and elements of an array
 
 
 class Incomplete(Exception):
-    """A struct has a member whose type is only declared: its bytes are not known."""
+    """A struct has a member whose type is only declared, so its size is not known."""
 
 
 class StructReader:
-    """Reads types; `seen` is told the DIE of each that a member is or points to."""
+    """Reads types. It calls `seen` with the DIE of each type that a member is or points to."""
 
     def __init__(self, seen: Callable[[Any], None]) -> None:
         self._seen = seen
         self._left = _MAX_MEMBERS
 
     def layout(self, text: bytes, die: Any) -> StructLayout | None:
-        """Return the layout of what `die` defines under the name `text`.
+        """Return the layout of the struct or union that `die` defines, under the name `text`.
 
-        None for a declaration, for a typedef of a tagged struct and for what is no struct.
+        Returns None for a declaration, for a typedef of a struct with a tag, and for other types.
         Raises Incomplete, CorruptState and what pyelftools raises.
         """
         struct = _strip(die) if die.tag == "DW_TAG_typedef" else _defined(die)
@@ -55,14 +55,14 @@ class StructReader:
         return check_struct(StructLayout(printable(text), size, members))
 
     def _members(self, struct: Any, base: int, depth: int) -> Iterator[Member]:
-        """Yield the members of `struct`, which is `base` bytes from the outermost type's start."""
+        """Yield the members of `struct`, which is `base` bytes into the outermost type."""
         end = base + _number(struct, "DW_AT_byte_size", 0)
         for die in children(struct):
             if die.tag != "DW_TAG_member":
                 continue
             self._left -= 1
             if self._left < 0 or not depth:
-                raise CorruptState("a type in DWARF holds itself, or more members than can be")
+                raise CorruptState("a type in DWARF contains itself, or too many members")
             kind, offset, text = _strip(referred(die)), base + _location(die), name(die)
             if text:
                 member = self._member(printable(text), die, kind, offset)
@@ -90,7 +90,7 @@ class StructReader:
 
 
 def _bits(die: Any, kind: Any, width: int) -> int:
-    """Return a bit-field's first bit, counted from where the member is."""
+    """Return a bit-field's first bit, counted from the start of the member."""
     if "DW_AT_data_bit_offset" in die.attributes:
         return _number(die, "DW_AT_data_bit_offset", 0)
     # DWARF 2 and 3 count from the most significant bit of the storage unit
@@ -99,14 +99,14 @@ def _bits(die: Any, kind: Any, width: int) -> int:
 
 
 def _location(member: Any) -> int:
-    """Return the offset of a member: a number, or in DWARF 2 an expression that adds one."""
+    """Return the offset of a member: a number, or in DWARF 2 an expression that adds a number."""
     if "DW_AT_data_member_location" not in member.attributes:
         return 0
     value = member.attributes["DW_AT_data_member_location"].value
     if isinstance(value, int):
         return value
     if not value or value[0] != _PLUS_UCONST:
-        raise CorruptState(f"member {printable(name(member))!r} is at no fixed offset")
+        raise CorruptState(f"member {printable(name(member))!r} has no fixed offset")
     return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(value[1:10]))  # ULEB128
 
 
@@ -138,7 +138,7 @@ def _size(kind: Any) -> int:
             break
         count, kind = count * _array_count(kind), _strip(referred(kind))
     else:
-        raise CorruptState("an array in DWARF holds itself")
+        raise CorruptState("an array in DWARF contains itself")
     if kind.tag in STRUCTS and not _is_complete(kind):
         raise Incomplete(printable(name(kind)))
     default = _POINTER_BYTES if kind.tag == "DW_TAG_pointer_type" else 0
@@ -146,16 +146,16 @@ def _size(kind: Any) -> int:
 
 
 def _strip(die: Any) -> Any:
-    """Return the type `die` without typedefs and qualifiers; None for void."""
+    """Return the type behind the typedefs and qualifiers of `die`; None for void."""
     for _ in range(_MAX_DEPTH):
         if die is None or die.tag not in _TRANSPARENT:
             return _defined(die)
         die = referred(die)
-    raise CorruptState("a typedef in DWARF stands for itself")
+    raise CorruptState("a typedef in DWARF refers to itself")
 
 
 def _defined(die: Any) -> Any:
-    """Return the type unit's DIE where `die` is its stand-in in another unit, else `die`."""
+    """Return the DIE in the type unit if `die` only refers to it by signature, else `die`."""
     if die is not None and die.tag in STRUCTS and "DW_AT_signature" in die.attributes:
         return referred(die, "DW_AT_signature")
     return die
@@ -167,6 +167,6 @@ def _is_complete(die: Any) -> bool:
 
 
 def _number(die: Any, attribute: str, default: int) -> int:
-    """Return a constant; `default` for none and for what is computed."""
+    """Return a constant attribute; `default` if it is missing or an expression."""
     found = die.attributes.get(attribute)
     return found.value if found is not None and isinstance(found.value, int) else default

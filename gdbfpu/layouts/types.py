@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the members of a kernel's types are: offsets and sizes as the compiler laid them out.
+"""Layouts of a kernel's types: the offsets and sizes of members, as the compiler chose them.
 
-Nothing in gdbfpu knows an offset by heart; each comes from one of these objects, which are
-made from DWARF (`gdbfpu.layouts.dwarf`) or read back from JSON.
+gdbfpu has no fixed offsets. Each one comes from these objects, which are made from DWARF
+(`gdbfpu.layouts.search`) or BTF (`gdbfpu.layouts.btf`), or read back from JSON.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _LONGEST_NAME = 256
 class Member:
     """A member of a struct or union.
 
-    `offset` and `size` are bytes, the offset from the start of the outermost type asked for;
-    `type` is the tag of the struct or union it is or points to (empty for scalars);
-    `pointer` tells the two apart; `count` is the number of elements of an array, else None;
-    `bit_size` and `bit_offset` (bits from the start of the byte at `offset`) are None
-    except for a bit-field.
+    - `offset`, `size`: bytes; the offset counts from the start of the outermost type.
+    - `type`: the tag of the struct or union that the member is or points to; empty for scalars.
+    - `pointer`: whether the member points to it.
+    - `count`: the number of elements of an array, else None.
+    - `bit_offset`, `bit_size`: for a bit-field only, else None; the offset counts bits from the
+      start of the byte at `offset`.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Member:
 class StructLayout:
     """One struct or union: its tag, its size in bytes, its members in order.
 
-    Members of anonymous structs and unions stand among the members, at their own offsets.
+    Members of anonymous structs and unions are included, with offsets from the outermost type.
     """
 
     name: str
@@ -60,8 +61,8 @@ class StructLayout:
 class Layouts:
     """The types of one kernel, by tag.
 
-    `source` says where they come from, `note` why not from a better source, empty where there is
-    none; `files` are those that were read besides the kernel's own.
+    `source` says where they come from. `note` says why not from a better source, if there is one.
+    `files` are the files that were read besides the kernel's own.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Layouts:
 
     @property
     def origin(self) -> str:
-        """Return the source, and the note behind it."""
+        """Return the source, followed by the note, if any."""
         return f"{self.source} ({self.note})" if self.note else self.source
 
     def __contains__(self, name: str) -> bool:
@@ -86,13 +87,13 @@ class Layouts:
         return tuple(sorted(self._structs))
 
     def struct(self, name: str) -> StructLayout:
-        """Return the layout of type `name`; raise MissingType."""
+        """Return the layout of type `name`; raise MissingType if there is none."""
         if name not in self._structs:
             raise MissingType(name)
         return self._structs[name]
 
     def find(self, name: str, path: str) -> Member | None:
-        """Return the member at dotted `path` of type `name`, or None where it is missing."""
+        """Return the member at dotted `path` of type `name`, None if it is missing."""
         try:
             return self.member(name, path)
         except (MissingType, MissingMember):
@@ -101,8 +102,8 @@ class Layouts:
     def member(self, name: str, path: str) -> Member:
         """Return the member at dotted `path` (`thread.fpu.state`) of type `name`.
 
-        Its offset is counted in bytes from the start of `name`. A path goes through embedded
-        structs, not through pointers. Raises MissingType and MissingMember.
+        Its offset counts bytes from the start of `name`. A path goes through embedded structs, not
+        through pointers. Raises MissingType and MissingMember.
         """
         base, struct, member = 0, name, None
         for part in path.split("."):
@@ -121,7 +122,7 @@ class Layouts:
         return self.member(name, path).offset
 
     def to_json(self) -> dict[str, Any]:
-        """Return the layouts as what `json.dumps` takes."""
+        """Return the layouts as an object for `json.dumps`."""
         structs = [
             {"name": s.name, "size": s.size, "members": [vars(m).copy() for m in s.members]}
             for s in self._structs.values()
@@ -132,12 +133,13 @@ class Layouts:
     def from_json(cls, data: Any) -> Layouts:
         """Return the layouts that `to_json` made; raise CorruptState for anything else.
 
-        Every value has its type, names are fit for a terminal, members lie within their types.
+        All values have the right types, names are fit for a terminal, members are inside their
+        types.
         """
         source, note, found = _values(data, {"source": str, "note": str, "structs": list})
         structs = tuple(map(_struct, found))
         if len({struct.name for struct in structs}) != len(structs):
-            raise _damaged("several types have one name")
+            raise _damaged("several types have the same name")
         if not (source + note).isprintable():
             raise _damaged("its source is not fit for a terminal")
         return cls(structs, source, note)
@@ -152,9 +154,9 @@ def _struct(data: Any) -> StructLayout:
 
 
 def check_struct(struct: StructLayout) -> StructLayout:
-    """Return `struct` if it can be: sizes, names fit for a terminal, members within it.
+    """Return `struct` if its sizes are plausible, its names printable, and its members inside it.
 
-    Raises CorruptState.
+    Raises CorruptState otherwise.
     """
     _check(struct.name, struct.size)
     for member in struct.members:
@@ -163,21 +165,21 @@ def check_struct(struct: StructLayout) -> StructLayout:
 
 
 def _check_member(member: Member, end: int) -> None:
-    """Raise CorruptState unless `member` can be one of a type of `end` bytes."""
+    """Raise CorruptState unless `member` fits in a type of `end` bytes."""
     _check(member.name, member.offset, member.type, member.size, member.count or 0)
     bits, width = member.bit_offset, member.bit_size
     if (bits is None) != (width is None) or not 0 <= (bits or 0) < 8 or (width or 0) < 0:
-        raise CorruptState(f"{member.name!r} is no bit-field")
+        raise CorruptState(f"{member.name!r} is not a valid bit-field")
     if member.offset + (member.size if width is None else -(-((bits or 0) + width) // 8)) > end:
-        raise CorruptState(f"member {member.name!r} is outside of its type")
+        raise CorruptState(f"member {member.name!r} is outside its type")
 
 
 def _check(*values: int | str) -> None:
     for value in values:
         if isinstance(value, int) and not 0 <= value <= _MOST_BYTES:
-            raise CorruptState(f"a type has a number that cannot be: {value}")
+            raise CorruptState(f"a type has an impossible number: {value}")
         if isinstance(value, str) and not (value.isprintable() and len(value) <= _LONGEST_NAME):
-            raise CorruptState(f"a type has a name that cannot be: {value!r:.99}")
+            raise CorruptState(f"a type has an impossible name: {value!r:.99}")
 
 
 _NUMBER = (int, type(None))
@@ -198,9 +200,9 @@ def _member(data: Any) -> Member:
 
 
 def _values(data: Any, kinds: Mapping[str, Any]) -> list[Any]:
-    """Return the values of `data`, a dict with the keys and the types of `kinds`, in that order."""
+    """Return the values of the dict `data` in the order of `kinds`; check keys and types."""
     if not isinstance(data, dict) or data.keys() != kinds.keys():
-        raise _damaged(f"something has not the keys {', '.join(kinds)}")
+        raise _damaged(f"an object has keys other than {', '.join(kinds)}")
     for key, kind in kinds.items():
         value = data[key]
         wrong = isinstance(value, bool) and kind is not bool
@@ -210,4 +212,4 @@ def _values(data: Any, kinds: Mapping[str, Any]) -> list[Any]:
 
 
 def _damaged(what: str) -> CorruptState:
-    return CorruptState(f"this is no set of layouts written by gdbfpu: {what}")
+    return CorruptState(f"these are not layouts written by gdbfpu: {what}")

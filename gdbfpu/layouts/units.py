@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which units DWARF has, and which of them hold an address, without parsing any.
+"""List the units in DWARF, and find those that contain an address, without parsing any.
 
-A unit's header says how long it is, so all headers are read in no time. Source: DWARF 5, 6.1.2
-and 7.5.1; DWARF 4 for `.debug_types`.
+A unit's header tells its length, so reading all headers is fast. Source: DWARF 5, 6.1.2 and 7.5.1;
+DWARF 4 for `.debug_types`.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ TYPE_KINDS = (2, 6)
 """The unit types DW_UT_type and DW_UT_split_type."""
 
 _SPLIT_KINDS = (SKELETON, 5)  # 5 is DW_UT_split_compile; both have a dwo_id
-_MAX_UNITS = 1 << 18  # a distribution's kernel has some thousands, after dwz ten times as many
+_MAX_UNITS = 1 << 18  # a distribution's kernel has thousands, after dwz ten times as many
 _MAX_RANGES = 16 << 20  # bytes of .debug_aranges; a distribution's kernel has 150,000
-_WIDE = 0xFFFFFFFF  # begins a 64-bit DWARF's length
+_WIDE = 0xFFFFFFFF  # the length of a unit in 64-bit DWARF starts with this
 _SET = struct.Struct("<IHIBB")  # a set of .debug_aranges: length, version, unit, sizes
-_WIDE_SET = struct.Struct("<QHQBB")  # that of 64-bit DWARF behind its first four bytes
-_RANGE = struct.Struct("<QQ")  # address and bytes, from a multiple of their own size on
+_WIDE_SET = struct.Struct("<QHQBB")  # the same in 64-bit DWARF, after the first four bytes
+_RANGE = struct.Struct("<QQ")  # address and bytes; the first is aligned to this size
 
 
 class Header(NamedTuple):
-    """A unit's header: `offset` and `size` are bytes of its section, `size` with the header.
+    """A unit's header.
 
-    `kind` is its unit type (DW_UT_*), 0 up to DWARF 4, where a unit of `.debug_types` has
-    DW_UT_type here. `signature` is the dwo_id or the type's, and `type_at` where in the unit
-    that type is.
+    - `offset`, `size`: bytes of its section; `size` includes the header.
+    - `kind`: its unit type (DW_UT_*). Up to DWARF 4 it is 0, or DW_UT_type in `.debug_types`.
+    - `signature`: the dwo_id, or the signature of the unit's type.
+    - `type_at`: the offset of that type in the unit.
     """
 
     offset: int
@@ -56,7 +57,7 @@ class Header(NamedTuple):
 
     @property
     def section(self) -> str:
-        """Return where the unit is: `info`, or `types` for `.debug_types`."""
+        """Return the section of the unit: `info`, or `types` for `.debug_types`."""
         return "types" if self.kind == TYPE_KINDS[0] and self.version < 5 else "info"
 
 
@@ -97,17 +98,18 @@ def read_header(part: Part, at: int, of_types: bool = False) -> Header:
 
 
 def containing(headers: tuple[Header, ...], offset: int) -> Header:
-    """Return the unit that byte `offset` of the section is in; raise ValueError for none."""
+    """Return the unit that contains byte `offset` of the section; raise ValueError if none."""
     number = bisect_right(headers, (offset, _WIDE << 32)) - 1
     if number < 0 or offset >= headers[number].offset + headers[number].size:
-        raise ValueError(f"no unit of its debug information holds {offset:#x}")
+        raise ValueError(f"no unit of its debug information contains {offset:#x}")
     return headers[number]
 
 
 def ranges(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield address, bytes and compile unit of what `.debug_aranges` has.
+    """Yield address, size in bytes and compile unit of each range in `.debug_aranges`.
 
-    Sets whose addresses have not 8 bytes are none of the kernel's own. Raises ValueError.
+    Sets with addresses of other than 8 bytes are skipped: they are not the kernel's. Raises
+    ValueError for damage.
     """
     if len(data) > _MAX_RANGES:
         raise ValueError(f"its .debug_aranges has {len(data)} bytes")

@@ -88,7 +88,7 @@ def test_debuginfod_that_is_turned_on(
     url, asked = server
     turned_on = ("set debuginfod enabled on", f"set debuginfod urls {url}")
     output = trace(parted[0], *turned_on, ON, INFO)
-    assert f"asking {url} for debug information of build-id {ID}" in output.parts[2]
+    assert f"asking {url} for debug information for build-id {ID}" in output.parts[2]
     assert "fpu-trace: copy_fpstate_to_sigframe at 0x" in output.parts[2], output.text
     assert "members in DWARF" in output.parts[3]
     assert len(asked) == 1

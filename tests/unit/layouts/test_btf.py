@@ -387,8 +387,8 @@ def test_names_before_types():
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({"magic": 0x9FEB}, "no little-endian BTF: it begins with 0x9feb"),
-        ({"magic": 0}, "no little-endian BTF"),
+        ({"magic": 0x9FEB}, "not little-endian BTF: it starts with 0x9feb"),
+        ({"magic": 0}, "not little-endian BTF"),
         ({"version": 2}, "version 2"),
         ({"flags": 1}, "flags 0x1"),
         ({"hdr_len": 20}, "header points outside"),
@@ -397,8 +397,8 @@ def test_names_before_types():
         ({"type_off": 0x10000}, "header points outside"),
         ({"str_off": 0xFFFFFFFF}, "header points outside"),
         ({"str_len": 0x7FFFFFFF}, "header points outside"),
-        ({"str_len": 0}, "strings do not begin"),
-        ({"str_off": 7}, "strings do not begin"),
+        ({"str_len": 0}, "strings do not start"),
+        ({"str_off": 7}, "strings do not start"),
         ({"type_len": 20}, "last type is cut off"),
     ],
 )
@@ -423,7 +423,7 @@ def test_unknown_kind(kind):
     made = Btf()
     made.record("s", 0)
     made.types += struct.pack("<III", 0, kind << 24, 0)
-    with pytest.raises(CorruptState, match=f"kind {kind} is newer"):
+    with pytest.raises(CorruptState, match=f"not know types of kind {kind} in BTF"):
         made.members()
 
 
@@ -480,16 +480,16 @@ def huge_array(made):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (looping_typedef, "typedef stands for itself"),
-        (looping_array, "array holds itself"),
-        (looping_array_through_a_typedef, "array holds itself"),
-        (struct_in_itself, "struct holds itself"),
-        (structs_in_structs, "more members than can be"),
-        (member_outside, "'a' is outside of its struct"),
+        (looping_typedef, "typedef refers to itself"),
+        (looping_array, "array contains itself"),
+        (looping_array_through_a_typedef, "array contains itself"),
+        (struct_in_itself, "struct contains itself"),
+        (structs_in_structs, "too many members"),
+        (member_outside, "'a' is outside its struct"),
         (member_of_no_type, "no type 99"),
-        (member_within_a_byte, "'a' begins within a byte"),
+        (member_within_a_byte, "'a' does not start at a whole byte"),
         (name_outside, "no name at 16777215"),
-        (huge_array, "'a' is outside of its struct"),
+        (huge_array, "'a' is outside its struct"),
     ],
 )
 def test_damaged_type(damage, message):

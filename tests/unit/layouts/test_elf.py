@@ -69,7 +69,7 @@ def test_other_machines_are_named(file, tmp_path, at, value, name):
     data = bytearray(file.read_bytes())
     data[at : at + len(value)] = value
     (tmp_path / "other").write_bytes(data)
-    with pytest.raises(GdbFpuError, match=f"other is for {name}, and gdbfpu reads EM_X86_64"):
+    with pytest.raises(GdbFpuError, match=f"other is for {name}, but gdbfpu reads EM_X86_64"):
         elf.build_id(tmp_path / "other")
 
 

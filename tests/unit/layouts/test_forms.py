@@ -152,7 +152,7 @@ def test_dwz_with_a_common_file(name, tmp_path):
     layouts = check(tmp_path / "one")
     assert layouts.files == (tmp_path / "common",)
     (tmp_path / "common").unlink()
-    with pytest.raises(GdbFpuError, match=r"common.*gnu_debugaltlink.*not there") as caught:
+    with pytest.raises(GdbFpuError, match=r"common.*gnu_debugaltlink.*missing") as caught:
         read(tmp_path / "one")
     assert "\n" not in str(caught.value)
 
@@ -198,7 +198,7 @@ def test_split_files_elsewhere(name, tmp_path):
     with pytest.raises(MissingType, match=r"\.dwo files \(CONFIG_DEBUG_INFO_SPLIT\)") as caught:
         read(now / "vmlinux")
     assert set(caught.value.names) == set(NEEDED)
-    assert re.search(r"(main|signal)\.dwo and 2 more are neither", str(caught.value))
+    assert re.search(r"(main|signal)\.dwo and 2 more are missing", str(caught.value))
 
 
 def test_split_files_of_another_build(tmp_path):
@@ -209,7 +209,7 @@ def test_split_files_of_another_build(tmp_path):
         ident = int(re.search(r"DWO ID: +0x(\w+)", shown)[1], 16)
         data[data.index(ident.to_bytes(8, "little"))] ^= 1
         path.write_bytes(data)
-    with pytest.raises(MissingType, match=r"signal\.dwo and 2 more are neither"):
+    with pytest.raises(MissingType, match=r"signal\.dwo and 2 more are missing"):
         read(file)
 
 

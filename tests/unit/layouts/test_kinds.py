@@ -35,13 +35,13 @@ def program(tmp_path_factory):
 def test_object(program):
     words = told(program.with_suffix(".o"))
     assert "k.o is a relocatable object (vmlinux.o, a module, a .dwo file)" in words
-    assert "give the vmlinux" in words
+    assert "use the vmlinux" in words
 
 
 def test_core(program, tmp_path):
     dump = f"generate-core-file {tmp_path / 'core'}"
     run("gdb", "-nx", "-batch", "-ex", "break main", "-ex", "run", "-ex", dump, program)
-    assert "core is a core file or a dump, no kernel" in told(tmp_path / "core")
+    assert "core is a core file or a dump, not a kernel" in told(tmp_path / "core")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_core(program, tmp_path):
 def test_other_machines(tmp_path, target, name):
     (tmp_path / "k.c").write_text("int x;")
     run("clang", f"--target={target}", "-c", "-o", "k.o", "k.c", cwd=tmp_path)
-    assert f"k.o is for {name}, and gdbfpu reads EM_X86_64" in told(tmp_path / "k.o")
+    assert f"k.o is for {name}, but gdbfpu reads EM_X86_64" in told(tmp_path / "k.o")
 
 
 def test_bzimage(tmp_path):
@@ -80,7 +80,7 @@ def test_bzimage(tmp_path):
 )
 def test_compressed(program, tmp_path, name, pack):
     (tmp_path / "packed").write_bytes(pack(program.read_bytes()))
-    assert f"packed is not an ELF file: it is compressed by {name}; unpack it" in told(
+    assert f"packed is not an ELF file: it is compressed with {name}; unpack it" in told(
         tmp_path / "packed"
     )
 
@@ -100,7 +100,7 @@ def test_bare_btf(program, tmp_path):
 
 def test_what_is_no_regular_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert told(tmp_path / "pipe").endswith("pipe is no regular file")
+    assert told(tmp_path / "pipe").endswith("pipe is not a regular file")
     assert "cannot read" in told(tmp_path)
 
 
@@ -110,7 +110,7 @@ def test_odd_types(program, tmp_path):
     (tmp_path / "odd").write_bytes(data)
     assert "odd is an ELF file of type 65024" in told(tmp_path / "odd")
     (tmp_path / "short").write_bytes(data[:18])
-    assert "short is an ELF file that is cut off" in told(tmp_path / "short")
+    assert "short is an ELF file, but it is cut off" in told(tmp_path / "short")
 
 
 def test_a_kernel_may_be_a_shared_object(tmp_path):

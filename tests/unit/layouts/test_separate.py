@@ -210,13 +210,13 @@ def test_debuginfod(whole, expected, server, tmp_path):
     assert layouts.to_json()["structs"] == expected
     assert handler.asked == [path]
     (line,) = said
-    assert line == f"asking {url} for debug information of build-id {elf.build_id(whole)} ...\n"
+    assert line == f"asking {url} for debug information for build-id {elf.build_id(whole)} ...\n"
 
 
 def test_debuginfod_that_has_it_not(whole, server, tmp_path):
     url, handler = server
     file, _, path = lone(whole, tmp_path)
-    with pytest.raises(GdbFpuError, match="no server of DEBUGINFOD_URLS has") as caught:
+    with pytest.raises(GdbFpuError, match="no server in DEBUGINFOD_URLS has") as caught:
         read(file, Helpers(fetch=fetcher(url, lambda _: None)))
     assert "\n" not in str(caught.value)
     assert handler.asked == [path]
@@ -242,7 +242,7 @@ def test_debuginfod_is_not_asked_for_what_is_here(whole, with_btf, server, tmp_p
 def test_debuginfod_without_its_tool(whole, tmp_path, monkeypatch):
     file, _, _ = lone(whole, tmp_path)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(GdbFpuError, match="debuginfod-find is not installed"):
+    with pytest.raises(GdbFpuError, match="debuginfod-find is missing"):
         read(file, Helpers(fetch=fetcher("http://127.0.0.1:9", lambda _: None)))
 
 

@@ -181,7 +181,7 @@ def test_something_else_in_its_place(target, both):
     """A wrong vmlinux is found out by the header, not after minutes of reading."""
     put_btf(target, both, btf.MAX_SIZE)
     target.put(START, bytes(24))
-    with pytest.raises(CorruptState, match="no little-endian BTF"):
+    with pytest.raises(CorruptState, match="not little-endian BTF"):
         debuginfo.from_target(target, ["fpu"])
     assert target.reads == [(START, 24)]
 
