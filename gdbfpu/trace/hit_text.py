@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hit's line in the terminal, and the heading over such lines."""
+"""Format a hit as a line for the terminal, and the heading above such lines."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from gdbfpu.trace.hit import Hit
 __all__ = ("hit_heading", "hit_lines")
 
 _WIDE = "{:>6} {:>6} {} {:>7} {:>3} {:<26} {:<24} {:<6} {}"
-_NARROW = "{:>6} {} {:>7} {:>3} {:<24} {:<%d} {}"  # without the thread, callers below
+_NARROW = "{:>6} {} {:>7} {:>3} {:<24} {:<%d} {}"  # without the thread; callers go below
 _NAMES = ("pid", "CPU", "function", "components", "where")
 _NEEDED = 140  # columns of a wide line with one caller
-_COMM = 16  # columns of a task's name, in a narrow line one less
+_COMM = 16  # columns of a task's name; one less in a narrow line
 _FUNCTION = 24  # columns of a function's name in a narrow line
 _COMPONENTS = (12, 24)  # the least and the most columns of components in a narrow line
-_REST = 68  # columns of all else in a narrow line, and one that stays free
+_REST = 68  # columns of everything else in a narrow line, and one that stays free
 _INDENT = " " * 7
 
 
 def hit_heading(width: int, callers: int = 1) -> str:
-    """Return the heading over the lines of hits on a terminal of `width` columns (0: any).
+    """Return the heading above the lines of hits on a terminal of `width` columns (0: any).
 
-    Each hit has so many `callers`, or fewer. A second line tells what is left out of a narrow one.
+    `callers` is the largest number of callers of a hit. On a narrow terminal, a second line says
+    which columns are left out.
     """
     if _fits(width):
         return _WIDE.format("hit", "thread", padded("task", _COMM), *_NAMES, "caller")
@@ -35,10 +36,10 @@ def hit_heading(width: int, callers: int = 1) -> str:
 
 
 def hit_lines(hit: Hit, width: int) -> tuple[str, ...]:
-    """Return `hit` in lines under `hit_heading(width)`.
+    """Return the lines of `hit` with the columns of `hit_heading(width)`.
 
-    In narrow ones, several callers are below the line, as is a caller that is another task; one
-    alone is left out.
+    On a narrow terminal, a second line has the callers if there are several, and the running task
+    if it is not the hit's task. A single caller is left out.
     """
     by = f"(by {hit.caller_comm}, pid {hit.caller_pid})" if hit.caller_pid != hit.pid else ""
     if not _fits(width):
@@ -96,7 +97,7 @@ def _cut(text: str, columns: int) -> str:
 
 
 def _few(components: str, columns: int) -> str:
-    """Return as many of `components` as have room, and how many more there are."""
+    """Return the components that fit in `columns`, and how many more there are."""
     names = components.split("|")
     shown = components
     for count in range(len(names) - 1, 0, -1):
