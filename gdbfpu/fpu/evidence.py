@@ -101,10 +101,10 @@ class Observation:
 class Evidence:
     """All that is known about one task. `with_` returns new evidence; nothing changes in place.
 
-    - `proof`: the observation behind the answer yes. It stays.
+    - `proof`: the observation that proves the answer yes. It stays.
     - `initial`: how many states were initial, by where they were seen.
     - `blocked`: the signals that were blocked in any of those states.
-    - `settled`: the task was in a signal handler in none of those states.
+    - `settled`: none of those states belongs to a signal handler.
     - `switches`: how often the task had left a CPU when it was last seen.
     - `absent`: the observation that the task has no state now, so the answer is no.
     - `reason`: why the last look showed nothing.

@@ -161,8 +161,8 @@ class _Types:
     def _element(self, ident: int) -> tuple[_Type | None, int | None]:
         """Return the type and the number of an array's elements; for other types, itself and None.
 
-        BTF has an array with several dimensions as arrays of arrays. They count as one array,
-        except behind a typedef.
+        In BTF, an array with several dimensions is an array of arrays. All count as one array,
+        except arrays behind a typedef.
         """
         kind, count = self._strip(ident), 1
         if kind is None or kind.kind != _ARRAY:

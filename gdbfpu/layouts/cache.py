@@ -89,14 +89,14 @@ def store(question: Question, layouts: Layouts) -> None:
     if path is None:
         return
     beside = {str(file): stamp(file) for file in layouts.files}
-    _let_pass((*question.files, *beside.values()))
+    _wait_for_tick((*question.files, *beside.values()))
     body = json.dumps(layouts.to_json()).encode()
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _replace(path, _head(question, body, beside) + b"\n" + body)
 
 
-def _let_pass(stamps: tuple[tuple[int, ...], ...]) -> None:
+def _wait_for_tick(stamps: tuple[tuple[int, ...], ...]) -> None:
     """Wait until any later change of the files with these `stamps` must change their times."""
     newest = max((max(times[3:]) for times in stamps if times), default=0)
     young = _TICK - (time.time_ns() - newest)
@@ -137,8 +137,8 @@ def _head(question: Question, body: bytes, beside: Mapping[str, Sequence[int]]) 
 
     `beside` has, by name, the stamps of files that were read besides those of the question.
     """
-    said = {"readers": _readers(), **question._asdict(), "beside": beside}
-    return json.dumps({**said, "crc32": zlib.crc32(body)}).encode()
+    fields = {"readers": _readers(), **question._asdict(), "beside": beside}
+    return json.dumps({**fields, "crc32": zlib.crc32(body)}).encode()
 
 
 def _read(path: Path) -> bytes:

@@ -61,22 +61,22 @@ def read_layouts(
         if not _has_dwarf(elf):
             raise GdbFpuError(
                 f"{vmlinux} has no DWARF: build the kernel with CONFIG_DEBUG_INFO "
-                "or install its debug package, and give GDB that vmlinux"
+                "or install its debug package, and use that vmlinux"
             )
-        beside = alternate_file(vmlinux, elf)
+        dwz = alternate_file(vmlinux, elf)
         alternate = None
-        if beside.file is not None:
-            shared = stack.enter_context(closing(open_elf(beside.file, split=True)))
-            alternate = Dwarf(beside.file, debug_parts(shared))
-        dwarf = Dwarf(vmlinux, debug_parts(elf), alternate, why_missing=beside.missing)
+        if dwz.file is not None:
+            shared = stack.enter_context(closing(open_elf(dwz.file, split=True)))
+            alternate = Dwarf(dwz.file, debug_parts(shared))
+        dwarf = Dwarf(vmlinux, debug_parts(elf), alternate, why_missing=dwz.missing)
         search = _Search(dwarf, SplitFiles(dwarf, stack), set(wanted), set(needed))
         search.run(_ranges(elf), anchors)
         missing = search.missing()
         if missing or (search.wanted and not search.found):
             names = sorted(missing) or [min(search.wanted)]
-            raise MissingType(*names, why=beside.missing or search.why())
+            raise MissingType(*names, why=dwz.missing or search.why())
         layouts = Layouts(search.found.values())
-        common = () if beside.file is None else (beside.file,)
+        common = () if dwz.file is None else (dwz.file,)
         read = dict.fromkeys((*common, *search.files))
         layouts.files = tuple(file for file in read if file != vmlinux)
     return layouts
@@ -117,24 +117,24 @@ class _Search:
         self._anchors = {text.encode() for text in anchors}
         for header in self._at(table, tuple(anchors.values())):
             self._walk(self._dwarf, header)
-            if not self._open():
+            if not self._wants_more():
                 return
         if table and not self.missing():
             return
         for text in anchors:
-            for dwarf, header in self._saying(text.encode()):
+            for dwarf, header in self._units_naming(text.encode()):
                 self._walk(dwarf, header)
-                if not self._open():
+                if not self._wants_more():
                     return
                 if text.encode() in self._functions:
                     break
         for text in sorted(self.missing()):
-            for dwarf, header in self._saying(text.encode()):
+            for dwarf, header in self._units_naming(text.encode()):
                 self._walk(dwarf, header)
                 if text not in self.missing():
                     break
 
-    def _open(self) -> bool:
+    def _wants_more(self) -> bool:
         return self.wanted - set(self.found) != set()
 
     def _at(self, table: bytes, addresses: tuple[int, ...]) -> Iterator[Header]:
@@ -147,7 +147,7 @@ class _Search:
         for unit in dict.fromkeys(units[address] for address in addresses if address in units):
             yield self._dwarf.header_at(unit)
 
-    def _saying(self, text: bytes) -> Iterator[tuple[Dwarf, Header]]:
+    def _units_naming(self, text: bytes) -> Iterator[tuple[Dwarf, Header]]:
         """Yield some units that contain the name `text`, and the DWARF that each belongs to."""
         for dwarf in (self._dwarf, self._dwarf.alternate):
             if dwarf is not None:
@@ -169,12 +169,12 @@ class _Search:
         self.files[dwarf.file] = None
         unit = dwarf.unit(header)
         if dwarf is self._dwarf and self.split.file_name(unit):
-            beside = self.split.dwarf(header)
-            if beside is not None:
-                with damage(beside.file):
-                    for each in beside.headers:
+            separate = self.split.dwarf(header)
+            if separate is not None:
+                with damage(separate.file):
+                    for each in separate.headers:
                         if each.kind not in TYPE_KINDS:
-                            self._walk(beside, each, depth)
+                            self._walk(separate, each, depth)
             return
         self._seen = True
         self._reduced |= _REDUCED in string(root(unit), "DW_AT_producer")

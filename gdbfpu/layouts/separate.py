@@ -42,7 +42,7 @@ def debug_files(vmlinux: Path) -> Iterator[Path]:
         link = _link(elf)
     folder = vmlinux.resolve().parent
     if len(ident) > 2:
-        yield from _there(_by_id(ident), ident)
+        yield from _with_build_id(_by_id(ident), ident)
     if link is not None:
         name, crc = link
         places = (folder, folder / ".debug", DEBUG_ROOT / folder.relative_to("/"))
@@ -62,7 +62,7 @@ def alternate_file(file: Path, elf: Elf) -> Alternate:
     folder = file.resolve().parent
     places = (folder / text, folder / ".dwz" / Path(text).name, _by_id(ident.hex()))
     for place in (*places, DEBUG_ROOT / ".dwz" / Path(text).name):
-        if next(_there(place, ident.hex()), None) is not None:
+        if next(_with_build_id(place, ident.hex()), None) is not None:
             return Alternate(place, "")
     return Alternate(
         None, f"its DWARF needs the common file {text!r} (.gnu_debugaltlink), which is missing"
@@ -86,7 +86,7 @@ def _by_id(ident: str) -> Path:
     return DEBUG_ROOT / ".build-id" / ident[:2] / f"{ident[2:]}.debug"
 
 
-def _there(file: Path, ident: str) -> Iterator[Path]:
+def _with_build_id(file: Path, ident: str) -> Iterator[Path]:
     """Yield `file` if it exists and has the build-id `ident`."""
     if _id_of(file) == ident:
         yield file
