@@ -53,7 +53,7 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
         )  # fmt: skip
     add("--reveal", action="store_true", help="show the bytes themselves: they may be secrets")
     add("--format", choices=("table", "json", "sarif"),
-        help="default: %(default)s; SARIF 2.1.0 is what code scanners exchange")  # fmt: skip
+        help="default: %(default)s; SARIF 2.1.0 is the format of code scanners")  # fmt: skip
     add("--out", type=file_name, metavar="FILE", help="write the audit to this new file")
     parser.add_conflicts((task, every), (comm, every), (byte_map, every))
     if stopped:

@@ -54,7 +54,7 @@ def decode_parser() -> Parser[DecodeOptions]:
     thread = add("--thread", type=number, metavar="LWP",
         help="show only this thread of a core file")  # fmt: skip
     cpu = add("--cpu", type=_cpu, metavar="intel|amd", completions=[one.value for one in Cpu],
-        help="vendor of the CPU that wrote the image: the offsets of components differ"
+        help="vendor of the CPU that wrote the image: Intel and AMD use different offsets"
         )  # fmt: skip
     cpuid = add("--cpuid", type=file_name, metavar="FILE",
         help="take sizes and offsets from FILE: the output of `cpuid -r` on that CPU, or "

@@ -80,8 +80,8 @@ def trace_parser() -> Parser[TraceOptions]:
     """Return the parser of `fpu-trace`."""
     parser: Parser[TraceOptions] = Parser(
         prog="fpu-trace",
-        description="Record each pass through the kernel's FPU functions and the task behind it.\n"
-        "Turn it on, `continue`, interrupt, then see `fpu-report`.",
+        description="Record each call of the kernel's FPU functions and the task behind it.\n"
+        "Turn the trace on, `continue`, interrupt with ^C, then run `fpu-report`.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="on|off|status|clear|probes", required=True)
 
@@ -94,7 +94,7 @@ def trace_parser() -> Parser[TraceOptions]:
         verb(
             "probes",
             TraceProbes,
-            "list the functions to probe, say which this kernel has and what replaces the others",
+            "list the functions to probe, which of them this kernel has, what replaces the others",
         )
     )
     verb(
@@ -123,8 +123,8 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
     add("--group", action=Several, choices=GROUPS, dest="groups",
         help="trace the functions of this group; may be repeated")  # fmt: skip
     add("--pid", action=Several, type=number, metavar="PID", dest="pids",
-        help="record only this task; may be repeated. A hit must match one of the --pid, one of "
-        "the --comm, and --if, as far as given")  # fmt: skip
+        help="record only this task; may be repeated. If you combine --pid, --comm and --if, "
+        "a hit must match each of them")  # fmt: skip
     add("--comm", action=Several, metavar="GLOB", dest="comms",
         help="record only tasks with this name, which may be a glob; may be repeated"
         )  # fmt: skip
@@ -139,12 +139,12 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         help="stop the kernel and turn the trace off after N hits (default: 0, no limit)"
         )  # fmt: skip
     add("--stop", action="store_true",
-        help="stay stopped at each recorded hit; `continue` resumes to the next")  # fmt: skip
+        help="stay stopped at each recorded hit until you `continue`")  # fmt: skip
     add("--audit", action="store_true",
         help="watch each call until it returns, to check signal frames and sanitizing")  # fmt: skip
     add("--step", action="store_true",
         help="over KGDB with several CPUs, also plant probes that GDB has to step over: GDB may "
         "crash and the kernel hang")  # fmt: skip
-    add("--quiet", action="store_true", help="print no line per hit")
+    add("--quiet", action="store_true", help="do not print a line for each hit")
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip

@@ -89,7 +89,7 @@ def test_help() -> None:
     )  # fmt: skip
     for shown, own in ((1, 2), (4, 5)):
         assert set(output.parts[shown].splitlines()) == set(output.parts[own].splitlines())
-    assert output.parts[1].splitlines()[0].startswith("Record each pass through the kernel's FPU")
+    assert output.parts[1].splitlines()[0].startswith("Record each call of the kernel's FPU")
     for line in output.parts[6].splitlines():
         assert re.fullmatch(r"fpu-\w+ -- [A-Z].*\.", line)
     for word in ("on", "off", "status", "clear", "probes"):
