@@ -72,7 +72,7 @@ class Audited:
 
     def add_to(self, totals: Totals) -> None:
         """Add it to `totals`. A second call adds nothing; a ^C never leaves half of it added."""
-        totals.add_audit(totals.of(self.said.task), self.facts)
+        totals.add_audit(totals.row(self.said.task), self.facts)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Learned:
         answer, why = self.evidence.use
         task = self.frame.task
         return {
-            "use_of": self.frame.of,
+            "use_of": self.frame.hit,
             "task": f"{task.address:#x}",
             "pid": task.pid,
             "uses_fpu": answer.to_json(),

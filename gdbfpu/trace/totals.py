@@ -146,7 +146,7 @@ class Totals:
         """Return the number of hits recorded."""
         return sum(self.paths.values())
 
-    def of(self, task: Task) -> TaskTotals:
+    def row(self, task: Task) -> TaskTotals:
         """Return the totals of `task`, new ones if it was never seen.
 
         The kernel reuses the memory of a task_struct, and pids, but hardly ever the same pair.
@@ -165,7 +165,7 @@ class Totals:
         and those of event files. A ^C never leaves half a hit added, and adding the same `facts`
         object again adds nothing.
         """
-        row = self.tasks.get((task.address, task.pid)) or self.of(task)
+        row = self.tasks.get((task.address, task.pid)) or self.row(task)
         if facts is self._added:
             return row
         if path not in self.paths:
@@ -260,6 +260,6 @@ class Totals:
             if isinstance(finding.about, Task)
         )
         for (task, rule), count in found.items():
-            findings = self.of(task).findings
+            findings = self.row(task).findings
             findings[rule] = max(findings[rule], count)
         self.audited += 1

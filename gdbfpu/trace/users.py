@@ -33,7 +33,7 @@ def waits_for_frames(probe: Probe, looks: Looks) -> bool:
 class Frame:
     """A signal frame that the kernel is writing: the hit's number, the task, the user address."""
 
-    of: int
+    hit: int
     task: Task
     address: int
 
@@ -104,7 +104,7 @@ class Users:
         if self._looks.model.save_failed():
             return known
         try:
-            seen = self._looks.frame(frame.task, frame.address, frame.of)
+            seen = self._looks.frame(frame.task, frame.address, frame.hit)
             return self._looks.add(known, seen, frame.task)
         except (CorruptState, MemoryFault):
             return known.without("its signal frames cannot be read")

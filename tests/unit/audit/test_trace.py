@@ -195,7 +195,7 @@ def test_what_audits_of_calls_say_adds_up():
             {"SSE": 9},
         )
         audited(said, b).add_to(totals)
-    row = totals.of(a)
+    row = totals.row(a)
     assert row.findings == {"STALE": 4, "FORK": 2}
     assert row.cleaned == {"AVX": 10}
     assert totals.undecided == {"READ": 4, "FRAME": 2}
@@ -209,14 +209,14 @@ def test_an_audit_of_memory_made_again_adds_nothing():
     audit = Audit("", 2, (found(a), found(a), found(b), found("init_fpstate")), ())
     for number in (1, 2):
         totals.take(audit)
-        assert totals.of(a).findings == {"STALE": 2}
-        assert totals.of(b).findings == {"STALE": 1}
+        assert totals.row(a).findings == {"STALE": 2}
+        assert totals.row(b).findings == {"STALE": 1}
         assert totals.audited == number
     assert len(totals.tasks) == 2
     totals.take(Audit("", 1, (found(a),), ()))
-    assert totals.of(a).findings == {"STALE": 2}
+    assert totals.row(a).findings == {"STALE": 2}
     totals.take(Audit("", 1, (*[found(a)] * 3, found(a, "XCOMP")), ()))
-    assert totals.of(a).findings == {"STALE": 3, "XCOMP": 1}
+    assert totals.row(a).findings == {"STALE": 3, "XCOMP": 1}
 
 
 def test_rows_share_no_findings():

@@ -38,7 +38,7 @@ class Setup:
         self.model = fpu.probe(Kernel(world.target, layouts_44()))
 
     def hits(self, address, pid, count, comm="x", **fields):
-        row = self.totals.of(Task(address, pid, pid, comm, False))
+        row = self.totals.row(Task(address, pid, pid, comm, False))
         row.hits["copy_fpstate_to_sigframe"] += count
         row.live_hits += count - 1
         row.memory_hits += 1

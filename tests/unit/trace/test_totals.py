@@ -24,19 +24,19 @@ def facts(time_ns=1, cpu=0, thread=None, mask=0, live=False, use=None):
 
 def test_one_row_a_task():
     totals = Totals()
-    row = totals.of(task(0x10, 1, "first"))
+    row = totals.row(task(0x10, 1, "first"))
     assert (row.pid, row.tgid, row.comm, row.task) == (1, 1001, "first", 0x10)
     assert (row.thread, row.cpu, row.use.answer) == (None, -1, Answer.UNKNOWN)
-    assert totals.of(task(0x10, 1, "renamed")) is row
-    assert totals.of(task(0x10, 2)) is not row
-    assert totals.of(task(0x20, 1)) is not row
+    assert totals.row(task(0x10, 1, "renamed")) is row
+    assert totals.row(task(0x10, 2)) is not row
+    assert totals.row(task(0x20, 1)) is not row
     assert len(totals.tasks) == 3
 
 
 def test_rows_share_nothing():
     totals = Totals()
-    totals.of(task(1, 1)).hits["f"] += 1
-    assert totals.of(task(2, 2)).hits == {}
+    totals.row(task(1, 1)).hits["f"] += 1
+    assert totals.row(task(2, 2)).hits == {}
     assert Totals().tasks == {}
     assert Totals().paths == {}
 
@@ -49,7 +49,7 @@ def test_count_is_of_hits_on_all_functions():
 def test_a_hit_is_added_to_its_row():
     totals = Totals()
     row = totals.add(task(0x10, 1), ("f", "a"), facts(100, 0, 7, 1, True, _NO))
-    assert row is totals.of(task(0x10, 1))
+    assert row is totals.row(task(0x10, 1))
     totals.add(task(0x10, 1, "renamed"), ("g",), facts(300, 1, None, 4, False, _YES))
     totals.add(task(0x20, 2), ("f", "a"), facts(200, 1))
     assert (row.comm, row.thread, row.cpu) == ("renamed", None, 1)
