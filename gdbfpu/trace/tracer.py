@@ -92,7 +92,7 @@ class Tracer:
         return self._caught(probe, task, caller, cpu)
 
     def entered(self, caught: Caught) -> Audited | None:
-        """Watch the call that begins with `caught`; return an entry if there is one already.
+        """Watch the call that begins with `caught`; if it is a fault, return its audit at once.
 
         Raises MemoryFault or CorruptState. A second call changes nothing.
         """
@@ -105,7 +105,7 @@ class Tracer:
         return None
 
     def returned(self, probe: Probe, caller: Task) -> Audited | None:
-        """Return the audit of the call of `probe` that now returns; None if it began unwatched.
+        """Return the audit of the call of `probe` that now returns; None if it is not watched.
 
         The call is watched until the audit is added.
         """
