@@ -30,8 +30,8 @@ _LOGGED_FORMAT = re.compile(r"x86/fpu: Enabled xstate features .* using '(\w{1,2
 _ARRAY = r"\b{}\b[^{{}}]{{0,200}}\{{([^{{}}]{{0,4000}})\}}"
 _ITEM = re.compile(r"(-?(?:0x[0-9a-f]{1,16}|\d{1,20}))(?:\s+<repeats (\d{1,4}) times>)?")
 _COMPACTED_LOG = (
-    "its kernel uses the compacted format, and logs the offsets of that; "
-    "take the output of `cpuid -r`"
+    "its kernel uses the compacted format and logs the offsets of that format; "
+    "use the output of `cpuid -r` instead"
 )
 _UNCLEAR_LOG = (
     "the log does not say which format has these offsets: keep its line `Enabled xstate features`"

@@ -170,7 +170,7 @@ def _candidate(
 def _by_size(candidates: list[_Candidate], size: int) -> tuple[_Candidate, str] | None:
     """Return the only candidate that can end at `size`."""
     found = [candidate for candidate in candidates if size in candidate.ends]
-    return (found[0], "as the size tells") if len(found) == 1 else None
+    return (found[0], "as the size shows") if len(found) == 1 else None
 
 
 def _by_bytes(
@@ -184,7 +184,7 @@ def _by_bytes(
     for mask in (used, _ALL):
         found = [c for c in candidates if not _has_stray_bytes(image, c.spans, mask)]
         if found:
-            return (found[0], "as the bytes tell") if len(found) == 1 else None
+            return (found[0], "as the bytes show") if len(found) == 1 else None
     return None
 
 

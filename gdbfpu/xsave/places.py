@@ -80,11 +80,11 @@ def _guessed(
     vendor = found.cpu.vendor
     if found.disputed:
         note = (
-            f"nothing tells which CPU wrote this image, and the places of "
+            f"nothing shows which CPU wrote this image, and the places of "
             f"{', '.join(names(found.disputed))} are assumed to be {vendor}'s: "
             "say --cpu, or --cpuid with the CPU's own tables"
         )
-        return Placement(found.spans, f"{tables.source}, {vendor}'s assumed", (note,))
+        return Placement(found.spans, f"{tables.source}, assumed to be {vendor}'s", (note,))
     reason = f" {found.reason}" if found.reason else ""
     return Placement(found.spans, f"{tables.source}, {vendor}'s{reason}")
 

@@ -148,7 +148,7 @@ def test_amd_places_in_a_larger_buffer(tmp_path, capsys):
 def test_assumed_places_are_said(tmp_path, capsys):
     path = put_file(tmp_path, put(xsave(0xE7), 4095, b"\0"))
     (note,) = answer(capsys, path)["notes"]
-    assert note.startswith("nothing tells which CPU wrote this image, and the places of opmask")
+    assert note.startswith("nothing shows which CPU wrote this image, and the places of opmask")
     assert main(["decode", path]) == 0
     assert f"note       {note}\n" in capsys.readouterr().out
     assert answer(capsys, path, "--cpu", "amd")["notes"] == []

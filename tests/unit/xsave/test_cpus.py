@@ -40,7 +40,7 @@ def test_a_buffer_of_another_size(vendor, places, size, xcr0):
     """A VMM keeps 4096 bytes (struct kvm_xsave), whatever the CPU needs."""
     image = decode(written(places, size, xcr0=xcr0))
     assert offsets(image, places) == places
-    assert image.places == f"architecture, {vendor}'s as the bytes tell"
+    assert image.places == f"architecture, {vendor}'s as the bytes show"
     assert (image.notes, image.defects) == ((), ())
     assert image.register("k1").raw == b"\1" * 8
     assert image.register("zmm17").raw == b"\3" * 64
@@ -51,7 +51,7 @@ def test_a_buffer_of_another_size(vendor, places, size, xcr0):
 def test_a_trimmed_image_of_amd(size):
     image = decode(written(ZEN4)[:size])
     assert image.register("k1").raw == b"\1" * 8
-    assert image.places == "architecture, AMD's as the bytes tell"
+    assert image.places == "architecture, AMD's as the bytes show"
     assert any("Hi16_ZMM (in use)" in defect for defect in image.defects)
 
 
@@ -69,7 +69,7 @@ def test_pkru_without_avx512(vendor, places):
     image = decode(written(places, 4096, 0x207, 0x207))
     assert image.component("PKRU").offset == places["PKRU"]
     assert image.register("pkru").raw == b"\4" * 4
-    assert image.places == f"architecture, {vendor}'s as the bytes tell"
+    assert image.places == f"architecture, {vendor}'s as the bytes show"
 
 
 def test_pkru_of_a_cpu_whose_avx512_is_off():
@@ -85,15 +85,15 @@ def test_stale_bytes_of_a_component_that_is_not_in_use(vendor, places):
     stale = bytearray(written(places))
     stale[512:520] = (0x27).to_bytes(8, "little")
     image = decode(bytes(stale))
-    assert image.places == f"architecture, {vendor}'s as the bytes tell"
+    assert image.places == f"architecture, {vendor}'s as the bytes show"
     assert image.register("k1").raw == b"\1" * 8
 
 
 def test_what_nothing_tells_is_said():
     image = decode(written(INTEL, names=()))
-    assert image.places == "architecture, Intel's assumed"
+    assert image.places == "architecture, assumed to be Intel's"
     assert image.notes == (
-        "nothing tells which CPU wrote this image, and the places of opmask, ZMM_Hi256, "
+        "nothing shows which CPU wrote this image, and the places of opmask, ZMM_Hi256, "
         "Hi16_ZMM, PKRU are assumed to be Intel's: say --cpu, or --cpuid with the CPU's own tables",
     )
 

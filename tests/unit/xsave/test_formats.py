@@ -102,14 +102,14 @@ def test_unknown_format_names_the_choices():
 def test_amd_places_by_size(size, offsets):
     image = decode(sized(xsave(7), size), format="standard")
     assert {name: image.component(name).offset for name in offsets} == offsets
-    assert image.places == "architecture, AMD's as the size tells"
+    assert image.places == "architecture, AMD's as the size shows"
     assert image.defects == ()
 
 
 def test_intel_places_by_default():
     image = decode(sized(xsave(0xE7), 2696))
     assert [c.offset for c in image.components] == [0, 160, 576, 1088, 1152, 1664, 2688]
-    assert image.places == "architecture, Intel's as the size tells"
+    assert image.places == "architecture, Intel's as the size shows"
 
 
 def test_mpx_and_apx_only_when_their_bits_are_set():
