@@ -16,10 +16,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Run the command line; return the exit status.
 
-    A signal ends it as it ends any other program, without a word, once a file that is not whole
-    has been removed. Nothing is raised: an exception out of nowhere can be one too many.
+    A signal ends it without a message, as it ends any other program. Before that, the handler
+    removes files that are not complete. It raises no exception: that could come at any point of
+    the program, even while another one is handled.
     """
-    _on_signals(signal.SIG_DFL)  # importing, there is nothing to remove
+    _on_signals(signal.SIG_DFL)  # while it imports, there is nothing to remove
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # which scripts/install's command blocks
     from gdbfpu import cli
     from gdbfpu.commands.output import remove_drafts
@@ -38,7 +39,7 @@ def main() -> int:
 
 
 def _on_signals(action: Callable[[int, object], None] | signal.Handlers) -> None:
-    """Do `action` on each signal but those that are to be ignored, as with nohup."""
+    """Set `action` for each signal, except for those that are ignored, as with nohup."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, action)

@@ -17,9 +17,10 @@ from gdbfpu.kernel.cpuinfo import INTEL, cpu_vendor
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
-# Macros. PF_EXITING, whose registers fpu__drop() gives up without a flag; PF_USER_WORKER (6.4 on)
-# and PF_IO_WORKER, which the kernel does not switch. In a kernel that makes no threads for them
-# (before 5.12) their bits are PF_USED_ASYNC, which all programs inherit from init, and PF_VCPU.
+# Macros. PF_EXITING: fpu__drop() gives up the registers of such a task and sets no flag.
+# PF_USER_WORKER (6.4 on) and PF_IO_WORKER: the kernel does not switch the registers of such a task.
+# A kernel before 5.12 makes no threads for these two. There the bits are PF_USED_ASYNC, which all
+# programs inherit from init, and PF_VCPU.
 _EXITING = 0x4
 _WORKERS = 0x4000 | 0x10
 _WORKER_MAKER = "create_io_thread"

@@ -23,7 +23,7 @@ from gdbfpu.xsave.text import render_table, to_json
 
 __all__ = ("decode_texts",)
 
-_MAX_BYTES = 1 << 20  # far more than any XSAVE area; stops at a disk named by mistake
+_MAX_BYTES = 1 << 20  # far more than any XSAVE area; refuses a disk that is named by mistake
 _MAX_CPUID = 16 << 20  # `cpuid -r` prints 8 KiB for each CPU
 _PACKED = {
     b"\x1f\x8b": "gzip",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The breakpoints of a trace: where probed functions begin, and where they return.
 
-Returns are for an audit, and for signal frames that may show whether a task uses the FPU; for
-the latter they are enabled only while such a frame is being written.
+An audit needs the returns. So do signal frames, which may show whether a task uses the FPU: the
+breakpoints for these are enabled only while such a frame is being written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ("ProbeBreakpoint", "ReturnBreakpoint", "Site")
 class Site:
     """The function of `probe`, which begins at `entry`, and how a hit there is resumed.
 
-    `resume` is None where no instruction qualifies, so that GDB has to step.
+    `resume` is None if no instruction qualifies; then GDB has to step.
     """
 
     probe: Probe
@@ -81,9 +81,9 @@ class _Recorder(Point):
 class ProbeBreakpoint(_Recorder):
     """A breakpoint on the function that begins at `site`.
 
-    It stands where the kernel can be resumed without a step, if there is such a place. `audited`
-    tells whether its calls are watched for the audit, None that nobody asked for that. `returns`
-    are where it returns.
+    It is at a place from which the kernel can be resumed without a step, if there is one.
+    `audited` says whether the audit watches the function's calls: False if it cannot see all
+    returns, None if it is not asked to. `returns` are the breakpoints at the function's returns.
     """
 
     condition: str | None
@@ -113,7 +113,7 @@ class ProbeBreakpoint(_Recorder):
         return (*self._recorded(self._catch), *audit, *wait, self._stay, self._host.enough)
 
     def check(self, condition: str) -> None:
-        """Raise UsageError where `condition` is no expression that this function's frame has."""
+        """Raise UsageError if GDB cannot parse `condition` in the scope of this function."""
         try:
             self.condition = condition  # GDB parses it in the frame's scope
         except gdb.error as error:
@@ -131,7 +131,7 @@ class ProbeBreakpoint(_Recorder):
         return self._tracer.options.stop and self._here.caught is not None
 
     def _fulfilled(self) -> bool:
-        """Return whether the person's condition is true here; raise gdb.error."""
+        """Return whether the user's condition is true here; raise gdb.error."""
         condition = self._tracer.options.condition
         if not condition or gdb.parse_and_eval(condition):
             return True
@@ -159,10 +159,10 @@ class ProbeBreakpoint(_Recorder):
 
 
 class ReturnBreakpoint(_Recorder):
-    """A breakpoint where the function of `probe` returns, by the effect of `resume`.
+    """A breakpoint at a return of the function of `probe`; the effect of `resume` returns.
 
-    `siblings` are all points where it does. Unless its calls are `audited` they are disabled while
-    no frame is waited for.
+    `siblings` are the breakpoints at all returns of this function. If its calls are not `audited`,
+    they are disabled while the tracer waits for no signal frame.
     """
 
     enabled: bool
@@ -183,9 +183,9 @@ class ReturnBreakpoint(_Recorder):
         self.enable()
 
     def describe(self) -> str:
-        """Return a line about the point, and when it is there."""
-        when = "" if self._audited else ", while it is open whether a task uses the FPU"
-        return super().describe() + when
+        """Return a line about the point, and when it is enabled."""
+        when = ", enabled only while it is not known whether a task uses the FPU"
+        return super().describe() + ("" if self._audited else when)
 
     def enable(self) -> None:
         """Enable or disable the point, as it is needed now."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Warn of conditions that GDB cannot test without a step where a step is a risk."""
+"""Warn of conditions that GDB cannot test without a step, if a step is a risk."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FUNCTIONS = "$fpu_"  # how the names of gdbfpu's functions begin
 
 
 def warn_of_conditions(breakpoints: Iterable[Any], kernel: Kernel) -> None:
-    """Warn once of each of `breakpoints` that asks gdbfpu in its condition, where that is a risk.
+    """Warn once of each of `breakpoints` whose condition calls gdbfpu, if that is a risk.
 
-    Where the condition is false, GDB steps over the breakpoint: over KGDB with several CPUs a
-    hit of another one then ends GDB. GDB tells of a breakpoint at each of its hits, so nothing is
-    read of the kernel before there is such a condition.
+    If the condition is false, GDB steps over the breakpoint. Over KGDB with several CPUs, a hit on
+    another CPU then ends GDB. GDB reports a breakpoint as modified at each of its hits, so this
+    reads nothing from the kernel unless there is such a condition.
     """
     for point in breakpoints:
         told = (point.number, point.condition)
@@ -36,8 +36,8 @@ def warn_of_conditions(breakpoints: Iterable[Any], kernel: Kernel) -> None:
 def _warn(point: Any, kernel: Kernel) -> None:
     if kernel.target.stub.in_kernel and (cpus := len(kernel.online_cpus())) > 1:
         gdb.write(
-            f"warning: breakpoint {point.number}: where its condition is false GDB steps, which "
-            f"over KGDB with {cpus} CPUs ends GDB; instead of it say\n"
+            f"warning: breakpoint {point.number}: if its condition is false, GDB steps over it; "
+            f"over KGDB with {cpus} CPUs that ends GDB. Use this instead:\n"
             f"  fpu-trace on --stop --if '{point.condition}'\n",
             gdb.STDERR,
         )

@@ -51,9 +51,9 @@ class _Command(gdb.Command):  # type: ignore[misc]
             raise gdb.GdbError(f"{self._parser.prog}: {text}") from error
 
     def complete(self, text: str, word: str | None) -> list[str]:
-        """Return what `word`, the end of `text` by GDB's idea of words, can become.
+        """Return the completions of `word`, which is the last word of `text` as GDB breaks words.
 
-        GDB first asks with no word, to learn where words break; it then takes no notice of a list.
+        GDB first calls this without a word, to learn where words break, and ignores the list.
         """
         typed = text.split(" ")[-1]
         cut = 0 if word is None else len(typed) - len(word)

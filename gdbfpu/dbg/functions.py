@@ -105,14 +105,14 @@ def _value(raw: bytes) -> Any:
 
 @functools.cache
 def _warn_of_stale(register: str, truth: str) -> None:
-    """Say, once for each, that a value is that of the last save; a condition asks many times."""
-    gdb.write(f"warning: {register} is not now's value: {truth}\n", gdb.STDERR)
+    """Warn, once for each value, that it is from the last save; a condition asks many times."""
+    gdb.write(f"warning: {register} is not the current value: {truth}\n", gdb.STDERR)
 
 
 def _address(model: FpuModel, who: Any) -> int:
     """Return the address of the task_struct that `who` is or points to.
 
-    A pid is no address: raise UsageError that tells how to get one.
+    A pid is no address: raise UsageError, which says how to get one.
     """
     address = int(who) & (1 << 64) - 1
     if address < _LEAST_ADDRESS:

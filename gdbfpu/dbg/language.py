@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Expressions in C, whatever language the person has set.
+"""Expressions in C, whatever language the user has set.
 
 GDB reads an expression in the language that is set, or in that of the selected frame, and finds
 the frame's local variables first. A kernel has Rust code, too, and a frame may have a variable
@@ -44,8 +44,9 @@ def evaluate(expression: str) -> Any:
 def evaluate_register(expression: str) -> Any:
     """Return the value of `expression`, which names only registers; raise gdb.error.
 
-    This is for each hit: to set a language and to set it back takes several times as long. With
-    `auto` the language is that of the kernel's code, which assigns as C does.
+    Each hit calls this, so it leaves the language as it is if that can assign as C does. To set a
+    language and to set it back takes several times as long. With `auto` the language is that of
+    the kernel's code.
     """
     if gdb.parameter("language") in _REGISTERS:
         return gdb.parse_and_eval(expression)

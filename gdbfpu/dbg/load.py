@@ -21,7 +21,7 @@ __all__ = ("load",)
 def load(packages: Path) -> None:
     """Make the commands; raise GdbError naming a missing dependency and how to install it.
 
-    `packages` is the directory on GDB's Python's path that dependencies are installed to.
+    `packages` is where dependencies are installed; GDB's Python has this directory in its path.
     """
     missing = [d for module, d in PACKAGES.items() if not importlib.util.find_spec(module)]
     if missing:

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ("Plan", "plant", "sites")
 
-_NEAR = 2048  # bytes behind a function in which another one returns
+_NEAR = 2048  # bytes after a function to search for the RET of another one
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to plant: the probes `chosen`, each with its function's address.
 
-    `required` are the functions that nothing may leave out, since the person named them. `step`
-    has a probe planted though GDB has to step over it on a kernel with several CPUs.
+    `required` are the functions that must not be left out, because the user named them. With
+    `step`, a probe is planted even if GDB has to step over it in KGDB with several CPUs.
     """
 
     chosen: tuple[tuple[Probe, int], ...]
@@ -40,11 +40,11 @@ class Plan:
 
 
 def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], tuple[str, ...]]:
-    """Return where to plant on a kernel with so many online `cpus`, and what is left out and why.
+    """Return where to plant, and a line about each function that is left out and why.
 
-    Over KGDB a step lets the other CPUs run: they pass the probe unseen, or their own hit ends
-    GDB, and the kernel stays in KGDB. Raises UsageError if a required probe, or every one, would
-    have to be stepped there.
+    `cpus` is how many CPUs are online. Over KGDB a step lets the other CPUs run. They pass the
+    probe unseen, or their own hit ends GDB, and the kernel stays in KGDB. Raises UsageError if GDB
+    would have to step there over a required probe, or over every probe.
     """
     from gdbfpu.probes.resume import choose  # it needs capstone, which takes longer than all else
 
@@ -65,9 +65,9 @@ def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], t
 def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host) -> Iterator[Point]:
     """Plant a probe at each of `chosen`, one after another, and yield them.
 
-    When `tracer` audits, or frames may show who uses the FPU, points where the function returns
-    come before the one where it begins, so that no call is seen to begin whose return is not; a
-    function of which not every return can be seen is not audited.
+    If `tracer` audits, or if signal frames may show who uses the FPU, the breakpoints at a
+    function's returns come before the one at its entry. So every call that is seen to begin is
+    also seen to return. A function is not audited if not all of its returns can be seen.
     """
     audit = tracer.options.audit
     watched = {s.entry: job_of(s.probe) for s in chosen if audit and job_of(s.probe)}
@@ -89,8 +89,8 @@ def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host)
 def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
     """Return where each function that begins at one of `entries` returns.
 
-    Empty where not every return is seen. To leave a function we jump to some other RET, outside
-    every probed function.
+    A function has an empty tuple if not all of its returns can be seen. From a breakpoint at a
+    return, the kernel goes on at some other RET, which is outside all these functions.
     """
     from gdbfpu.probes.returns import exits, find_ret
 

@@ -27,7 +27,7 @@ class Host(Protocol):
     """What a probe asks of the session that planted it."""
 
     def enough(self) -> bool:
-        """Return whether the kernel shall stay stopped: the limit is reached, say."""
+        """Return whether the kernel must stay stopped: the limit is reached, for example."""
 
     def failed(self, reason: str) -> None:
         """Take the reason why a hit could not be recorded or resumed."""
@@ -35,7 +35,7 @@ class Host(Protocol):
 
 @dataclass
 class Passage:
-    """One pass of the kernel through a point: what its steps hand on to each other.
+    """One pass of the kernel through a point, and what each step leaves for the next ones.
 
     `number` counts from 1, `current` is the CPU that stopped and its task, `caught` the hit,
     `entry` what is to be recorded now, `effect` the registers with which the kernel goes on.
@@ -49,8 +49,9 @@ class Passage:
 
 
 class Point(gdb.Breakpoint):  # type: ignore[misc]
-    """A breakpoint on `name` at `address`, left by the effect of `resume` (None: by a step).
+    """A breakpoint on `name` at `address`.
 
+    After a hit the kernel goes on with the effect of `resume`; if that is None, GDB steps.
     Its stop() is a list of steps, each of which can be made again (gdbfpu.dbg.interruptible).
     """
 
@@ -73,7 +74,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         self._here = Passage(0)
         with in_c():
             super().__init__(f"*{address:#x}", internal=True)
-        self.silent = True  # of a stop here gdbfpu itself tells (gdbfpu.dbg.stops)
+        self.silent = True  # gdbfpu itself reports a stop here (gdbfpu.dbg.stops)
         steps = (self._begin, self._count, *self._steps(), self._compute, self._write)
         self.stop = interruptible(steps, host.failed)
 

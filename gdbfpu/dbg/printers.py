@@ -47,7 +47,7 @@ class _Legacy:
 
 
 class _State:
-    """union fpregs_state: what of it a kernel with XSAVE uses."""
+    """union fpregs_state: its member `xsave`, which a kernel with XSAVE uses."""
 
     def __init__(self, value: Any) -> None:
         self._value = value

@@ -39,7 +39,7 @@ from gdbfpu.trace.tracer import Options, Tracer
 
 __all__ = ("Session", "session")
 
-_MOST_DRAINED = 1000  # hits under way that are taken before probes go, at the most
+_MOST_DRAINED = 1000  # take at most so many hits under way before the probes are removed
 
 
 class Session:
@@ -72,7 +72,7 @@ class Session:
         thread = gdb.selected_thread()
         if thread is None or not thread.is_valid():
             raise GdbFpuError("no kernel to look at: attach first (`target remote SOCKET`)")
-        try:  # a thread counts as running still while a breakpoint's condition is tested
+        try:  # not is_running(): that is true while GDB tests a breakpoint's condition
             architecture = gdb.newest_frame().architecture().name()
         except gdb.error as error:
             raise GdbFpuError("the kernel is running: interrupt it first (^C)") from error
@@ -95,7 +95,7 @@ class Session:
 
     @property
     def looks(self) -> Looks:
-        """Return what looks at the tasks of `model`, and knows what it learned of the machine."""
+        """Return the Looks of `model`, which keeps what it has learned about the machine."""
         model = self.model
         if self._looks is None or self._looks.model is not model:
             self._looks = Looks(model)
@@ -205,10 +205,10 @@ class Session:
         return was_on
 
     def _drain(self, model: FpuModel) -> None:
-        """Let each CPU that waits to report a hit report it, and stop there.
+        """Let each CPU that waits to report a hit report it, then leave the kernel stopped.
 
-        The kernel runs for as long as that takes: nothing else lets such a CPU out of KGDB
-        once the probe it hit is gone. See `gdbfpu.kernel.kgdb`.
+        The kernel runs for as long as that takes. This must happen before the probes are removed:
+        afterwards nothing lets such a CPU out of KGDB. See `gdbfpu.kernel.kgdb`.
         """
         self._draining = True
         with contextlib.suppress(gdb.error, GdbFpuError):  # no hit is under way in a lost kernel
@@ -219,7 +219,7 @@ class Session:
         self._draining = False
 
     def _resumed(self, _event: Any) -> None:
-        """Note that the kernel runs on; without probes, nothing is under way soon after."""
+        """Note that the kernel runs again: without probes, soon no hit is under way."""
         if self._unsettled and not self.breakpoints:
             self._unsettled = False
             hook_detach("")
@@ -231,7 +231,7 @@ class Session:
             self.tracer.totals = self.totals
 
     def enough(self) -> bool:
-        """Return whether the kernel shall stay stopped: no CPU may be left at a probe then."""
+        """Return whether the kernel must stay stopped; not while a CPU waits to report a hit."""
         if self._model is None or self.tracer is None:
             return False
         wanted = self.tracer.full or self._draining
@@ -244,7 +244,8 @@ class Session:
     def _stopped(self, event: Any) -> None:
         """Say why the kernel stopped, and end a trace that is full.
 
-        It is said first: afterwards GDB's pager is on again, and would ask before it shows it.
+        The reason comes first. When the trace has ended, GDB's pager is on again, and could ask the
+        user before it shows the reason.
         """
         if self._draining or not self.breakpoints or self.tracer is None:
             return

@@ -23,11 +23,12 @@ class Settings:
         self._due: list[tuple[str, str]] = []  # what was brought back, and perhaps has to be again
 
     def change(self, stub: Stub, backtrace: int) -> None:
-        """Set what a trace over `stub` wants that takes `backtrace` callers at a hit.
+        """Set what a trace over `stub` needs if it records `backtrace` callers at each hit.
 
-        A pager would hold the kernel at a hit. GDB reads the stack in lines of 64 bytes, a packet
-        each: longer ones pay where several are needed. From KGDB it takes no more at a time than
-        half of what the registers take, 156 bytes on x86-64.
+        A pager would hold the kernel at a hit. GDB reads the stack in lines of 64 bytes, with a
+        packet for each line. Longer lines save packets if a backtrace needs several. GDB by
+        default limits a packet to the length of the registers' one, so that a read from KGDB on
+        x86-64 gets at most 156 bytes, which is also the size of the registers.
         """
         self._bring_back()
         self._set("pagination", False)
@@ -37,12 +38,12 @@ class Settings:
             self._lengthen_reads(stub.max_read)
 
     def restore(self) -> None:
-        """Set all that was changed as it was before; harmless when nothing was.
+        """Set all that was changed to what it was before; do nothing if nothing was changed.
 
-        It is done once more after GDB's next prompt. A trace that ends while GDB handles a stop
-        finds pagination as it was at the stop when that is handled, which is after the prompt.
-        An event that GDB has posted and not handled when it ends makes GDB 13 crash: so none is
-        posted where no prompt comes, as in batch mode.
+        This happens once more after GDB's next prompt. A trace may end while GDB handles a stop.
+        When GDB has handled it, after the prompt, it sets pagination to what it was at the stop.
+        GDB 13 crashes if it exits with a posted event that it has not handled. So we post the
+        event only at a prompt: in batch mode, for example, no prompt comes.
         """
         if self._before:
             self._due, self._before = self._before[::-1], []
@@ -65,10 +66,10 @@ class Settings:
         self._before.append((name, _written(before)))
 
     def _lengthen_reads(self, most: int) -> None:
-        """Let a packet read up to `most` bytes, unless the person has set how many.
+        """Let a packet read up to `most` bytes, unless the user has set how many.
 
-        Two hexadecimal digits a byte: GDB halves the number. It asks back before it takes a
-        fixed one for true, and the number has to be there first.
+        GDB halves the number that is set, since a byte takes two hexadecimal digits. The number
+        must be set before `fixed`. GDB asks for confirmation before it accepts `fixed`.
         """
         if not gdb.execute(f"show {_READS}", False, True).startswith(_UNTOUCHED):
             return

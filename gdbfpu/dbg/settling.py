@@ -26,7 +26,7 @@ _MOST_STOPS = 20
 
 
 class _Tick(Point):
-    """A breakpoint where each tick passes; `settled` once so many have that all is well."""
+    """A breakpoint that each tick hits; `settled` after enough ticks, if no CPU waits in KGDB."""
 
     def __init__(self, target: GdbTarget, entry: int, host: Host, kernel: Kernel) -> None:
         from gdbfpu.probes.resume import (
@@ -42,7 +42,7 @@ class _Tick(Point):
         return (self._settle,)
 
     def _settle(self) -> bool:
-        """Stay at the second tick at which no CPU waits; where GDB has to step, at the first."""
+        """Stop if no CPU waits, from the second tick on; from the first on if GDB has to step."""
         enough = self.passes >= _TICKS or self.resume is None
         self.settled = enough and not waiting_cpus(self._kernel)
         return self.settled
@@ -51,10 +51,11 @@ class _Tick(Point):
 def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
     """Let the kernel run, without probes, until two ticks have passed and no CPU waits in KGDB.
 
-    A CPU may be on its way into KGDB with a probe's trap, which no variable tells yet. When
-    the debugger detaches, KGDB forgets which breakpoints it took out, and would keep that
-    CPU for a debugger that is gone. Until then it lets it go on. One tick is not enough: it is
-    overdue after a stop, and comes as soon as the kernel runs, together with such a trap.
+    A CPU may be on its way into KGDB with a probe's trap, and no variable shows that yet. Until
+    the debugger detaches, KGDB knows which breakpoints it took out, and lets that CPU go on. When
+    the debugger detaches, KGDB forgets them, and would hold the CPU for a debugger that is gone.
+    One tick is not enough: it is overdue after a stop, and comes as soon as the kernel runs,
+    together with such a trap.
     """
     places = (target.symbol_address(name) for name in _TICK)
     address = next((place for place in places if place is not None), None)
@@ -69,7 +70,7 @@ def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
 
 
 def hook_detach(command: str) -> None:
-    """Have GDB run `command` before it detaches, unless the person has a hook there already."""
+    """Have GDB run `command` before it detaches, unless the user already has a hook there."""
     body = ""
     with contextlib.suppress(gdb.error):  # there is no hook
         shown = gdb.execute("show user hook-detach", False, True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the signal frame is that `--sigframe` asks for."""
+"""The address of the signal frame that `--sigframe` asks for."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ("frame_address",)
 def frame_address(target: GdbTarget, expression: str) -> int:
     """Return the user address of a signal frame.
 
-    It is what `expression` evaluates to; of an empty one, the argument of the function at whose
-    entry the CPU stopped. Raises UsageError where that has none.
+    It is the value of `expression`. If `expression` is empty, it is an argument of the function
+    at whose entry the CPU stopped. Raises UsageError if no argument of that function is a frame.
     """
     if expression:
         return int(gdb.parse_and_eval(expression)) & (1 << 64) - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Why the kernel stopped while a trace was on, as a line for the person."""
+"""Why the kernel stopped while a trace was on, as a line for the user."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _INTERRUPTS = ("SIGINT", "SIGTRAP")  # what a ^C is to QEMU's gdbstub and to KGD
 
 
 def reason(event: Any, tracer: Tracer) -> str:
-    """Return the line for the stop that `event` tells of, empty for one that is not the trace's.
+    """Return the line for the stop that `event` reports, empty if it is not the trace's concern.
 
-    A trace stops the kernel at its limit, and with `--stop` at each hit; a person does by ^C, which
-    may come while a hit is recorded.
+    A trace stops the kernel at its limit, and with `--stop` at each hit. The user stops it with
+    ^C, which may come while a hit is being recorded.
     """
     if tracer.full:
         return f"limit of {counted(tracer.options.limit, 'hit')} reached; tracing is off"

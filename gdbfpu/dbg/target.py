@@ -25,15 +25,15 @@ _MAX_CODE = 4096  # bytes of a function worth looking at
 
 
 class _FrameName(Unwinder):  # type: ignore[misc]
-    """Names the newest frame while a register is written, after which GDB looks for it again.
+    """Identifies the newest frame while a register is written: GDB then looks for it again.
 
-    To name it by itself GDB reads the return address, in case that there was a tail call.
+    To identify the frame itself, GDB would read the return address, in case of a tail call.
     """
 
     def __init__(self) -> None:
         super().__init__("gdbfpu")
         self.enabled = False
-        self.sp = self.pc = gdb.Value(0)  # the name, as GDB asks for it
+        self.sp = self.pc = gdb.Value(0)  # the frame's ID, as GDB asks for it
 
     @contextmanager
     def for_a_write(self) -> Iterator[None]:
@@ -151,7 +151,7 @@ class GdbTarget:
         return tuple(sorted(place.pc for place in places))
 
     def register(self, name: str) -> int | None:
-        """Return register `name` of the stopped thread as u64, None where the stub hides it.
+        """Return register `name` of the stopped thread as u64, None if the stub hides it.
 
         An object for a frame would cost reads of the stack: GDB unwinds to the frame before it.
         """
@@ -180,7 +180,7 @@ class GdbTarget:
 
     @contextmanager
     def _on_cpu(self, cpu: int) -> Iterator[bool]:
-        """Select the thread that is CPU number `cpu`; tell whether the stub has such a one."""
+        """Select the thread that is CPU number `cpu`; yield whether the stub shows it."""
         threads = [t for t in self._inferior.threads() if t.ptid[1] == cpu + 1]
         if not self.stub.shows_vector_registers or not threads:
             yield False
@@ -194,9 +194,10 @@ class GdbTarget:
             frame.select()
 
     def _shows_physical_stack(self) -> bool:
-        """Return whether this QEMU's st0 to st7 are the physical registers 0 to 7, whatever TOP is.
+        """Return whether this QEMU shows the physical registers 0 to 7 as st0 to st7.
 
-        That was so up to QEMU 7.2; 8.0 shows ST(0) to ST(7), as GDB has it.
+        Up to 7.2, QEMU does so, whatever TOP is. From 8.0 on, it shows ST(0) to ST(7), as GDB
+        expects.
         """
         if self._physical_stack is None:
             try:
@@ -219,7 +220,7 @@ class GdbTarget:
     def callers(self) -> Iterator[Frame]:
         """Yield the callers' frames, innermost first, inlined functions' too.
 
-        Where one cannot be unwound, the last is called `(unreadable)`.
+        If one cannot be unwound, the last is called `(unreadable)`.
         """
         at = self.register("rip") or 0, self.register("rsp") or 0
         try:
@@ -233,7 +234,7 @@ class GdbTarget:
             yield Frame("(unreadable)", *at)
 
     def whole_function(self, address: int) -> bytes:
-        """Return the code of the function that begins at `address`, nothing of one too long."""
+        """Return the code of the function that begins at `address`, empty if it is too long."""
         code = self.function_code(address)
         return code if len(code) < _MAX_CODE else b""
 
@@ -252,7 +253,7 @@ def _u64(value: gdb.Value) -> int:
 
 
 def _function_block(address: int) -> gdb.Block | None:
-    """Return the block of the function at `address`, None where GDB knows of none.
+    """Return the block of the function at `address`, None if GDB knows none.
 
     It is the outermost one below the file's blocks: at an entry, the blocks of functions that
     were inlined there lie within it.
@@ -269,7 +270,7 @@ def _vector_registers(physical_stack: bool) -> dict[str, bytes]:
     """Return the selected thread's x87 and SSE registers by the SDM's names.
 
     With `physical_stack` the stub shows st0 to st7 without regard to FSW.TOP. The tag word is
-    left out: QEMU's gdbstub tells zero for it.
+    left out: QEMU's gdbstub shows zero for it.
     """
     frame = gdb.newest_frame()
     found = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GDB's terminal: what is said to the person there, how wide it is, and whether in colour."""
+"""GDB's terminal: what is said to the user there, how wide it is, and whether it has colour."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def tell(text: str) -> None:
 
 
 def hit_width() -> int:
-    """Return how wide the terminal is in columns (`show width`), 0 for any, or without one."""
+    """Return the terminal's width in columns; 0 if it has no limit, or if there is no terminal."""
     return (gdb.parameter("width") or 0) if os.isatty(1) else 0
 
 
 def screen(command: str, from_tty: bool) -> Screen:
-    """Return what the text of `command` is made for, which GDB runs as `from_tty` tells.
+    """Return the screen for the text of `command`, which GDB runs with `from_tty`.
 
     GDB does not tell a command where its text goes: to the terminal, to the program behind
-    `pipe`, into the string of `gdb.execute`. It surely goes to the terminal if the person typed
-    this command there, and nothing in front of it.
+    `pipe`, or into the string of `gdb.execute`. It surely goes to the terminal if the user typed
+    this command there, with nothing in front of it.
     """
     if not (from_tty and os.isatty(1) and _is_typed(command)):
         return PLAIN

@@ -46,7 +46,7 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
 
 
 def _nobody(kernel: Kernel, options: TraceOn) -> list[str]:
-    """Return a note on each filter that no task passes now; one may come."""
+    """Return a note on each filter that no task passes now; such a task may start later."""
     pids, comms = list(options.pids), list(options.comms)
     with suppress(CorruptState, MemoryFault):
         for task in kernel.tasks() if pids or comms else ():
@@ -69,7 +69,7 @@ def trace_off(session: Session, _: TraceOff, _screen: Screen) -> None:
 
 
 def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:
-    """Tell what is traced, how each probe resumes, and how many hits there were."""
+    """Say what is traced, how each probe resumes, and how many hits there were."""
     totals, tracer = session.totals, session.tracer
     on, tasks = bool(session.breakpoints), len(totals.tasks) + totals.folded
     say(

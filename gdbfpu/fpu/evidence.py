@@ -170,7 +170,7 @@ class Evidence:
         )
 
     def wanting(self) -> bool:
-        """Return whether to find out now if the task was in a handler: `settle` or `reject`."""
+        """Return whether to check now if the task was in a handler, then `settle` or `reject`."""
         return self.answer is Answer.UNKNOWN and self.count >= ENOUGH and not self.settled
 
     def settle(self) -> Evidence:

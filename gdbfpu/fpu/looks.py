@@ -77,9 +77,10 @@ class Looks:
     def _running(self, task: Task, cpu: int) -> Observation | None:
         """Look at `task`, whose registers are in CPU number `cpu`; return None if it shows no use.
 
-        Its image in memory, from the last switch, shows earlier use of the FPU. But up to 4.13
-        that image may survive exec, and then belongs to the old program or to its parent
-        (b22cbe404a9c is in 4.9 and 4.8.15).
+        Its image in memory, from the last switch, shows earlier use of the FPU. But exec used to
+        leave the old image, which belongs to the old program or to its parent. Commit b22cbe404a9c
+        fixed that in 4.9 and 4.8.15. We go by struct members that exist up to 4.13: if the
+        kernel has one of them, we ignore the image.
         """
         model = self._model
         taken, told = model.kernel_use(cpu)

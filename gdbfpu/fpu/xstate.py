@@ -210,9 +210,9 @@ def _alignment(kernel: Kernel) -> dict[int, int] | None:
 def _switching(kernel: Kernel) -> str:
     """Return `lazy` or `eager`.
 
-    Lazy switching needs a use counter, which 4.9 (commit 58122bf1d856) removed, and stable trees
-    that took this commit. In kernels with both ways X86_FEATURE_EAGER_FPU in boot_cpu_data
-    decides.
+    Lazy switching needs a use counter. Commit 58122bf1d856 removed it, in 4.9 and in stable trees
+    that took this commit. If a kernel can switch both ways, X86_FEATURE_EAGER_FPU in
+    boot_cpu_data decides.
     """
     if not any(kernel.layouts.find(*place) for place in LAZY_COUNTERS):
         return "eager"

@@ -15,8 +15,10 @@ from gdbfpu.target import Machine, Memory
 
 __all__ = ("Running", "RunningReader", "find_reader", "stack_size")
 
-_STACKS = ("init_stack", "init_thread_union")  # of THREAD_SIZE, a macro; since 4.18, and before
-_CPU = ("thread_info.cpu", "cpu")  # since 5.16 (commit bcf9033e5449), and from 4.9 on
+# Both have THREAD_SIZE bytes, which is a macro: the first from 4.18 on, the second before.
+_STACKS = ("init_stack", "init_thread_union")
+# The first from 5.16 on (commit bcf9033e5449), the second from 4.9 to 5.15.
+_CPU = ("thread_info.cpu", "cpu")
 
 
 @dataclass(frozen=True)

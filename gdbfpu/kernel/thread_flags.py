@@ -28,9 +28,9 @@ def read_thread_flags(kernel: Kernel, task: int) -> int:
 def need_fpu_load_bit(kernel: Kernel) -> int:
     """Return the number of the bit that is TIF_NEED_FPU_LOAD.
 
-    No type came with the move of the bit, so ask sleeping tasks: by that time every task had it
-    set when it left a CPU. Earlier kernels set it only when the task comes back. If the tasks do
-    not tell, it is the older bit.
+    No type changed when the bit moved, so this looks at sleeping tasks. A kernel with the newer
+    bit sets it for every task that leaves a CPU. Earlier kernels set it only when the task comes
+    back. If the tasks do not show which bit it is, it is the older one.
     """
     running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
     users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)

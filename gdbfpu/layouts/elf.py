@@ -149,10 +149,10 @@ class Elf:
         return None
 
     def symbols(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the address of each of `names` that the symbol table defines, in that order.
+        """Return the addresses of those `names` that the symbol table defines, in their order.
 
-        This searches the strings for the names first, then for symbols with these strings. A
-        name may be the end of a longer one: linkers store both once.
+        This searches the strings for the names first, then for symbols with these strings. If a
+        name is the end of a longer one, linkers store only the longer one.
         """
         table = next((section for section in self.sections if section.kind == _SYMTAB), None)
         if table is None:

@@ -89,7 +89,7 @@ def _machine(head: bytes) -> str:
 
 
 def _known(head: bytes) -> str:
-    """Return what a file is if not an ELF file, and what to do; empty if unknown."""
+    """Return what a file that is not ELF is, and what to do with it; empty if unknown."""
     if head[_BZIMAGE_AT : _BZIMAGE_AT + 4] == _BZIMAGE:
         return (
             " but a compressed kernel (bzImage), which has no types: "

@@ -150,9 +150,8 @@ def effect_of(instruction: Any) -> Resume | None:
     place = {"address": instruction.address, "next_pc": after, "text": text}
     if instruction.id in (x86.X86_INS_NOP, x86.X86_INS_ENDBR64) or _is_exchange_nop(instruction):
         return Resume(**place)
-    if (
-        instruction.bytes[0] in _JUMPS
-    ):  # the first byte: with a prefix 0x66 CPUs differ in what they do
+    # Look at the first byte: a jump with the prefix 0x66 does not do the same on all CPUs.
+    if instruction.bytes[0] in _JUMPS:
         return Resume(**{**place, "next_pc": instruction.operands[0].imm & _U64})
     value = _value_of(instruction)
     return Resume(**place, **value) if value else None

@@ -24,8 +24,9 @@ __all__ = ("Report", "by_use", "collect")
 class Report:
     """What `fpu-report` shows.
 
-    - `rows`: all tasks seen, also those that have ended; users first, then most hits first. One
-      more row, with pid 0, has the hits of tasks beyond `MAX_ROWS` of the totals.
+    - `rows`: a row for each task seen, even if it has ended. Tasks that use the FPU come first,
+      then those with the most hits. If there are more tasks than `MAX_ROWS` of the totals, a row
+      with pid 0 has the hits of the others.
     - `tasks`: how many tasks are alive, or are in the event file; `kthreads`: how many of them are
       kernel threads; `using`: how many use the FPU.
     - `paths`: hits by function and callers, innermost first.

@@ -14,7 +14,7 @@ __all__ = ("KEEP", "Columns", "Fit", "columns_of", "fitted")
 _HEADING = 9  # columns of a heading that is broken
 _LEAST = 10  # columns of a cell that is broken
 _PADDING = 2  # columns that tabulate adds to a heading
-_GAP = 2  # columns between two of a table's
+_GAP = 2  # columns of the terminal between two columns of a table
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -22,8 +22,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 class Fit:
     """How a table is made narrower, columns by their headings.
 
-    `short` makes a cell shorter. `drop` are the columns to leave out, the least telling one
-    first. The lines of `wrap` are broken.
+    `short` makes a cell shorter. `drop` are the columns to leave out, the least useful one
+    first. In the columns of `wrap`, long lines are broken.
     """
 
     drop: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ def _break_cells(table: Columns, places: Sequence[int], width: int) -> None:
 
 
 def _broken(cell: str, width: int) -> str:
-    """Return `cell` in lines of at most `width` columns, one without spaces cut into such."""
+    """Return `cell` in lines of at most `width` columns; a longer word is cut."""
     lines = (textwrap.wrap(line, width, break_on_hyphens=False) for line in cell.split("\n"))
     return "\n".join("\n".join(part) for part in lines)
 

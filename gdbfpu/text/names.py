@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names that a person types for a task: the name as it is, or a glob."""
+"""Names that a user types for a task: the name as it is, or a glob."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ MAX_KNOWN = 4 * MAX_ROWS
 """For how many tasks, hit or not, it is remembered whether they use the FPU."""
 
 _NOTHING = Evidence()
-_FOLDED = 4  # when full, a quarter of the tasks is merged at once: each time, all are sorted
+_FOLDED = 4  # when full, merge a quarter of the tasks at once, since each merge sorts them all
 
 _UNKNOWN = Use()
 
@@ -126,7 +126,7 @@ class Totals:
 
     `audited` counts the audits of calls and of memory. `undecided` counts by rule how often it
     could not decide. `others` has the hits of the `folded` tasks that no longer have totals of
-    their own. `known` returns what is known about a task, which reports learn too, not only hits.
+    their own. `known` returns what is known about a task, from hits and from reports.
     """
 
     def __init__(self) -> None:

@@ -173,10 +173,10 @@ def changed(
 ) -> int:
     """Return the mask (u64) of components whose bytes in `image` differ from the initial state.
 
-    The header is not looked at. Padding, reserved bytes and MXCSR_MASK are ignored. `reference`
-    is another initial state, the kernel's init_fpstate: a component that equals it is unchanged,
-    too. It is laid out by `reference_spans`, by default as `image` is. A component that is not
-    wholly inside `image` is left out.
+    This ignores the header, padding, reserved bytes and MXCSR_MASK. `reference` is another initial
+    state: the kernel's init_fpstate. A component that equals it there counts as unchanged, too.
+    `reference_spans` says where its components are, by default in the same places as in `image`.
+    A component that is not wholly inside `image` is left out.
     """
     spans = tuple(spans)
     like = {span.number: span for span in (reference_spans or spans)}

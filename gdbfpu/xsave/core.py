@@ -55,7 +55,7 @@ _CUT = "the core file ends inside its notes"
 
 @dataclass(frozen=True)
 class Thread:
-    """A thread of a core file: `lwp`, None where no note says it, and its FPU `image`.
+    """A thread of a core file: its `lwp`, None if no note gives it, and its FPU `image`.
 
     `note` names the note that the image is from, and `format` is how to decode it.
     """
@@ -100,10 +100,10 @@ def read_core(
 ) -> tuple[tuple[Thread, ...], Tables | None]:
     """Return the threads of a core file that have an FPU image, and the places of its CPU.
 
-    `head` is what was read of `stream` before, to see that it is an ELF file. With `lwp`, that
-    thread only. The places are those of NT_X86_XSAVE_LAYOUT, which kernels write since 6.12,
-    None in other files. Raises UsageError for an ELF file that is no core of an x86 program or
-    has no such thread, CorruptState for a damaged one.
+    `head` is what the caller has read from `stream` to see that it is an ELF file. With `lwp`, only
+    that thread is returned. The places come from the note NT_X86_XSAVE_LAYOUT, which kernels write
+    since 6.12; they are None if a file has no such note. Raises UsageError if an ELF file is no
+    core file of an x86 program or has no such thread, CorruptState if it is damaged.
     """
     reader = _Reader(head, stream)
     pid_offset, segments = _segments(reader)
