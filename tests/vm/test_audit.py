@@ -177,7 +177,7 @@ def test_each_injected_defect_is_found_alone(
     for rule in refused:
         assert not (tmp_path / rule).exists(), rule
     assert output.count("fpu-audit: cannot plant this defect here: ") == len(refused)
-    assert "fpu-audit: --inject writes to the running kernel's memory: on a laboratory" in output
+    assert "fpu-audit: --inject writes to the running kernel's memory: add --laboratory" in output
     if xsave:
         check_stale(audit_of(tmp_path / "STALE"), "note" if cleans_xstate(symbols) else "error")
     clean = audit_of(tmp_path / "clean")["findings"]
@@ -301,9 +301,13 @@ def test_what_is_planted_inside_a_function_is_found(
         [frame[0] for frame in frames] + ["STALE"] * sanitizer
     )
     left = {"SANITIZE"}
-    assert [rules for rules in found if rules != left] == [
-        {rule} for rule in planted.split() if rule != "STALE"
-    ]
+    wanted = [{rule} for rule in planted.split() if rule != "STALE"]
+    # A frame that lost AVX's bit is not what memory had, either, if memory had the registers.
+    assert [
+        rules - {"FRAMEDIFF"} if "FRAMESTALE" in rules else rules
+        for rules in found
+        if rules != left
+    ] == wanted
     works = "xsaveopt" in features(guest)  # else the sanitizer returns at once
     assert (left in found) is (sanitizer and not works)
     if sanitizer:

@@ -37,7 +37,9 @@ END = 120.0  # seconds for the report and the state
 # What GDB and the commands say when something is wrong; how a probe resumes and how many hits there
 # were is no complaint.
 COMPLAINT = re.compile(
-    r"^(?:fpu-[a-z]+: (?!.*(?: resumed | hits? so far)).*|.*not recorded.*|Error .*)$", re.MULTILINE
+    r"^(?:fpu-[a-z]+: (?!.*(?: resumed | hits? so far|tracing is on$)).*"
+    r"|.*not recorded.*|Error .*)$",
+    re.MULTILINE,
 )
 
 

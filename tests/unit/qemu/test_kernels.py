@@ -163,7 +163,8 @@ def test_progress_counts_the_steps_that_make_announces(entry, capfd, monkeypatch
     lines = capfd.readouterr().out.splitlines()
     steps = [line.partition(" (")[0] for line in lines if "building" in line]
     wanted = ["0 of 4", "1 of 4: CC init/main.o", "2 of 4: LD vmlinux"]
-    assert steps == [f"tiny: building {step}" for step in wanted]
+    # A step that takes a while is said again.
+    assert list(dict.fromkeys(steps)) == [f"tiny: building {step}" for step in wanted]
 
 
 def test_killed_builder_takes_make_with_it(entry, tmp_path):
