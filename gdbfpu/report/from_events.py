@@ -204,11 +204,16 @@ def _facts(hit: dict[str, Any]) -> Facts:
 
 def _use(event: dict[str, Any]) -> Use | None:
     """Return what a line says about whether its task uses the FPU; None if it says nothing."""
-    uses, why = event.get("uses_fpu"), event.get("why", "")
-    if uses is not None:
-        flag("uses_fpu", uses)
+    why = event.get("why", "")
     if type(why) is not str:
         raise CorruptState("`why` is not a string")
+    return _said(event.get("uses_fpu"), why)
+
+
+@lru_cache(maxsize=4096, typed=True)  # typed, since 1 equals True
+def _said(uses: Any, why: str) -> Use | None:
+    if uses is not None:
+        flag("uses_fpu", uses)
     if uses is None and not why:
         return None
     answer = Answer.UNKNOWN if uses is None else Answer.YES if uses else Answer.NO
