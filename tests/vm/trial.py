@@ -106,7 +106,11 @@ def wide(programs: list[str]) -> str:
 def traced(
     machine: Machine, outcome: Outcome, asked: list[str], folder: Path
 ) -> tuple[list[str], str]:
-    """Return what the programs announced and what GDB printed."""
+    """Return what the programs announced and what GDB printed.
+
+    They announce it in files, which are read once GDB has left: the UART loses characters while
+    the kernel enters KGDB.
+    """
     kernel, stub = outcome.kernel, outcome.stub
     socket = machine.kgdb if stub == "kgdb" else machine.gdbstub
     if stub == "kgdb":
@@ -114,13 +118,17 @@ def traced(
     with GdbRun(kernel, socket, asked, folder) as gdb:
         gdb.wait_for("READY", GDB)
         arguments = dict.fromkeys(outcome.programs, f"{SIGNALS} 4") | {"ptracer": "3 1"}
-        starts = " ".join(f"{name} {arguments[name]} &" for name in outcome.programs)
-        output = machine.run(f"{starts} wait", GUEST)
+        starts = " ".join(
+            f"{name} {arguments[name]} > /tmp/said.{name} &" for name in outcome.programs
+        )
+        machine.run(f"{starts} wait", GUEST)
         if stub == "kgdb":
             machine.break_in()
         else:
             gdb.interrupt()
-        return [line for line in output.splitlines() if line.startswith("guest: ")], gdb.finish(END)
+        output = gdb.finish(END)
+    said = machine.run("cat /tmp/said.*", 20.0)
+    return [line for line in said.splitlines() if line.startswith("guest: ")], output
 
 
 def judge(outcome: Outcome, announced: list[str], folder: Path) -> None:
