@@ -20,7 +20,7 @@ def test_every_hit_every_user_and_the_state_on_debians_kernel(tmp_path: Path) ->
     trial(outcome, tmp_path)
     assert outcome.problems == []
     assert outcome.layouts == "eager, standard"
-    assert outcome.hits == "325 of 325"
+    assert outcome.hits == "625 of 625"
     assert (outcome.users, outcome.state) == ("yes", "yes")
 
 
