@@ -6,6 +6,10 @@ Each message is one line that a person can act on. The values in it are attribut
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 __all__ = (
     "CorruptState",
     "GdbFpuError",
@@ -14,6 +18,7 @@ __all__ = (
     "MissingSymbol",
     "MissingType",
     "UsageError",
+    "writing",
 )
 
 
@@ -64,3 +69,14 @@ class CorruptState(GdbFpuError):
 
 class UsageError(GdbFpuError):
     """A command cannot use what it was given."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a new file `path` is written into UsageError."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already: name a new file or remove it") from error
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Callable
 
-from gdbfpu.errors import UsageError
+from gdbfpu.errors import writing
 from gdbfpu.text.screen import Screen
 
 __all__ = ("output", "remove_drafts", "standard_output")
@@ -36,12 +36,12 @@ def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable
     draft = out.parent / f".gdbfpu-{token_hex(8)}"
     _drafts.add(draft)
     try:
-        with _usage_errors(out):
+        with writing(out):
             _refuse_present(out)
             stream = draft.open("x", encoding="utf-8", errors="backslashreplace")
 
         def write(text: str) -> None:
-            with _usage_errors(out):
+            with writing(out):
                 with stream:
                     stream.write(text + "\n")
                 _publish(draft, out)
@@ -62,16 +62,6 @@ def _remove(draft: Path) -> None:
     with suppress(OSError):
         draft.unlink()
     _drafts.discard(draft)
-
-
-@contextmanager
-def _usage_errors(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError as error:
-        raise UsageError(f"{out} exists already: name a new file or remove it") from error
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
 
 
 def _refuse_present(out: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gdbfpu.errors import UsageError
+from gdbfpu.errors import writing
 
 __all__ = ("SCHEMA", "EventWriter")
 
@@ -25,18 +25,14 @@ class EventWriter:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self._whole = 0  # bytes of whole lines
-        try:
+        with writing(path):
             self._stream = path.open("xb", buffering=0)
-        except FileExistsError as error:
-            raise UsageError(f"{path} exists already: name a new file or remove it") from error
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
-        try:
-            self.write({"schema": SCHEMA, **header})
-        except OSError as error:
-            self.close()
-            path.unlink()
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+            try:
+                self.write({"schema": SCHEMA, **header})
+            except OSError:
+                self.close()
+                path.unlink()
+                raise
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Append one whole line, or nothing; raise OSError when the disk is full."""
