@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gdbfpu.audit.engine import apply, sort
 from gdbfpu.audit.finding import Finding, Result, Undecided
-from gdbfpu.audit.frame_view import FrameView
+from gdbfpu.audit.frame_view import FrameView, user_mask, user_size
 from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.audit.stale import stale_components
@@ -162,28 +162,12 @@ class Watch:
         size, past = len(entry.image), entry.past[0] if entry.past else b""
         try:
             memory = UserMemory(self._model.kernel, call.task.address)
-            image = read_spans(memory.read, entry.address, size, self._frame_spans(entry))
+            image = read_spans(memory.read, entry.address, size, _frame_parts(snapshot, entry))
             after = memory.read(entry.address + size, len(past))
             view = replace(entry, image=image, past=(past, after))
         except MemoryFault:
             view = replace(entry, image=b"", unread=_UNREAD)
         return apply(Scope.FRAME, call.task, snapshot, lambda _: view)
-
-    def _frame_spans(self, frame: FrameView) -> tuple[Span, ...]:
-        """Return the parts of `frame` to read: all but the gaps between them."""
-        xstate, size = self._model.xstate, len(frame.image)
-        base = size - (frame.size or xstate.user_size) - MAGIC2_SIZE
-        if base not in (0, FREGS_SIZE):
-            return (Span(0, 0, size),)
-        parts = standard_spans(
-            frame.mask or xstate.user_mask, xstate.tables.offsets, xstate.tables.sizes
-        )
-        spans = [Span(part.number, base + part.offset, part.size) for part in parts]
-        return (
-            Span(0, 0, base + EXTENDED_OFFSET),
-            *spans,
-            Span(0, size - MAGIC2_SIZE, MAGIC2_SIZE),
-        )
 
     def _sanitized(self, call: _Call) -> Returned:
         """Return how many stale bytes are clean now; those that are left are a finding."""
@@ -196,6 +180,21 @@ class Watch:
         }
         results = apply(Scope.SANITIZE, call.task, snapshot, snapshot.view) if left else []
         return replace(_returned(call, results), cleaned=cleaned, left=left)
+
+
+def _frame_parts(snapshot: Snapshot, frame: FrameView) -> tuple[Span, ...]:
+    """Return the parts of `frame` to read: all but the gaps between them."""
+    size, tables = len(frame.image), snapshot.model.xstate.tables
+    base = size - user_size(snapshot, frame) - MAGIC2_SIZE
+    if base not in (0, FREGS_SIZE):
+        return (Span(0, 0, size),)
+    parts = standard_spans(user_mask(snapshot, frame), tables.offsets, tables.sizes)
+    spans = [Span(part.number, base + part.offset, part.size) for part in parts]
+    return (
+        Span(0, 0, base + EXTENDED_OFFSET),
+        *spans,
+        Span(0, size - MAGIC2_SIZE, MAGIC2_SIZE),
+    )
 
 
 def _stale_bytes(snapshot: Snapshot, task: Task) -> dict[str, int]:
