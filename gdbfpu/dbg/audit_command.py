@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from gdbfpu.audit.engine import Audit
-from gdbfpu.commands.audit_answers import (
+from gdbfpu.commands.audit import (
     audit_text,
     map_text,
     run_audit,

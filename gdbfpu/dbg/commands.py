@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from gdbfpu.commands.answers import frame_text, info_text, report_text, state_text
 from gdbfpu.commands.audit_options import AuditOptions
+from gdbfpu.commands.info import info_text
 from gdbfpu.commands.info_options import InfoOptions
 from gdbfpu.commands.output import output
+from gdbfpu.commands.report import report_text
 from gdbfpu.commands.report_options import ReportOptions
+from gdbfpu.commands.state import frame_text, state_text
 from gdbfpu.commands.state_options import StateOptions
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.audit_command import audit

@@ -9,15 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
-from gdbfpu.commands.answers import info_text, report_text, state_text
-from gdbfpu.commands.audit_answers import audit_text, map_text, run_audit
+from gdbfpu.commands.audit import audit_text, map_text, run_audit
 from gdbfpu.commands.audit_options import AuditOptions, audit_parser
 from gdbfpu.commands.dump_options import DumpFiles
+from gdbfpu.commands.info import info_text
 from gdbfpu.commands.info_options import InfoOptions, info_parser
 from gdbfpu.commands.model import helpers_here, read_model
 from gdbfpu.commands.output import output, standard_output
 from gdbfpu.commands.parser import Parser, picked
+from gdbfpu.commands.report import report_text
 from gdbfpu.commands.report_options import ReportOptions, report_parser
+from gdbfpu.commands.state import state_text
 from gdbfpu.commands.state_options import StateOptions, state_parser
 from gdbfpu.commands.streams import remark, show, standard_input
 from gdbfpu.commands.values import STANDARD_INPUT

@@ -15,7 +15,7 @@ from gdbfpu.fpu.evidence import Evidence
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.text.screen import Screen
-from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.event_file import Hit
 from gdbfpu.trace.hit_text import hit_lines
 from gdbfpu.trace.totals import AuditFacts, Facts, Totals
 from gdbfpu.trace.users import Frame

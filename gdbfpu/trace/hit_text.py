@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import padded
-from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.event_file import Hit
 
 __all__ = ("hit_heading", "hit_lines")
 

@@ -19,8 +19,7 @@ from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
 from gdbfpu.text.names import named
 from gdbfpu.trace.entries import Audited, Caught, Entry, Learned, audited
-from gdbfpu.trace.event_file import EventWriter
-from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.event_file import EventWriter, Hit
 from gdbfpu.trace.totals import Facts, Totals
 from gdbfpu.trace.users import Frame, Users
 from gdbfpu.xsave import features

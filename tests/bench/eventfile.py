@@ -7,8 +7,7 @@ import json
 import random
 from pathlib import Path
 
-from gdbfpu.trace.event_file import SCHEMA
-from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.event_file import SCHEMA, Hit
 from gdbfpu.xsave.features import names
 
 _START = 1_764_000_000_000_000_000  # ns since 1970

@@ -54,7 +54,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "trace": """
-            entries event_file hit hit_text totals tracer users
+            entries event_file hit_text totals tracer users
         """,
     },
     {
@@ -64,8 +64,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "commands": """
-            answers audit_answers audit_options completion decode decode_options dependencies
-            dump_options info_options layout layout_options model output parser report_options
+            audit audit_options completion decode decode_options dependencies dump_options info
+            info_options layout layout_options model output parser report report_options state
             state_options streams task_options trace_options values
         """,
     },

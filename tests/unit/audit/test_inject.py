@@ -28,8 +28,8 @@ from fake_kernel import CPU_OFFSETS
 from gdbfpu.audit.engine import Audit
 from gdbfpu.audit.inject import FRAME_WRITES, WRITES, Write, frame_writes, planted, writes_for
 from gdbfpu.audit.rules import RULES
-from gdbfpu.commands import audit_answers as answer
-from gdbfpu.commands.audit_answers import run_audit, run_frame_audit, run_injected_audit
+from gdbfpu.commands import audit as answer
+from gdbfpu.commands.audit import run_audit, run_frame_audit, run_injected_audit
 from gdbfpu.commands.audit_options import audit_parser
 from gdbfpu.errors import MemoryFault, UsageError
 

@@ -19,7 +19,7 @@ from gdbfpu.audit.record import returned_json, returned_lines
 from gdbfpu.audit.rules import RULES
 from gdbfpu.audit.text import audit_json, audit_sarif, audit_table
 from gdbfpu.audit.watch import Watch
-from gdbfpu.commands.audit_answers import audit_text, map_text, run_audit
+from gdbfpu.commands.audit import audit_text, map_text, run_audit
 from gdbfpu.commands.audit_options import audit_parser
 from gdbfpu.commands.output import standard_output
 from gdbfpu.errors import UsageError

@@ -19,7 +19,7 @@ from gdbfpu.report.report import Report
 from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import paint, table
-from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.event_file import Hit
 from gdbfpu.trace.hit_text import hit_heading, hit_lines
 from gdbfpu.trace.totals import TaskTotals
 

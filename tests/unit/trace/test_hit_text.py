@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from gdbfpu.trace.hit import Hit
+from gdbfpu.trace.event_file import Hit
 from gdbfpu.trace.hit_text import hit_heading, hit_lines
 
 HIT = Hit(

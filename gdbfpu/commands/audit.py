@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Answer `fpu-audit`: from model and options to the audit and its text."""
+"""Answer `fpu-audit` and `gdbfpu audit`: from model and options to the audit and its text."""
 
 from __future__ import annotations
 

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Answer `fpu-report` and `gdbfpu report`: from a report and options to text."""
+
+from __future__ import annotations
+
+import json
+
+from gdbfpu.commands.report_options import ReportOptions
+from gdbfpu.report.report import Report
+from gdbfpu.report.text import report_csv, report_table
+from gdbfpu.text.screen import PLAIN, Screen
+
+__all__ = ("report_text",)
+
+
+def report_text(report: Report, options: ReportOptions, screen: Screen) -> str:
+    """Return what `fpu-report` prints on `screen` or writes for `report`."""
+    if options.format == "json":
+        return json.dumps(report.to_json(options.sort), indent=1)
+    if options.format == "csv":
+        return report_csv(report, options.by, options.sort).rstrip("\n")
+    paper = PLAIN if options.out else screen
+    return report_table(report, options.by, options.sort, paper, options.why)
