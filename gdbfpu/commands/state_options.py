@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Parser, Several
 from gdbfpu.commands.task_options import TaskOptions, add_task
-from gdbfpu.xsave.features import COMPONENTS
 
 __all__ = ("StateOptions", "state_parser")
 
@@ -44,7 +43,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     add = parser.add
     task, comm = add_task(parser, stopped)
     add("--component", action=Several, metavar="NAME", dest="components",
-        completions=tuple(c.name for c in COMPONENTS),
+        completions=_components,
         help="show only this state component; may be repeated")  # fmt: skip
     raw = add("--raw", action="store_true",
         help="dump the bytes in memory, also those that the header marks as unused")  # fmt: skip
@@ -60,3 +59,10 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     else:
         add_dump(parser)
     return parser
+
+
+def _components() -> tuple[str, ...]:
+    """Return the names of the components, which load when one is first completed."""
+    from gdbfpu.xsave.features import COMPONENTS
+
+    return tuple(component.name for component in COMPONENTS)

@@ -9,7 +9,7 @@ from typing import Union
 
 from gdbfpu.commands.parser import Parser, Several
 from gdbfpu.commands.values import file_name, number
-from gdbfpu.probes.catalogue import CATALOGUE, GROUPS
+from gdbfpu.probes.jobs import GROUPS
 
 __all__ = (
     "TraceClear",
@@ -109,6 +109,13 @@ def trace_parser() -> Parser[TraceOptions]:
     return parser
 
 
+def _functions() -> tuple[str, ...]:
+    """Return the functions of the catalogue, which loads when one is first completed."""
+    from gdbfpu.probes.catalogue import CATALOGUE
+
+    return tuple(probe.function for probe in CATALOGUE)
+
+
 def _add_probes(parser: Parser[TraceOptions]) -> None:
     parser.add("--group", action=Several, choices=GROUPS, dest="groups",
         help="list only this group; may be repeated")  # fmt: skip
@@ -117,7 +124,7 @@ def _add_probes(parser: Parser[TraceOptions]) -> None:
 def _add_on(parser: Parser[TraceOptions]) -> None:
     add = parser.add
     add("--probe", action=Several, metavar="FUNCTION", dest="probes",
-        completions=tuple(probe.function for probe in CATALOGUE),
+        completions=_functions,
         help="trace this function; may be repeated (default: signal frame save and sanitizing)"
         )  # fmt: skip
     add("--group", action=Several, choices=GROUPS, dest="groups",

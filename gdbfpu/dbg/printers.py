@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Pretty-printers of the kernel's FPU types, for the kernel's objfile; `print/r` goes past them.
 
-They read GDB values, not the target, so that they work on any struct fpu, wherever it is.
+They read GDB values, not the target, so that they work on any struct fpu, wherever it is. As with
+the commands, what they need is imported when one is first used.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ from typing import Any
 
 import gdb
 import gdb.printing
-
-from gdbfpu.xsave.area import COMPACTED
-from gdbfpu.xsave.features import describe
 
 __all__ = ("register_printers",)
 
@@ -26,6 +24,9 @@ class _Header:
 
     def to_string(self) -> str:
         """Return the header in one line."""
+        from gdbfpu.xsave.area import COMPACTED
+        from gdbfpu.xsave.features import describe
+
         features = int(self._value["xfeatures"])
         compacted = int(self._value["xcomp_bv"])
         form = "compacted" if compacted & COMPACTED else "standard"

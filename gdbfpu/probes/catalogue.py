@@ -14,7 +14,7 @@ from gdbfpu.errors import MissingSymbol, UsageError
 from gdbfpu.probes.jobs import Job
 from gdbfpu.target import Machine
 
-__all__ = ("CATALOGUE", "FRAME_ARGUMENTS", "GROUPS", "Probe", "select", "unavailable")
+__all__ = ("CATALOGUE", "FRAME_ARGUMENTS", "Probe", "select", "unavailable")
 
 FRAME_ARGUMENTS = {"fpu__restore_sig": "rdi"}
 """Functions that begin with a whole signal frame in user memory; the register points to it."""
@@ -163,9 +163,7 @@ CATALOGUE: tuple[Probe, ...] = (
         ("ex_handler_fprestore", "current", 4, "4.14", "5.15"),
     ),
 )
-
-GROUPS = tuple(dict.fromkeys(probe.job.group for probe in CATALOGUE))
-"""The groups of probes, as `--group` takes them."""
+"""The functions that can be probed, those of a job together."""
 
 
 def select(

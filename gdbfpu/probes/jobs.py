@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from enum import Enum, unique
 
-__all__ = ("Job",)
+__all__ = ("GROUPS", "Job")
 
 
 @unique
@@ -46,3 +46,7 @@ class Job(Enum):
     ENABLE_XFD = ("xfd", "enables a dynamic feature (AMX) for a task")
     SWAP_GUEST = ("kvm", "swaps guest and host state")
     FAULT = ("fault", "resets a state that the CPU refuses to load")
+
+
+GROUPS = tuple(dict.fromkeys(job.group for job in Job))
+"""The groups of jobs, as `--group` takes them."""

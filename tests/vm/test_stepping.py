@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gdbfpu.probes.catalogue import GROUPS
+from gdbfpu.probes.jobs import GROUPS
 from qemu.kernels import Kernel
 from qemu.vm import Machine
 from tests.vm.gdbrun import GdbRun

@@ -8,7 +8,8 @@ from fake import FakeTarget
 
 from gdbfpu.errors import MissingSymbol, UsageError
 from gdbfpu.kernel.stubs import QEMU
-from gdbfpu.probes.catalogue import CATALOGUE, GROUPS, select, unavailable
+from gdbfpu.probes.catalogue import CATALOGUE, select, unavailable
+from gdbfpu.probes.jobs import GROUPS, Job
 
 SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
 
@@ -117,6 +118,10 @@ def test_default_probes_are_of_the_signal_group_only():
     assert set(GROUPS) == {
         *("signal", "switch", "task", "ptrace", "kernel", "xfd", "kvm", "fault"),
     }
+
+
+def test_each_job_has_a_function():
+    assert {probe.job for probe in CATALOGUE} == set(Job)
 
 
 def test_declaration_tells_whose_state_it_is():
