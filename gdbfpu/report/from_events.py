@@ -156,10 +156,14 @@ def _read(stream: BinaryIO, reading: _Reading, progress: Callable[[int], None]) 
 
 
 def _object(line: bytes) -> dict[str, Any]:
+    """Return the JSON object that is all of `line`; raise CorruptState."""
     try:
-        value = _DECODER.decode(line.decode())
+        text = line.strip().decode()
+        value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, an int of 5,000 digits
         raise CorruptState(_NO_JSON) from error
+    if end != len(text):
+        raise CorruptState(_NO_JSON)
     if type(value) is not dict:
         raise CorruptState("not a JSON object")
     return value
@@ -204,16 +208,16 @@ def _facts(hit: dict[str, Any]) -> Facts:
 
 def _use(event: dict[str, Any]) -> Use | None:
     """Return what a line says about whether its task uses the FPU; None if it says nothing."""
-    why = event.get("why", "")
-    if type(why) is not str:
-        raise CorruptState("`why` is not a string")
-    return _said(event.get("uses_fpu"), why)
-
-
-@lru_cache(maxsize=4096, typed=True)  # typed, since 1 equals True
-def _said(uses: Any, why: str) -> Use | None:
+    uses, why = event.get("uses_fpu"), event.get("why", "")
     if uses is not None:
         flag("uses_fpu", uses)
+    if type(why) is not str:
+        raise CorruptState("`why` is not a string")
+    return _said(uses, why)
+
+
+@lru_cache(maxsize=4096)
+def _said(uses: bool | None, why: str) -> Use | None:
     if uses is None and not why:
         return None
     answer = Answer.UNKNOWN if uses is None else Answer.YES if uses else Answer.NO

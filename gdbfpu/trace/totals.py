@@ -168,22 +168,29 @@ class Totals:
         row = self.tasks.get((task.address, task.pid)) or self.row(task)
         if facts is self._added:
             return row
-        if path not in self.paths:
+        passed = self.paths.get(path)
+        if passed is None:
             path = self.path(path)
-        row.hits.setdefault(path[0], 0)
+            passed = self.paths[path]
+        function = path[0]
+        hits = row.hits.get(function, 0)
         time_ns, cpu, thread, mask, live, use = facts
-        if use is None or row.use.answer is Answer.YES:
-            use = row.use
+        known = row.use
+        if use is not known and (use is None or known.answer is Answer.YES):
+            use = known
         # No call from here on: Python handles a ^C only at calls.
         self._added = facts
-        self.paths[path] += 1
-        row.hits[path[0]] += 1
-        row.live_hits += live
-        row.memory_hits += not live
+        self.paths[path] = passed + 1
+        row.hits[function] = hits + 1
+        if live:
+            row.live_hits += 1
+        else:
+            row.memory_hits += 1
         row.components |= mask
         row.use = use
         row.comm, row.thread, row.cpu = task.comm, thread, cpu
-        row.first_ns = row.first_ns or time_ns
+        if not row.first_ns:
+            row.first_ns = time_ns
         row.last_ns = time_ns
         return row
 
