@@ -24,17 +24,17 @@ COLUMNS = (
     "kernel", "release", "`-cpu`", "stub", "boots", "switching, format", "hits traced of announced",
     "report's users right", "`fpu-state` right", "all",
 )  # fmt: skip
-ROUNDS_COLUMNS = (
-    "kernel", "release", "`-cpu`", "stub", "switching, format", "rounds passed",
+ANSWERS_COLUMNS = (
+    "kernel", "release", "`-cpu`", "stub", "switching, format", "runs passed",
     "answers right", "of them `?`", "wrong",
 )  # fmt: skip
 FAILED = "FAILED"
 
 
-def rows_of(entry: Entry, rounds: Rounds) -> list[list[str]]:
-    """Try one kernel over its stubs and CPUs; return its rows, the last cell whether it failed.
+def rows_of(entry: Entry, asked: argparse.Namespace, answers: Answers) -> list[list[str]]:
+    """Try one kernel over the stubs and CPUs; return its rows, the last cell whether it failed.
 
-    What became of each is noted in `rounds`.
+    What became of each is noted in `answers`.
     """
     try:
         can, reason = availability(entry)
@@ -49,9 +49,11 @@ def rows_of(entry: Entry, rounds: Rounds) -> list[list[str]]:
     rows = []
     for cpu in models(entry):
         for stub in entry.stubs:
-            outcome = Outcome(kernel, cpu, stub)
+            if asked.stub not in (None, stub):
+                continue
+            outcome = Outcome(kernel, cpu, stub, asked.runs)
             rows.append(row_of(outcome))
-            rounds.note(outcome)
+            answers.note(outcome)
     return rows
 
 
@@ -72,32 +74,32 @@ def row_of(outcome: Outcome) -> list[str]:
     return [kernel.name, kernel.version, f"`{cpu}`", stub, *(c or "no" for c in cells), result]
 
 
-class Rounds:
-    """What several rounds of the matrix came to, by kernel, CPU model and stub."""
+class Answers:
+    """What several runs of the programs came to, by kernel, CPU model and stub."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, ...], Counter[str]] = {}
         self._layouts: dict[tuple[str, ...], str] = {}
 
     def note(self, outcome: Outcome) -> None:
-        """Count one more round of a kernel over a stub."""
+        """Count one more trace of a kernel over a stub."""
         kernel = outcome.kernel
         key = (kernel.name, kernel.version, f"`{outcome.cpu}`", outcome.stub)
         counts = self._counts.setdefault(key, Counter())
         counts.update(outcome.answers)
-        counts.update(rounds=1, passed=int(not outcome.problems))
+        counts.update(runs=outcome.runs, passed=outcome.runs if not outcome.problems else 0)
         self._layouts[key] = outcome.layouts or self._layouts.get(key, "")
 
     def rows(self) -> list[list[str]]:
-        """Return a row for each kernel, CPU model and stub, as ROUNDS_COLUMNS has them."""
+        """Return a row for each kernel, CPU model and stub, as ANSWERS_COLUMNS has them."""
         return [[*key, self._layouts[key], *_cells(counts)] for key, counts in self._counts.items()]
 
 
 def _cells(counts: Counter[str]) -> list[str]:
-    """Return the cells of ROUNDS_COLUMNS that count something."""
+    """Return the cells of ANSWERS_COLUMNS that count something."""
     right = counts["right"] + counts["open"]
     return [
-        f"{counts['passed']} of {counts['rounds']}",
+        f"{counts['passed']} of {counts['runs']}",
         f"{right} of {right + counts['wrong']}",
         str(counts["open"]),
         str(counts["wrong"]),
@@ -134,8 +136,10 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("names", nargs="*", help="kernels of the catalogue (default: all)")
     add("--rounds", type=int, default=1, metavar="N",
-        help="how often to try each; a second table then counts the answers (default: 1)"
-        )  # fmt: skip
+        help="how often to boot and try each (default: 1)")  # fmt: skip
+    add("--runs", type=int, default=1, metavar="N",
+        help="how often the programs run in each trace (default: 1)")  # fmt: skip
+    add("--stub", choices=("kgdb", "qemu"), help="only over this stub")
     add("--busy", type=int, default=0, metavar="N",
         help="keep N processes of this machine busy meanwhile (default: none)")  # fmt: skip
     return parser.parse_args()
@@ -143,7 +147,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Try the kernels; return 1 if something that was tried is wrong."""
-    asked, rounds = arguments(), Rounds()
+    asked, answers = arguments(), Answers()
     rows: list[list[str]] = []
     try:
         asked_model()
@@ -151,16 +155,15 @@ def main() -> int:
             for _ in range(asked.rounds):
                 for entry in load().values():
                     if not asked.names or entry.name in asked.names:
-                        rows += rows_of(entry, rounds)
+                        rows += rows_of(entry, asked, answers)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     except GivenError as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 1
-    if asked.rounds == 1:
-        print(f"\n{table(rows)}")
-    else:
-        print(f"\n{table(rounds.rows(), ROUNDS_COLUMNS)}")
+    print(f"\n{table(rows)}")
+    if asked.rounds * asked.runs > 1:
+        print(f"\n{table(answers.rows(), ANSWERS_COLUMNS)}")
     return int(not rows or any(row[-1] == FAILED for row in rows))
 
 

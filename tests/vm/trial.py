@@ -49,12 +49,13 @@ class Outcome:
 
     `answers` counts what the report says of the tasks that announced themselves: `right`, `open`
     of those where `?` is right, too, and `wrong`. `programs` are those that the CPU runs,
-    `switching` is the kernel's own word on it.
+    `switching` is the kernel's own word on it. `runs` is how often the programs run in the trace.
     """
 
     kernel: Kernel
     cpu: str
     stub: str
+    runs: int = 1
     programs: list[str] = field(default_factory=lambda: [*PROGRAMS])
     switching: str = "eager"
     boots: str = ""
@@ -105,8 +106,8 @@ def wide(programs: list[str]) -> str:
 
 def traced(
     machine: Machine, outcome: Outcome, asked: list[str], folder: Path
-) -> tuple[list[str], str]:
-    """Return what the programs announced and what GDB printed.
+) -> tuple[list[list[str]], str]:
+    """Return what the programs announced in each run, and what GDB printed.
 
     They announce it in files, which are read once GDB has left: the UART loses characters while
     the kernel enters KGDB.
@@ -117,24 +118,29 @@ def traced(
         machine.break_in()
     with GdbRun(kernel, socket, asked, folder) as gdb:
         gdb.wait_for("READY", GDB)
-        arguments = dict.fromkeys(outcome.programs, f"{SIGNALS} 4") | {"ptracer": "3 1"}
-        starts = " ".join(
-            f"{name} {arguments[name]} > /tmp/said.{name} &" for name in outcome.programs
-        )
-        machine.run(f"{starts} wait", GUEST)
+        for number in range(outcome.runs):
+            machine.run(f"{starts(outcome.programs, number)} wait", GUEST)
         if stub == "kgdb":
             machine.break_in()
         else:
             gdb.interrupt()
         output = gdb.finish(END)
-    said = machine.run("cat /tmp/said.*", 20.0)
-    return [line for line in said.splitlines() if line.startswith("guest: ")], output
+    said = [machine.run(f"cat /tmp/said.{number}.*", 20.0) for number in range(outcome.runs)]
+    return [[n for n in each.splitlines() if n.startswith("guest: ")] for each in said], output
 
 
-def judge(outcome: Outcome, announced: list[str], folder: Path) -> None:
-    names = {line.split()[1] for line in announced if line.endswith(" ok")}
-    if missing := set(outcome.programs) - names:
-        outcome.problems.append(f"guest programs failed: {', '.join(sorted(missing))}")
+def starts(programs: list[str], number: int) -> str:
+    """Return the shell's line that starts the programs' run of this number."""
+    arguments = dict.fromkeys(programs, f"{SIGNALS} 4") | {"ptracer": "3 1"}
+    return " ".join(f"{name} {arguments[name]} > /tmp/said.{number}.{name} &" for name in programs)
+
+
+def judge(outcome: Outcome, runs: list[list[str]], folder: Path) -> None:
+    for lines in runs:
+        names = {line.split()[1] for line in lines if line.endswith(" ok")}
+        if missing := set(outcome.programs) - names:
+            outcome.problems.append(f"guest programs failed: {', '.join(sorted(missing))}")
+    announced = [line for lines in runs for line in lines]
     if not (folder / "events").exists():
         outcome.layouts = outcome.hits = outcome.users = "no"
         outcome.problems.append("no trace was recorded")
@@ -154,12 +160,16 @@ def judge(outcome: Outcome, announced: list[str], folder: Path) -> None:
 
 def wanted_hits(announced: list[str], *, lazy: bool) -> dict[str, int]:
     """Return how often each task, by its pid, has its state saved for a signal."""
-    wanted = {"forkexec": SIGNALS}
+    wanted = {"forkexec": 0}
     for line in announced:
         _, name, *_ = line.split()
-        if name not in ("ptracer", "forkexec"):
-            (pid,) = re.findall(r" pid=(\d+)", line)
-            (count,) = re.findall(r"signals=(\d+)", line)
+        if name == "ptracer":
+            continue
+        (pid,) = re.findall(r" pid=(\d+)", line)
+        (count,) = re.findall(r"signals=(\d+)", line)
+        if name == "forkexec":
+            wanted[name] += int(count)
+        else:
             never = lazy and ANSWERS[subject_of(line)].lazy != {"yes"}  # it has no state then
             wanted[pid] = 0 if never else int(count)
     return wanted

@@ -112,24 +112,36 @@ def test_every_generation_of_forkexec_is_a_user(outcome):
     assert outcome.problems == ["the report is wrong: a forkexec is not a user: seen"]
 
 
-def test_rounds_add_up(outcome):
-    rounds = matrix.Rounds()
+def test_answers_of_several_traces_add_up(outcome):
+    answers = matrix.Answers()
     outcome.layouts = "eager, standard"
     outcome.answers.update(right=4, open=2)
-    rounds.note(outcome)
+    answers.note(outcome)
     outcome.answers.update(wrong=1)
     outcome.problems.append("one")
-    rounds.note(outcome)
-    (row,) = rounds.rows()
+    answers.note(outcome)
+    (row,) = answers.rows()
     assert row == [
         *("k", "9.8", "`max`", "qemu", "eager, standard", "1 of 2", "12 of 13", "4", "1")
     ]
-    assert len(row) == len(matrix.ROUNDS_COLUMNS)
+    assert len(row) == len(matrix.ANSWERS_COLUMNS)
+
+
+def test_a_program_has_to_end_well_in_each_run(outcome, tmp_path):
+    said = [f"guest: {name} pid=1 signals=1 ok" for name in trial.PROGRAMS]
+    trial.judge(outcome, [said, said[1:]], tmp_path)
+    assert outcome.problems[0] == f"guest programs failed: {trial.PROGRAMS[0]}"
+
+
+def test_hits_of_two_runs_add_up(outcome):
+    said = [*_SAID, "guest: forkexec pid=15 generations=25 signals=25 ok"]
+    trial.judge_hits(outcome, said, _hits(p9=3, p8=2, p7=4, p100=50), lazy=False)
+    assert (outcome.hits, outcome.problems) == ("59 of 59", [])
 
 
 def test_nothing_recorded_is_a_problem(outcome, tmp_path):
     said = [f"guest: {name} pid=1 signals=1 ok" for name in trial.PROGRAMS]
-    trial.judge(outcome, said, tmp_path)
+    trial.judge(outcome, [said], tmp_path)
     assert (outcome.hits, outcome.users) == ("no", "no")
     assert outcome.problems == ["no trace was recorded"]
     assert trial.judge_state(outcome, "@@state@\nnothing\n@@end@\n") == "no"
