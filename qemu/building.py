@@ -90,15 +90,9 @@ def _invocation(entry: Entry, tree: Path) -> tuple[list[str], dict[str, str]]:
     """
     # As part of the compiler's name, the flags reach even the parts that ignore KCFLAGS.
     compiler = " ".join(("gcc", *entry.flags))
+    tools = entry.make or (f"CC={compiler}", f"HOSTCC={compiler}")
     unmapped = f"-ffile-prefix-map={tree}=/usr/src/linux"
-    command = [
-        "make",
-        "ARCH=x86_64",
-        f"CC={compiler}",
-        f"HOSTCC={compiler}",
-        f"KCFLAGS={unmapped}",
-        f"KAFLAGS={unmapped}",
-    ]
+    command = ["make", "ARCH=x86_64", *tools, f"KCFLAGS={unmapped}", f"KAFLAGS={unmapped}"]
     return command, {**_REPRODUCIBLE, "LDFLAGS_vmlinux": " ".join(entry.ldflags)}
 
 

@@ -37,6 +37,9 @@ class Entry:
     configs: Path
     cpus: tuple[str, ...] = ("max",)
     lazy: str = ""
+    smp: int = 2
+    kaslr: bool = False
+    make: tuple[str, ...] = ()
     version: str = ""
     config: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
@@ -70,7 +73,8 @@ class Entry:
     @property
     def key(self) -> str:
         """Return the cache's name for what this entry builds; raise SetupError."""
-        source = (self.kind, self.suite, self.package, self.sha256, *self.flags, *self.ldflags)
+        given = (*self.flags, *self.ldflags, *self.make)
+        source = (self.kind, self.suite, self.package, self.sha256, *given)
         digest = hashlib.sha256(repr(source).encode() + self.fragment.encode()).hexdigest()[:16]
         return "_".join(part for part in (self.name, self.version, digest) if part)
 

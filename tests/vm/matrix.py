@@ -51,7 +51,7 @@ def rows_of(entry: Entry, asked: argparse.Namespace, answers: Answers) -> list[l
         for stub in entry.stubs:
             if asked.stub not in (None, stub):
                 continue
-            outcome = Outcome(kernel, cpu, stub, asked.runs)
+            outcome = Outcome(kernel, cpu, stub, asked.runs, entry.smp, entry.kaslr)
             rows.append(row_of(outcome))
             answers.note(outcome)
     return rows

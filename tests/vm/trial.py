@@ -50,12 +50,15 @@ class Outcome:
     `answers` counts what the report says of the tasks that announced themselves: `right`, `open`
     of those where `?` is right, too, and `wrong`. `programs` are those that the CPU runs,
     `switching` is the kernel's own word on it. `runs` is how often the programs run in the trace.
+    `smp` and `kaslr` are the machine's.
     """
 
     kernel: Kernel
     cpu: str
     stub: str
     runs: int = 1
+    smp: int = 2
+    kaslr: bool = False
     programs: list[str] = field(default_factory=lambda: [*PROGRAMS])
     switching: str = "eager"
     boots: str = ""
@@ -84,7 +87,8 @@ def commands(folder: Path, sleeper: int) -> list[str]:
 
 def trial(outcome: Outcome, folder: Path) -> None:
     """Boot the kernel, trace its guest programs over the stub, note in `outcome` what worked."""
-    with Machine(outcome.kernel.bzimage, test_image(), cpu=outcome.cpu) as machine:
+    options = {"cpu": outcome.cpu, "smp": outcome.smp, "kaslr": outcome.kaslr}
+    with Machine(outcome.kernel.bzimage, test_image(), **options) as machine:
         started = time.monotonic()
         machine.boot(PROMPT, BOOT)
         outcome.boots = f"{time.monotonic() - started:.0f} s"

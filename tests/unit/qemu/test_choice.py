@@ -190,8 +190,13 @@ def test_next_kernel_with_kgdb_is_tried_and_one_line_says_why(entry, preferred, 
 
 def test_where_none_works_the_last_error_is_raised(entry, preferred):
     preferred(entry)
-    with pytest.raises(SetupError, match=r"^c$"):
-        choice.first_that(_Attempts(*map(SetupError, "abc")))
+    attempts = _Attempts(*(SetupError(f"error {number}") for number in range(99)))
+    with pytest.raises(SetupError) as error:
+        choice.first_that(attempts)
+    assert attempts.names == [
+        *("kgdb-4.4", "kgdb-5.10", "kgdb-6.1", "kgdb-6.1-distro", "kgdb-6.1-clang"),
+    ]
+    assert str(error.value) == "error 4"
 
 
 def test_named_kernel_has_no_other_in_its_place(monkeypatch, capsys):

@@ -56,6 +56,13 @@ def test_build_is_told_flags_and_a_fixed_time_and_place(entry):
     assert (when, host) == ("Thu Jan  1 00:00:00 UTC 1970\n", "gdbfpu\n")
 
 
+def test_entry_may_name_other_tools(entry):
+    other = replace(entry, make=("CC=gcc -DOTHER",))
+    compiler, *_ = kernels.obtain_entry(other).vmlinux.read_text().split("|")
+    assert compiler == "gcc -DOTHER"
+    assert other.key != entry.key
+
+
 @pytest.mark.parametrize("flags", ["", " -- LDFLAGS_vmlinux=--from-outside"])
 def test_link_flags_reach_vmlinux_and_not_the_decompressor(entry, monkeypatch, flags):
     """On make's command line they would override what either makefile sets."""
@@ -238,7 +245,7 @@ def test_catalogue_of_the_project_loads_and_finds_its_configurations():
     assert entries["kgdb-4.4"].url == (
         "https://cdn.kernel.org/pub/linux/kernel/v4.x/linux-4.4.tar.xz"
     )
-    assert len({each.key for each in entries.values()}) == len(entries) == 7
+    assert len({each.key for each in entries.values()}) == len(entries) == 9
     for each in entries.values():
         assert each.key.startswith(each.name)
         symbols = set(each.fragment.splitlines())
