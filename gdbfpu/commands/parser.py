@@ -89,6 +89,18 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
                 self.error(f"{one} and {other} cannot be combined")
         return found, rest
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raise UsageError if `value` is none of the action's choices; name the nearest one."""
+        choices = action.choices
+        if choices is None or value in choices:
+            return
+        from difflib import get_close_matches
+
+        what = f"{action.option_strings[0]}: " if action.option_strings else ""
+        near = get_close_matches(str(value), map(str, choices), 1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        self.error(f"{what}there is no {value!r}: {hint}choose from {', '.join(map(str, choices))}")
+
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with `message` and how to get help."""
         raise UsageError(f"{message}; see `{self.prog} --help`")

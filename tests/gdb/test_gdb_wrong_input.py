@@ -11,7 +11,7 @@ from gdb_harness import GOLDEN, NOTES, Compiler, gdb, probe_breakpoints, started
 
 BAD = {  # what is typed: what the one line has to say
     "fpu-trace": "on|off|status|clear|probes",
-    "fpu-trace bogus": "invalid choice: 'bogus'",
+    "fpu-trace bogus": "there is no 'bogus'",
     "fpu-trace on --probe nope": "no probe is called 'nope'; there are: __kernel_fpu_begin, ",
     "fpu-trace on --probe save_xstate_sig": "the kernel has no symbol 'save_xstate_sig'",
     "fpu-trace on --bogus": "unrecognized arguments: --bogus",
