@@ -71,12 +71,18 @@ def guest(kernel: Kernel, model: str) -> Iterator[Machine]:
 
 @pytest.fixture
 def each(kernel: Kernel, cpu: str) -> Iterator[Machine]:
-    """The kernel on each of the models."""
-    yield from booted(kernel, cpu)
+    """The kernel on each of the models, its CPUs at the same time."""
+    yield from booted(kernel, cpu, parallel=True)
 
 
-def booted(kernel: Kernel, cpu: str) -> Iterator[Machine]:
-    with Machine(kernel.bzimage, image.test_image(), cpu=cpu) as machine:
+@pytest.fixture
+def racing(kernel: Kernel, model: str) -> Iterator[Machine]:
+    """The kernel on the model of `make demo`, its CPUs at the same time."""
+    yield from booted(kernel, model, parallel=True)
+
+
+def booted(kernel: Kernel, cpu: str, **options: bool) -> Iterator[Machine]:
+    with Machine(kernel.bzimage, image.test_image(), cpu=cpu, **options) as machine:
         machine.boot(PROMPT, BOOT)
         yield machine
 
@@ -370,24 +376,24 @@ BUSY = "ymmall 0 5 & x87calc 0 5 & audiod 0 5 & mmxplay 0 5 & avxthreads 0 5 & p
 
 @pytest.mark.parametrize("end", ["limit", "off", "detach", "quit"])
 def test_guest_runs_on_though_both_cpus_were_at_probes(
-    guest: Machine, kernel: Kernel, tmp_path: Path, end: str
+    racing: Machine, kernel: Kernel, tmp_path: Path, end: str
 ) -> None:
     """A CPU that waits to report its hit may not be left in KGDB when the probes go."""
-    guest.run(BUSY, 10.0)
+    racing.run(BUSY, 10.0)
     ends = {"off": ["fpu-trace off", "detach"], "limit": ["detach"], "detach": ["detach"]}
     for turn in range(4):
-        guest.break_in()
+        racing.break_in()
         limit = "--limit 25" if end == "limit" else ""
         commands = ["source gdbfpu", f"fpu-trace on {limit} --group signal --group switch"]
         with GdbRun(
-            kernel, guest.kgdb, [*commands, "continue", *ends.get(end, [])], tmp_path
+            kernel, racing.kgdb, [*commands, "continue", *ends.get(end, [])], tmp_path
         ) as gdb:
             if end != "limit":
                 gdb.wait_for(f"{15 + turn}  ")
-                guest.break_in()
+                racing.break_in()
             gdb.finish()
-        assert guest.run("echo alive", 20.0).split() == ["alive"]
-        guest.check()
+        assert racing.run("echo alive", 20.0).split() == ["alive"]
+        racing.check()
 
 
 def test_killed_gdb_leaves_nothing_to_the_next(
