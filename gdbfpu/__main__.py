@@ -16,12 +16,12 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Run the command line; return the exit status.
 
-    A signal ends it without a message, as it ends any other program. Before that, the handler
-    removes files that are not complete. It raises no exception: that could come at any point of
-    the program, even while another one is handled.
+    A signal ends the program without a message, as it ends any other program. Before that, the
+    handler removes files that are not complete. The handler raises no exception: a signal can
+    arrive at any point of the program, even while the program handles another exception.
     """
-    _on_signals(signal.SIG_DFL)  # while it imports, there is nothing to remove
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # which scripts/install's command blocks
+    _on_signals(signal.SIG_DFL)  # during the imports there is nothing to remove
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # the installed command blocks them
     from gdbfpu import cli
     from gdbfpu.commands.output import remove_drafts
     from gdbfpu.commands.streams import prepare

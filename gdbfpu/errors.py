@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The errors of gdbfpu: one base class, and a subclass for each kind of failure.
 
-Each message is one line that a person can act on. The values in it are attributes, too.
+Each message is one line that a person can act on. The values in a message are attributes, too.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class UsageError(GdbFpuError):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a new file `path` is written into UsageError."""
+    """Raise UsageError for an OSError in the block of code, which writes the new file `path`."""
     try:
         yield
     except FileExistsError as error:

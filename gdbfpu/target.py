@@ -65,7 +65,7 @@ class Memory(Protocol):
 
     @property
     def slide(self) -> int:
-        """Return the bytes by which symbols lie above their addresses in vmlinux (KASLR)."""
+        """Return how many bytes symbols lie above their addresses in vmlinux (KASLR)."""
 
     def read_memory(self, address: int, length: int) -> bytes:
         """Return exactly `length` bytes at `address`; raise MemoryFault otherwise."""
@@ -110,10 +110,10 @@ class Machine(Memory, Protocol):
         """Return all threads, as `info threads` would list them now."""
 
     def callers(self) -> Iterator[Frame]:
-        """Yield the frames of the callers, innermost first, without that of the stopped function.
+        """Yield the frames of the callers, innermost first, without the stopped function's frame.
 
-        Each frame is unwound when the caller asks for it. The debugger does not know where the
-        kernel begins: later frames may be made of what user space put on the stack (see
+        Each frame is unwound only when it is needed. The debugger does not know where the kernel
+        begins: frames beyond that point come from what user space put on the stack (see
         `CallPath`).
         """
 

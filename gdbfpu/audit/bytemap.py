@@ -32,7 +32,7 @@ _ST_STARTS = range(CONTROL_SIZE, XMM_OFFSET, 16)  # of each ST(i)
 _PADDING = [
     (5, 6),
     *((start + 10, start + 16) for start in _ST_STARTS),
-]  # in FXSAVE64 no register has these bytes
+]  # bytes of an FXSAVE64 image that belong to no register
 _HOW_WIDTH = 48  # columns
 _WAYS = ("way out", "function", "stale bytes", "how")
 _DUMP_WIDTH = 32  # bytes on a line of a dump

@@ -18,12 +18,15 @@ from gdbfpu.kernel.tasks import Task
 
 __all__ = ("Audit", "apply", "audit", "audit_frame", "sort")
 
-_READ, _WALK = "READ", "WALK"  # in place of a rule: a subject, or all tasks, could not be read
+_READ, _WALK = "READ", "WALK"  # in place of a rule: a subject, or the list of tasks, is unreadable
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit of so many `tasks`: findings, worst first, and what is undecided."""
+    """The result of an audit: `findings`, worst first, and what is `undecided`.
+
+    `tasks` is the number of audited tasks.
+    """
 
     kernel: str
     tasks: int
@@ -36,10 +39,10 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """Return the result in a word, for scripts: `findings`, `incomplete`, `notes` or `clean`.
+        """Return the result in one word for scripts: `findings`, `incomplete`, `notes`, `clean`.
 
-        `findings` means errors or warnings; `incomplete`, that a task or the list of tasks could
-        not be read.
+        `findings` means that there are errors or warnings. `incomplete` means that a task, a CPU
+        or the list of tasks could not be read.
         """
         if any(finding.severity is not Severity.NOTE for finding in self.findings):
             return "findings"
@@ -51,7 +54,7 @@ class Audit:
 def audit(snapshot: Snapshot, task: Task | None, progress: Callable[[int], None]) -> Audit:
     """Apply every rule on memory to all tasks, or to `task` only if one is given.
 
-    This calls `progress` with the number of audited tasks. What cannot be read is undecided.
+    `progress` is called with the number of tasks audited so far. What cannot be read is undecided.
     """
     results: list[Result] = [Undecided(rule, "every CPU", why) for rule, why in BLIND_SPOTS]
     results += _kernel(snapshot, task)

@@ -15,8 +15,8 @@ __all__ = ("Finding", "Result", "Severity", "Undecided", "finding_json", "name_o
 class Severity(Enum):
     """How bad a finding is, worst first; the values are SARIF 2.1.0's.
 
-    ERROR: data reaches another owner, or the kernel's state contradicts itself. WARNING: it does
-    harm when it is used. NOTE: it does no harm in this kernel.
+    ERROR: data reaches another owner, or the kernel's state contradicts itself. WARNING: the
+    wrong state does harm when something uses it. NOTE: it does no harm in this kernel.
     """
 
     ERROR = "error"
@@ -29,8 +29,8 @@ class Finding:
     """Something that breaks a rule.
 
     `rule` is the rule's name. `about` is the task, or the name of something else. `read` says what
-    was read, `address` where that begins, and `why` why it matters. `component` is the name of the
-    state component, or empty. `evidence` are the bytes; only `--reveal` shows them.
+    was read, and `address` where it begins. `why` says why the finding matters. `component` is the
+    name of the state component, or empty. `evidence` has the bytes; only `--reveal` shows them.
     """
 
     rule: str
@@ -44,13 +44,13 @@ class Finding:
 
     @property
     def subject(self) -> str:
-        """Return the name of the task or the thing that it is about."""
+        """Return the name of the task or the thing that the finding is about."""
         return self.about if isinstance(self.about, str) else name_of(self.about)
 
 
 @dataclass(frozen=True)
 class Undecided:
-    """Something about `subject` that memory cannot tell; do not take it for clean."""
+    """Something about `subject` that memory cannot tell. It does not mean `subject` is clean."""
 
     rule: str
     subject: str
@@ -67,7 +67,7 @@ def name_of(task: Task) -> str:
 
 
 def finding_json(finding: Finding, reveal: bool) -> dict[str, Any]:
-    """Return `finding` in the form that `json.dumps` takes; its bytes only with `reveal`."""
+    """Return `finding` in the form that `json.dumps` takes, with its bytes only if `reveal`."""
     about = finding.about
     return {
         "rule": finding.rule,

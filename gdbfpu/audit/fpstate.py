@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules on struct fpstate and what it brought (since 5.16): permissions, XFD, guests, CET, PKRU."""
+"""Rules on struct fpstate and on related state: permissions, XFD, guests, CET, PKRU."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ UABI = BlindSpot(
 def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for features that the task's thread group has no permission for.
 
-    The leader's fpu.perm counts (arch_prctl(ARCH_REQ_XCOMP_PERM)); other threads have a copy.
+    The fpu.perm of the group's leader decides: arch_prctl(ARCH_REQ_XCOMP_PERM) sets it. The other
+    threads have a copy.
     """
     allowed = _group_perm(snapshot, view)
     if allowed is None:
@@ -43,7 +44,8 @@ def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     if own & ~allowed:
         yield Defect(
             view.task,
-            f"fpu.perm has {describe(own & ~allowed)}, but its group has no permission for it",
+            f"fpu.perm has {describe(own & ~allowed)}, but the thread group has no permission "
+            "for it",
             view.fpu,
             "the thread can use what its thread group may not use",
         )
@@ -51,9 +53,11 @@ def perm(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     if used:
         yield Defect(
             view.task,
-            f"fpstate.user_xfeatures has {describe(used)}, but its group has no permission for it",
+            f"fpstate.user_xfeatures has {describe(used)}, but the thread group has no permission "
+            "for it",
             view.fpu,
-            "signal frames can be larger than the alternate signal stack was checked for",
+            "a signal frame can be larger than the kernel assumed when it checked the alternate "
+            "signal stack",
         )
 
 
@@ -75,8 +79,8 @@ def _group_perm(snapshot: Snapshot, view: TaskView) -> int | None:
 def amxbuf(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect if the buffer of a dynamic feature has the wrong place or size.
 
-    The area has room for all components of its header. It is `fpu.__fpstate`, unless it was
-    allocated (`is_valloc`) or belongs to a KVM guest.
+    The area must have room for all components in its header. The area must be `fpu.__fpstate`,
+    unless it was allocated (`is_valloc`) or belongs to a KVM guest.
     """
     if "fpstate.size" not in view.fields:
         return
@@ -132,7 +136,7 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
             f"xfd_state of CPU {cpu.number} is {cached:#x}, but fpstate.xfd is "
             f"{view.fields['fpstate.xfd']:#x}",
             kernel.per_cpu("xfd_state", cpu.number),
-            "the task gets #NM for a feature it may use, or uses one without a buffer",
+            "the task gets #NM for a feature that it may use, or uses a feature without a buffer",
         )
 
 
@@ -145,7 +149,7 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
 def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for a component in use that IA32_XFD disables: loading it raises #NM.
 
-    This also checks the state of a KVM guest while the task holds it. For guests, b45f72177594
+    This also checks a KVM guest's state while the task holds that state. For guests, b45f72177594
     (6.19) fixes the defect.
     """
     header, xfd = view.header, view.fields.get("fpstate.xfd", 0)
@@ -206,8 +210,9 @@ def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
 def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for shadow stack state of a task that has no shadow stack.
 
-    The shadow stack pointer has to be a user address. CVE-2025-21632 was something else:
-    ssp_get() failed for a task that has neither (fixed by a9d9c33132d4, 6.13).
+    The shadow stack pointer has to be a user address. This rule does not find CVE-2025-21632:
+    there, ssp_get() failed for a task with neither a shadow stack nor shadow stack state (fixed
+    by a9d9c33132d4, 6.13).
     """
     header = view.header
     span = next((s for s in snapshot.spans(view.image) if s.number == CET_U), None)
@@ -245,9 +250,9 @@ def ssp(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
 def pkru0(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for PKRU in its initial state, 0, if the kernel may load init_pkru instead.
 
-    Kernels from 5.2 to 5.12 with protection keys do that while the header's bit is clear.
-    510b80a6a0f1 fixes it (5.13, and in stable trees), but memory does not show whether a kernel
-    has the fix. Since 5.14 PKRU is in `thread.pkru`.
+    Kernels from 5.2 to 5.12 that support protection keys load init_pkru while the header's bit is
+    clear. 510b80a6a0f1 fixes this (5.13, and in stable trees), but memory does not show whether a
+    kernel has the fix. Since 5.14 PKRU is in `thread.pkru`.
     """
     header = view.header
     if header is None or snapshot.model.live_flag:

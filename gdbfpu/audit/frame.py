@@ -22,10 +22,10 @@ from gdbfpu.xsave.sigframe import MAGIC1, SW_XFEATURES_OFFSET, SW_XSTATE_SIZE_OF
 __all__ = ("frame", "frame32", "framestale", "supv_in_frame")
 
 _LOST = "sigreturn finds no extended state in the frame: AVX and everything above is lost"
-_TRUSTED = "sigreturn trusts it: the state is lost, or read from beyond the end of the frame"
-# XFEATURE_MASK_SIGFRAME_INITOPT, since 5.17 (commit 30d02551ba4f): while these are initial, the
-# kernel writes no bytes for them, and the user's stack keeps its own. 5.16 writes them always, and
-# no kernel before it has them.
+_TRUSTED = "sigreturn trusts the frame: the state is lost, or read from beyond the frame's end"
+# XFEATURE_MASK_SIGFRAME_INITOPT, since 5.17 (commit 30d02551ba4f): while these components are
+# initial, the kernel writes no bytes for them, and the user's stack keeps its old bytes there.
+# 5.16 always writes them. No kernel before 5.16 has these components.
 _LEFT_OUT = 1 << TILECFG | 1 << TILEDATA
 
 
@@ -36,7 +36,7 @@ _LEFT_OUT = 1 << TILECFG | 1 << TILEDATA
     invariant="A signal frame describes itself correctly.",
 )
 def frame(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
-    """Yield a defect for each false statement of the frame about itself.
+    """Yield a defect for each thing that the frame says about itself and that is false.
 
     sigreturn trusts the frame: CVE-2024-26603 (d877550eaf2d, 6.8).
     """
@@ -65,11 +65,11 @@ def _sw_reserved(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
 
 
 def _xstate_header(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
-    """Yield a defect for an XSAVE header that sigreturn cannot load, or with unknown features."""
+    """Yield a defect for a header that sigreturn cannot load, or that has unknown features."""
     header, dirty = view.header, any(view.header.reserved)
     if header.xcomp_bv or dirty:
         read = f"xcomp_bv is {header.xcomp_bv:#x}, reserved bytes are {'not ' if dirty else ''}zero"
-        why = "sigreturn loads it: XRSTOR faults (#GP), CVE-2017-15537"
+        why = "sigreturn loads this header: XRSTOR faults (#GP), CVE-2017-15537"
         yield view.defect(view.frame.base + XCOMP_OFFSET, read, why)
     foreign = _foreign(snapshot, view)
     if foreign and not foreign & SUPERVISOR:  # else see SUPV

@@ -52,7 +52,7 @@ def framepast(_snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
 def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     """Yield a defect for state in the frame that was not the task's when the frame was written.
 
-    If a CPU held the registers, this compares only those that the stub shows.
+    If a CPU held the registers, this compares only the registers that the stub shows.
     """
     if not view.image:
         return
@@ -65,8 +65,8 @@ def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
 
 
 def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
-    """Compare each component in use, at its own offset in each image; PKRU only if saved there."""
-    fxsave = snapshot.model.format == "fxsave"  # x87 and SSE always, without a header
+    """Compare each component in use, at its offset in each image; skip PKRU if it is elsewhere."""
+    fxsave = snapshot.model.format == "fxsave"  # no header: x87 and SSE are always in use
     used = FPSSE if fxsave else in_use(zero_padded_header(view.before))
     places = {span.number: span for span in snapshot.spans(view.before)}
     for span in frame_spans(snapshot, view):
@@ -82,7 +82,7 @@ def _against_memory(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
 
 
 def _restored(snapshot: Snapshot, view: FrameView, span: Span) -> bytes | None:
-    """Return the bytes of a component that sigreturn loads: initial ones if its bit is clear.
+    """Return the bytes that sigreturn loads for a component: initial bytes if its bit is clear.
 
     The bytes in the frame may then be anything: see XFEATURE_MASK_SIGFRAME_INITOPT.
     """
@@ -94,7 +94,7 @@ def _restored(snapshot: Snapshot, view: FrameView, span: Span) -> bytes | None:
 
 
 def _loadable(snapshot: Snapshot, image: bytes, span: Span) -> bytes | None:
-    """Return the bytes of a component that survive a load and a save."""
+    """Return those bytes of a component that survive a load and a save."""
     data = significant(image, span)
     if data is None or span.number != X87 or not leaves_pointers(snapshot):
         return data

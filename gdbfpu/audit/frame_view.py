@@ -23,18 +23,19 @@ _EVIDENCE_SIZE = 64  # bytes of evidence
 
 @dataclass(frozen=True)
 class FrameView:
-    """A frame that the kernel wrote to a task's user memory, and the state that it wrote.
+    """A frame that the kernel wrote to a task's user memory, and the state that it had to write.
 
-    `address` is where the frame begins, `image` its bytes up to FP_XSTATE_MAGIC2. If they could
-    not be read, `image` is empty and `unread` says why.
+    `address` is where the frame begins, `image` its bytes up to FP_XSTATE_MAGIC2. If the bytes
+    could not be read, `image` is empty and `unread` says why.
 
-    The kernel function that writes the frame may have been watched. At its entry, `before` is the
-    task's register image in memory. If a CPU held the registers, `before` is empty and
-    `registers` has those that the stub shows. `past` has the bytes after the frame, at entry and
-    at return; empty if they could not be read, None if the function was not watched.
+    We may have watched the kernel function that writes the frame. Then `before` is the task's
+    register image in memory at the function's entry. If a CPU held the registers, `before` is
+    empty and `registers` has the registers that the stub shows. `past` has the bytes after the
+    frame, at entry and at return; they are empty if they could not be read. `past` is None if we
+    did not watch the function.
 
-    `size` (bytes) and `mask` (u64) are those of this task's images for user space; 0 stands for
-    the kernel's defaults.
+    `size` (bytes) and `mask` (u64) are the size and the components of this task's images for user
+    space; 0 stands for the kernel's defaults.
     """
 
     task: Task

@@ -20,7 +20,7 @@ __all__ = ("sanoff", "size", "supv", "xcomp", "xcomp2")
 _XFEATURES = slice(HEADER_OFFSET, XCOMP_OFFSET)
 _XCOMP_BV = slice(XCOMP_OFFSET, RESERVED_OFFSET)
 _OUTSIDE = "XRSTOR reads and XSAVE writes beyond the end of the area"
-_FAULT = "XRSTOR faults (#GP) on it, and the CPU keeps the registers of the previous task"
+_FAULT = "XRSTOR faults (#GP) on this header, and the CPU keeps the registers of the previous task"
 
 
 def _word(view: TaskView, place: slice, read: str, why: str) -> Defect:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Plant a defect for a rule to find in the memory of a test machine, and restore the memory.
 
-No other part of gdbfpu writes to a kernel's memory. Software CPUs never clear a component's bit in
-the header themselves, so without planted defects nothing would show that the rules work.
+No other part of gdbfpu writes to a kernel's memory. An emulated CPU (QEMU's TCG) marks nearly all
+components as in use at each save. There, only planted defects can show that the rules work.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def frame_writes(rule: str, address: int, image: bytes) -> tuple[Write, ...]:
         )
     frame = parse_frame(image)
     if rule == "FRAME32" and not frame.ia32:
-        raise _refusal("it is the frame of a 64-bit task")
+        raise _refusal("this is the frame of a 64-bit task")
     place, data = make(image, frame.base, frame.xstate_size)
     return (Write(address + place, data),)
 
@@ -278,7 +278,7 @@ WRITES: dict[str, Callable[[Snapshot, TaskView], list[Write]]] = {
     "GUEST": _guest,
     "PKRU0": _pkru0,
 }
-"""For each rule on tasks, CPUs or the kernel, the function that returns its writes."""
+"""For each rule on tasks, CPUs or the kernel, the function that returns what to write."""
 
 FRAME_WRITES: dict[str, Callable[[bytes, int, int], tuple[int, bytes]]] = {
     "FRAME": lambda _image, base, size: (base + size, bytes(4)),
@@ -292,6 +292,6 @@ FRAME_WRITES: dict[str, Callable[[bytes, int, int], tuple[int, bytes]]] = {
         bytes([image[base + HEADER_OFFSET + 1] | 8]),
     ),
 }
-"""For each rule on frames, the function that returns its write.
+"""For each rule on frames, the function that returns where and what to write.
 
-It takes the image, the image's base and its xstate_size."""
+The function takes the frame's image, base and xstate_size."""

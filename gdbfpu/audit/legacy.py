@@ -54,8 +54,8 @@ def mxcsr(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
             read=f"mxcsr is {value:#010x}; bits {reserved:#x} are not in mxcsr_feature_mask "
             f"({mask:#x})",
             address=view.at + MXCSR_OFFSET,
-            why="FXRSTOR and XRSTOR fault (#GP) on it, and the CPU keeps the registers of the "
-            "previous task",
+            why="FXRSTOR and XRSTOR fault (#GP) on this value, and the CPU keeps the registers of "
+            "the previous task",
             evidence=view.image[MXCSR_OFFSET:MXCSR_MASK_OFFSET],
         )
 
@@ -70,8 +70,8 @@ def amdfip(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for x87 pointers to kernel addresses if no save writes the pointers.
 
     AMD CPUs without XSAVEERPTR save and load FOP, FIP and FDP only while an exception is
-    pending: CVE-2006-1056, CVE-2013-2076. A user address may be the task's own, so it counts as
-    none.
+    pending: CVE-2006-1056, CVE-2013-2076. A user address may be the task's own, so it is not a
+    defect.
     """
     if len(view.image) < CONTROL_SIZE or not leaves_pointers(snapshot):
         return
@@ -90,7 +90,10 @@ def amdfip(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
 
 
 def leaves_pointers(snapshot: Snapshot) -> bool:
-    """Return whether the CPU does not save FOP, FIP and FDP: AMD's without XSAVEERPTR."""
+    """Return whether the CPU saves FOP, FIP and FDP only while an exception is pending.
+
+    AMD's and Hygon's CPUs without XSAVEERPTR do so.
+    """
     kernel = snapshot.model.kernel
     return cpu_vendor(kernel) in (AMD, HYGON) and cpu_has(kernel, XSAVEERPTR) is False
 
@@ -105,7 +108,7 @@ def initbuf(snapshot: Snapshot) -> Iterator[Outcome]:
     """Yield a defect if the kernel's initial image does not hold the initial state.
 
     If the kernel saved the image with XSAVEOPT, XSAVEC or XSAVES, FCW and MXCSR are 0, and each
-    new task starts with these values. f9dfb5e390fa (5.13) fixes it.
+    new task starts with these values. f9dfb5e390fa (5.13) fixes this.
     """
     at, target = snapshot.model.xstate.init_address, snapshot.model.kernel.target
     image = target.read_memory(at, len(snapshot.model.xstate.init)) if at else b""
@@ -129,7 +132,7 @@ def initbuf(snapshot: Snapshot) -> Iterator[Outcome]:
 def _is_default_pkru(snapshot: Snapshot, image: bytes, span: Span) -> bool:
     """Return whether `span` is PKRU and holds init_pkru_value.
 
-    From 5.2 (commit a5eff7259790) to 5.13, setup_pku() writes it.
+    From 5.2 (commit a5eff7259790) to 5.13, setup_pku() writes that value there.
     """
     address = snapshot.model.kernel.target.symbol_address("init_pkru_value")
     if span.number != PKRU or address is None:
@@ -139,5 +142,5 @@ def _is_default_pkru(snapshot: Snapshot, image: bytes, span: Span) -> bool:
 
 
 def _initial(address: int, read: str) -> Defect:
-    why = "every task starts with it, at exec and in each signal handler"
+    why = "every task starts with this image, at exec and in each signal handler"
     return Defect("init_fpstate", read, address, why)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rules on who owns a CPU's registers: flags, the owner pointer, the last CPU, lazy switching.
 
-They hold for running tasks. Any number of owner pointers may point to a sleeping task. Such a
-pointer counts only if the task's last CPU is the same; the kernel checks that when the task runs
-again.
+The rules hold for running tasks. The owner pointers of any number of CPUs may point to a sleeping
+task. Only the pointer of the task's last CPU means something. The kernel checks this when the task
+runs again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from gdbfpu.kernel.cpuinfo import INTEL, cpu_vendor
 
 __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 
-# Macros. PF_EXITING: fpu__drop() gives up the registers of such a task and sets no flag.
-# PF_USER_WORKER (6.4 on) and PF_IO_WORKER: the kernel does not switch the registers of such a task.
-# A kernel before 5.12 makes no threads for these two. There the bits are PF_USED_ASYNC, which all
-# programs inherit from init, and PF_VCPU.
+# Macros. PF_EXITING: fpu__drop() gives up the registers of an exiting task and sets no flag.
+# PF_USER_WORKER (6.4 on) and PF_IO_WORKER: the kernel does not switch the registers of a worker.
+# Kernels before 5.12 have no workers. There, the same bits are PF_USED_ASYNC, which all programs
+# inherit from init, and PF_VCPU.
 _EXITING = 0x4
 _WORKERS = 0x4000 | 0x10
 _WORKER_MAKER = "create_io_thread"
@@ -51,8 +51,8 @@ def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
         yield _about(
             view,
             f"{name} is set, but the task does not run",
-            "its registers were not saved when it left its CPU, or it will save those "
-            "of another task",
+            "its registers were not saved when it left its CPU, or the next switch will save "
+            "another task's registers as its own",
         )
 
 
@@ -65,8 +65,8 @@ def flags(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
 def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
     """Yield a defect if loaded registers have another owner or another CPU: CVE-2019-19602.
 
-    If registers count as the running task's, fpu_fpregs_owner_ctx points to its struct fpu and
-    its last_cpu is this CPU (fpregs_state_valid()).
+    If registers count as the running task's, fpu_fpregs_owner_ctx points to the task's struct fpu,
+    and the task's last_cpu is this CPU (fpregs_state_valid()).
     """
     view = cpu.view
     if view is None or len(snapshot.cpus_of(view.task)) > 1:  # TWICE reports the latter
@@ -105,7 +105,7 @@ def twice(snapshot: Snapshot) -> Iterator[Outcome]:
             numbers = " and ".join(map(str, cpus))
             yield _about(
                 snapshot.view(task),
-                f"CPUs {numbers} run it at the same time",
+                f"CPUs {numbers} run this task at the same time",
                 "each CPU will overwrite the registers that the other saves",
             )
 
@@ -177,7 +177,7 @@ def _about(view: TaskView, read: str, why: str) -> Defect:
 
 
 def _not_switched(snapshot: Snapshot, view: TaskView) -> bool:
-    """Return whether the kernel does not switch the task's registers: a worker, or exiting."""
+    """Return whether the kernel does not switch the registers of this worker or exiting task."""
     flags = snapshot.integer(view.task.address, "task_struct", "flags") or 0
     mask = _EXITING | _WORKERS if snapshot.has(_WORKER_MAKER) else _EXITING
     return bool(flags & mask)

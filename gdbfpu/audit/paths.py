@@ -2,7 +2,8 @@
 """The paths on which the kernel copies a task's FPU memory, and whether stale bytes go along.
 
 Source: arch/x86/kernel/fpu/{signal,regset,core,xstate}.c of the kernels named next to each
-branch (arch/x86/kernel/{i387,xsave,process}.c up to 4.1). Symbols decide which branch it is.
+branch (arch/x86/kernel/{i387,xsave,process}.c up to 4.1). The kernel's symbols tell which branch
+applies.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ __all__ = ("ExportPath", "export_paths", "inherit_paths")
 class ExportPath:
     """A path on which the kernel copies the area.
 
-    `name` is its name in user space, `function` the kernel function that copies. `raw` is true if
-    the copy includes stale bytes, and `how` says why in a sentence. `legacy` is true if only the
-    first 512 bytes are copied.
+    `name` is the path's name in user space, `function` the kernel function that makes the copy.
+    `raw` is true if the copy includes stale bytes, and `how` says why. `legacy` is true if only
+    the first 512 bytes are copied.
     """
 
     name: str
@@ -51,8 +52,8 @@ def _first(snapshot: Snapshot, *names: str) -> str:
 def _cleaner(snapshot: Snapshot) -> str:
     """Return the function that cleans a register set, or `` if there is none.
 
-    It is copy_xstate_to_uabi_buf since 5.14 (commit eb6f51723f03), fpstate_sanitize_xstate in 4.2
-    to 5.13, and __sanitize_i387_state before.
+    The function is copy_xstate_to_uabi_buf since 5.14 (commit eb6f51723f03),
+    fpstate_sanitize_xstate in 4.2 to 5.13, and __sanitize_i387_state up to 4.1.
     """
     return _first(
         snapshot,
@@ -98,8 +99,8 @@ def _prxfpreg(snapshot: Snapshot) -> Iterator[ExportPath]:
 def _xstate(snapshot: Snapshot) -> Iterator[ExportPath]:
     """Yield the path of NT_X86_XSTATE.
 
-    Up to 4.7 xstateregs_get copies the buffer unchanged. Kernels with fpu_user_xstate_size (since
-    4.8) clean it.
+    Up to 4.7 xstateregs_get copies the area unchanged. Kernels with fpu_user_xstate_size (since
+    4.8) clean the area first.
     """
     if not snapshot.has("xstateregs_get") or snapshot.model.format == "fxsave":
         return
@@ -110,7 +111,7 @@ def _xstate(snapshot: Snapshot) -> Iterator[ExportPath]:
     ):
         yield from _regset(snapshot, "NT_X86_XSTATE", "xstateregs_get", False)
         return
-    how = "it copies the area unchanged (up to 4.7)"
+    how = "the area is copied unchanged (up to 4.7)"
     yield ExportPath("NT_X86_XSTATE", "xstateregs_get", True, how)
 
 
@@ -119,7 +120,7 @@ def _core_dump(snapshot: Snapshot) -> Iterator[ExportPath]:
     if notes:
         raw = any(path.raw for path in notes)
         functions = " and ".join(dict.fromkeys(path.function for path in notes))
-        how = "its notes have what ptrace reads"
+        how = "the notes have what ptrace reads"
         yield ExportPath("a core dump", functions, raw, how)
 
 
@@ -127,9 +128,10 @@ def _fork(snapshot: Snapshot) -> Iterator[ExportPath]:
     """Yield the path of a parent's stale bytes to its child.
 
     Up to 4.1, and with lazy switching up to 4.9, the child's area is a copy of the parent's. In
-    4.10 to 5.13 it is set to zero; then the kernel saves the registers to it or, if
+    4.10 to 5.13 the kernel sets the child's area to zero. Then it saves the registers there or, if
     TIF_NEED_FPU_LOAD is set (since 5.2), copies the parent's area. Since 5.14 the kernel copies
-    the whole task_struct and saves the registers over it; since 6.16 over zeros instead.
+    the whole task_struct and saves the registers over the copied area. Since 6.16 it saves them
+    over zeros instead.
     """
     function = _first(snapshot, "fpu_clone", "fpu__copy", "arch_dup_task_struct")
     outside = snapshot.model.kernel.layouts.find("task_struct", "thread.fpu") is None

@@ -15,7 +15,7 @@ __all__ = ("returned_json", "returned_lines")
 def returned_json(returned: Returned) -> dict[str, Any]:
     """Return the object for an audited call in the event file; docs/data.md describes the keys.
 
-    It does not have the bytes of a finding: they may be somebody's secret.
+    The object leaves out the bytes of the findings, which may be secret.
     """
     return {
         "of": returned.hit,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rules that hold when a kernel function returns (fork, exec, sigreturn), and one on faults."""
+"""Rules that hold when a kernel function returns (fork, exec, sigreturn), and a rule on faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sanitized(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
 
     Without XSAVEOPT nothing is stale, and the sanitizer returns at once.
     """
-    why = "the sanitizer did not clean it, and the next export includes it"
+    why = "the sanitizer did not clean these bytes, and the next export includes them"
     for defect in _stale(snapshot, view):
         yield replace(defect, severity=None, why=why)
 
@@ -50,7 +50,7 @@ def forked(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """
     for defect in _stale(snapshot, view):
         about = f"a child of {name_of(view.task)}"  # it still has its parent's pid
-        why = f"the child starts with it, and {defect.why}"
+        why = f"the child starts with stale bytes, and {defect.why}"
         yield replace(defect, about=about, why=why)
 
 
@@ -58,13 +58,14 @@ def forked(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     "EXEC",
     scope=Scope.EXEC,
     severity=Severity.ERROR,
-    invariant="A program starts without bytes of the one before it.",
+    invariant="A program starts without bytes of the previous program.",
 )
 def execed(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for bytes that the old program left in the area of a new one.
 
-    b22cbe404a9c (4.9, and 4.8.15) fixes it: before that, exec reset only the registers. The next
-    save overwrites what the header has in use, but up to 4.7 it can be exported before that.
+    b22cbe404a9c (4.9, and 4.8.15) fixes this: before that commit, exec reset only the registers.
+    The next save overwrites the components in use. But up to 4.7, the old bytes can be exported
+    before that save.
     """
     raw = [path.name for path in export_paths(snapshot) if path.raw]
     if not raw:
@@ -110,10 +111,10 @@ def sigrest(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     invariant="The CPU never refuses to load a state.",
 )
 def restoregp(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
-    """Yield a defect for each call of the function that resets a state the CPU refused.
+    """Yield a defect for each call of the function that resets a state the CPU refused to load.
 
     The function is ex_handler_fprestore (4.14 to 5.15) or fpu_reset_from_exception_fixup. It
-    warns of a "Bad FPU state detected".
+    prints the warning "Bad FPU state detected".
     """
     header = view.header
     words = "no XSAVE header"

@@ -41,7 +41,7 @@ class Scope(Enum):
 
 
 class BlindSpot(NamedTuple):
-    """The name of something that no rule can decide from memory, and why."""
+    """The name of something that no rule can decide from memory, and why none can."""
 
     name: str
     why: str
@@ -67,7 +67,7 @@ class Defect:
 class Unknown:
     """The rule's function cannot decide; `why` says why.
 
-    `blind_spot` is given if no rule can decide it.
+    `blind_spot` is given if no other rule could decide, either.
     """
 
     why: str
@@ -84,8 +84,8 @@ Check = Callable[..., Iterator[Outcome]]
 class Rule:
     """A rule: its name, the function that checks it, and what must hold (one sentence).
 
-    `severity` is that of its worst findings. `repeats` is true if a rule of the same name is
-    declared before, for another scope.
+    `severity` is the severity of its worst findings. `repeats` is true if an earlier rule has the
+    same name, for another scope.
     """
 
     name: str

@@ -30,13 +30,16 @@ BLIND_SPOTS = (
     BlindSpot("MSR", "XCR0, IA32_XSS, IA32_XFD and CR0.TS are in CPUs, not in memory"),
     BlindSpot("MODOPT", "only a trace shows who wrote an area that a CPU tracks for XSAVEOPT"),
     fpstate.UABI,
-    BlindSpot("CORE", "bytes between components in a note or core dump (CVE-2020-10732) are gone"),
+    BlindSpot(
+        "CORE",
+        "bytes between components in a note or core dump (CVE-2020-10732) do not stay in memory",
+    ),
     BlindSpot(
         "MICROARCH",
         "Zenbleed (CVE-2023-20593), Downfall (CVE-2022-40982) and MDS leak from inside the CPU",
     ),
 )
-"""What no audit of memory can decide, and why. Never take it for clean."""
+"""What no audit of memory can decide, and why. An audit lists these as undecided."""
 
 
 def rules_of(scope: Scope) -> tuple[Rule, ...]:

@@ -20,7 +20,7 @@ from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 __all__ = ("TYPES", "CpuView", "Snapshot", "TaskView")
 
 TYPES = ("fpu_state_perm",)
-"""Types that the rules read, in addition to those of the folders below."""
+"""Types that the rules read. The modules of fpu/ and kernel/ list the types that they read."""
 
 _FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "__task_fpstate")
 _FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")
@@ -31,10 +31,11 @@ _FPSTATE_BITS = ("is_valloc", "is_guest", "in_use")
 class TaskView:
     """A task and its FPU memory.
 
-    `fpu` is the address of its struct fpu, `at` that of its register image, `image` the bytes of
-    the image, empty if there is none. `cpu` is the CPU that runs the task, or None. `loaded` is
-    true if that CPU's registers are this task's. `fields` has the scalar members of struct fpu
-    (`last_cpu`) and struct fpstate (`fpstate.xfd`) that this kernel has, by name.
+    `fpu` is the address of its struct fpu, `at` the address of its register image. `image` has the
+    image's bytes; it is empty if the task has no image. `cpu` is the CPU that runs the task, or
+    None. `loaded` is true if that CPU holds this task's registers. `fields` has, by name, the
+    scalar members of struct fpu (`last_cpu`) and struct fpstate (`fpstate.xfd`) that this kernel
+    has.
     """
 
     task: Task
@@ -55,10 +56,10 @@ class TaskView:
 class CpuView:
     """A CPU, what it runs, and whose registers it holds.
 
-    `number` is the CPU's number, `current` the address of the task_struct that it runs, `view`
-    that task, or None for a kernel thread. `owner` says whose registers the CPU holds; it is None
-    if the kernel does not say. `kernel_use` is the variable that says that kernel code has the FPU
-    now, or empty.
+    `number` is the CPU's number, `current` the address of the task_struct that it runs. `view` is
+    the view of that task, or None for a kernel thread. `owner` says whose registers the CPU holds;
+    it is None if the kernel does not say. `kernel_use` is the variable that says that kernel code
+    has the FPU now; it is empty if kernel code does not have the FPU.
     """
 
     number: int
@@ -73,7 +74,7 @@ class Snapshot:
     """A stopped kernel under audit; everything is read at most once.
 
     With `gaps`, the bytes between components are read, too. Without `walk`, other tasks are not
-    read: at a hit the kernel waits for us.
+    read: this saves time at a hit, while the kernel waits for us.
     """
 
     model: FpuModel
@@ -113,9 +114,9 @@ class Snapshot:
         return self.model.kernel.target.symbol_address(symbol) is not None
 
     def spans(self, image: bytes) -> tuple[Span, ...]:
-        """Return where the components that `image` holds completely lie.
+        """Return the places of the components that are wholly inside `image`.
 
-        A compacted image without a header has none, since the header says where they lie.
+        For a compacted image without a header there are none, since the header gives the places.
         """
         if len(image) < EXTENDED_OFFSET and self.model.format == "compacted":
             return ()
@@ -130,7 +131,7 @@ class Snapshot:
         return tuple(self._running.get(task.address, ()))
 
     def others(self, view: TaskView) -> Iterator[TaskView]:
-        """Yield every other task than `view`'s that can be read."""
+        """Yield the views of the other tasks, but not of `view`'s task or of unreadable tasks."""
         with suppress(CorruptState, MemoryFault):  # the walk ends early
             for task in self.tasks() if self.walk else ():
                 if task.address != view.task.address:
@@ -180,7 +181,7 @@ class Snapshot:
         return {name: _integer(data[name], member) for name, member in there.items()}
 
     def integer(self, base: int, struct: str, path: str) -> int | None:
-        """Return the scalar at dotted `path` of the `struct` at `base`, or None if it has none."""
+        """Return the scalar at dotted `path` of the `struct` at `base`, None if there is none."""
         return self._integers(base, {path: self.model.kernel.layouts.find(struct, path)}).get(path)
 
     def cpus(self) -> Sequence[CpuView]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find stale components: old registers behind a cleared header bit, and whose they are."""
+"""Find stale components: old registers behind a cleared header bit, and whose registers."""
 
 from __future__ import annotations
 
@@ -79,8 +79,11 @@ def stale(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
 
 def _why(paths: list[str]) -> str:
     if paths:
-        return f"it reaches user space unchanged through {' and '.join(paths)}"
-    return "no path of this kernel copies it unchanged: it is cleaned on its way to user space"
+        return f"the stale bytes reach user space unchanged through {' and '.join(paths)}"
+    return (
+        "no path of this kernel copies the stale bytes unchanged: they are cleaned on their way "
+        "to user space"
+    )
 
 
 def _owner(snapshot: Snapshot, view: TaskView, component: Stale) -> str:

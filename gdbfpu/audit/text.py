@@ -26,7 +26,7 @@ def summary(audit: Audit) -> str:
     """Return the last line of an audit, which scripts may rely on.
 
     `fpu-audit: VERDICT: E errors, W warnings, N notes in T tasks; U not decidable`, where
-    VERDICT is `clean`, `notes`, `incomplete` or `findings`. A count of one has the singular.
+    VERDICT is `clean`, `notes`, `incomplete` or `findings`. After a count of 1, nouns are singular.
     """
     counts = ", ".join(counted(audit.count(severity), severity.value) for severity in Severity)
     tasks, undecided = counted(audit.tasks, "task"), len(audit.undecided)
@@ -54,7 +54,7 @@ def _paragraph(finding: Finding, reveal: bool, screen: Screen) -> list[str]:
 
 
 def _evidence(data: bytes, reveal: bool) -> str:
-    """Return the bytes, or only their number: they may be somebody's secret."""
+    """Return the bytes if `reveal`, else only their number, since the bytes may be secret."""
     if not reveal:
         return f"{len(data)}, not shown without --reveal"
     more = " ..." if len(data) > _EVIDENCE_SHOWN else ""
@@ -113,7 +113,10 @@ def audit_sarif(audit: Audit, reveal: bool) -> dict[str, Any]:
 
 
 def _sarif_result(finding: Finding, reveal: bool) -> dict[str, Any]:
-    """Return one finding for SARIF, which has no negative addresses: the kernel's are unsigned."""
+    """Return `finding` as a SARIF result.
+
+    SARIF has no negative addresses, so the kernel's addresses are written as unsigned numbers.
+    """
     place = {
         "physicalLocation": {"address": {"absoluteAddress": finding.address}},
         "logicalLocations": [{"name": finding.subject, "kind": "process"}],

@@ -29,7 +29,7 @@ from gdbfpu.xsave.sparse import read_spans
 __all__ = ("MAX_CALLS", "Returned", "Watch", "job_of")
 
 MAX_CALLS = 4096
-"""The largest number of open calls that we keep; then the oldest is dropped, to bound memory."""
+"""The most open calls to keep. Beyond this number the oldest is dropped, to bound memory."""
 
 _UNREAD = "neither the stub nor the task's page tables give access"
 _PAST = 64  # bytes after a frame, which must not change
@@ -48,7 +48,7 @@ _SCOPES = {
 def job_of(probe: Probe) -> Job | None:
     """Return the job of `probe`'s function if its calls are audited, else None.
 
-    Calls are audited when they return; those of `Job.FAULT`, when they begin.
+    Calls are audited when they return. Only calls for `Job.FAULT` are audited when they begin.
     """
     return probe.job if probe.job in _SCOPES and not probe.on_copy else None
 
@@ -58,7 +58,8 @@ class Returned:
     """The audit of one call.
 
     `hit` is the number of the hit. `cleaned` has, for each component, the number of bytes that
-    were stale on entry and are clean at return; `left` has the number of those still stale.
+    were stale on entry and are clean at return. `left` has, for each component, the number of
+    bytes that are still stale.
     """
 
     hit: int
@@ -134,7 +135,7 @@ class Watch:
         """Return the frame before it is written: its address and size, and the state to write."""
         machine = self._model.kernel.stopped()
         address, size = (machine.register(name) or 0 for name in ("rdi", "rdx"))
-        size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # an int
+        size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # the argument is an int
         view = Snapshot(self._model, walk=False).view(task)
         registers = None
         if view.loaded and view.cpu is not None:
@@ -170,7 +171,7 @@ class Watch:
         return apply(Scope.FRAME, call.task, snapshot, lambda _: view)
 
     def _sanitized(self, call: _Call) -> Returned:
-        """Return how many stale bytes are clean now; those that are left are a finding."""
+        """Return how many bytes the call cleaned. Bytes that are still stale become findings."""
         snapshot = Snapshot(self._model, walk=False)
         left = _stale_bytes(snapshot, call.task)
         cleaned = {

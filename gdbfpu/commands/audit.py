@@ -87,7 +87,7 @@ def _user_task(model: FpuModel, options: AuditOptions) -> Task:
 
 
 def audit_text(found: Audit, options: AuditOptions, screen: Screen = PLAIN) -> str:
-    """Return what `fpu-audit` prints on `screen` or writes for `found`."""
+    """Return the text of `found` that `fpu-audit` prints on `screen` or writes to a file."""
     if options.format == "json":
         return json.dumps(audit_json(found, options.reveal), indent=1)
     if options.format == "sarif":

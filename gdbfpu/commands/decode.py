@@ -23,7 +23,7 @@ from gdbfpu.xsave.text import render_table, to_json
 
 __all__ = ("decode_texts",)
 
-_MAX_BYTES = 1 << 20  # far more than any XSAVE area; refuses a disk that is named by mistake
+_MAX_BYTES = 1 << 20  # far more than any XSAVE area has, but less than a disk named by mistake
 _MAX_CPUID = 16 << 20  # `cpuid -r` prints 8 KiB for each CPU
 _PACKED = {
     b"\x1f\x8b": "gzip",
@@ -105,7 +105,7 @@ def _tables(options: DecodeOptions) -> Tables | None:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
-    """Open `file` for a block of code; an OSError in it becomes a UsageError with its name."""
+    """Open `file` for a block of code; an OSError there becomes a UsageError that names `file`."""
     try:
         if file == STANDARD_INPUT:
             yield standard_input()

@@ -30,6 +30,6 @@ def add_dump(parser: Parser[Any], required: bool = True) -> tuple[argparse.Actio
     vmlinux = parser.add("--vmlinux", type=stored_file, required=required, metavar="FILE",
         help="the vmlinux of the dumped kernel")  # fmt: skip
     vmcoreinfo = parser.add("--vmcoreinfo", type=file_name, metavar="FILE",
-        help="the kernel's VMCOREINFO, needed if the dump has none, as with dumps of QEMU"
+        help="the kernel's VMCOREINFO, needed if the dump has none (as dumps by QEMU)"
         )  # fmt: skip
     return core, vmlinux, vmcoreinfo

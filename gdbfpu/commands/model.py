@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Make the model of a kernel from the types that gdbfpu reads, found in its debug information."""
+"""Read the types that gdbfpu needs from a kernel's debug information; make the kernel's model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
 """All types that gdbfpu reads: the TYPES of each module."""
 
 ANCHORS = (*model.ANCHORS, *tasks.ANCHORS)
-"""The functions whose source files describe TYPES, in the order to search them."""
+"""The functions whose source files describe TYPES, in the order in which to search these files."""
 
 
 _NEEDED = ("fpu", "task_struct")  # every kernel has these types
@@ -43,9 +43,9 @@ def question(build_id: str) -> Question:
 
 
 def helpers_here() -> Helpers:
-    """Return what can find debug files when there is no debugger.
+    """Return the ways to find debug files when there is no debugger.
 
-    That is debuginfod, if DEBUGINFOD_URLS names servers.
+    The only one is debuginfod, if DEBUGINFOD_URLS names servers.
     """
     urls = os.environ.get(debuginfod.URLS, "")
     return Helpers(fetch=debuginfod.fetcher(urls, sys.stderr.write))
@@ -56,8 +56,8 @@ def read_model(
 ) -> FpuModel:
     """Return the FPU model of the kernel behind `target`, which `vmlinux` describes.
 
-    `build_id` (hex) is what `identity.verify` returned. `progress` is called with the bytes of BTF
-    read from memory so far. `helpers` find debug files. Raises GdbFpuError.
+    `build_id` (hex) is what `identity.verify` returned. `progress` is called with the number of
+    bytes of BTF read from memory so far. `helpers` find debug files. Raises GdbFpuError.
     """
     layouts = read_layouts(target, vmlinux, question(build_id), progress, helpers)
     return model.probe(Kernel(target, layouts))

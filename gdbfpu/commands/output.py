@@ -25,10 +25,10 @@ def standard_output() -> Screen:
 
 @contextmanager
 def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable[[str], object]]:
-    """Yield a function that takes a command's text: it writes `out`, or is `show` without `out`.
+    """Yield a function that writes a command's text to `out`, or `show` if `out` is None.
 
     `out` is checked at once, so that nobody waits for an answer that cannot be written. The file
-    appears only when it is complete. Raises UsageError if it exists or cannot be written.
+    appears only when it is complete. Raises UsageError if `out` exists or cannot be written.
     """
     if out is None:
         yield show
@@ -70,7 +70,7 @@ def _refuse_present(out: Path) -> None:
 
 
 def _publish(draft: Path, out: Path) -> None:
-    """Rename `draft` to `out`, unless another file has taken that name meanwhile."""
+    """Rename `draft` to `out`, unless another file has taken that name in the meantime."""
     try:
         os.link(draft, out)
     except FileExistsError:

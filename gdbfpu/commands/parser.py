@@ -39,8 +39,8 @@ class Several(argparse.Action):
 class Parser(argparse.ArgumentParser, Generic[_T]):
     """An ArgumentParser that returns a dataclass, and raises instead of printing and exiting.
 
-    `options` is the class that `parse` returns. A parser with verbs has none: each verb's parser
-    has its own.
+    `options` is the class that `parse` returns. A parser with verbs has no such class: each verb's
+    parser has its own.
     """
 
     def __init__(self, options: type[_T] | None = None, **more: Any) -> None:
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
     def add(self, *names: str, completions: _Completions = (), **more: Any) -> argparse.Action:
         """Add an argument, as `add_argument` does.
 
-        `completions` are the words that complete its value, or a function that returns them.
+        `completions` are the words that complete the value, or a function that returns the words.
         """
         action = self.add_argument(*names, **more)
         self._completions[action] = completions

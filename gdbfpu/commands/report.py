@@ -14,7 +14,7 @@ __all__ = ("report_text",)
 
 
 def report_text(report: Report, options: ReportOptions, screen: Screen) -> str:
-    """Return what `fpu-report` prints on `screen` or writes for `report`."""
+    """Return the text of `report` that `fpu-report` prints on `screen` or writes to a file."""
     if options.format == "json":
         return json.dumps(report.to_json(options.sort), indent=1)
     if options.format == "csv":

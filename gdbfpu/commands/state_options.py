@@ -46,7 +46,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
         completions=_components,
         help="show only this state component; may be repeated")  # fmt: skip
     raw = add("--raw", action="store_true",
-        help="dump the bytes in memory, also those that the header marks as unused")  # fmt: skip
+        help="dump the bytes in memory, even those that the header marks as unused")  # fmt: skip
     form = add("--format", choices=("table", "json"), help="default: %(default)s")
     diff = add("--diff", metavar="OTHER",
         help="compare with this other task: show only registers that differ")  # fmt: skip
@@ -62,7 +62,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
 
 
 def _components() -> tuple[str, ...]:
-    """Return the names of the components, which load when one is first completed."""
+    """Return the names of the components. Their module is imported only when it is needed."""
     from gdbfpu.xsave.features import COMPONENTS
 
     return tuple(component.name for component in COMPONENTS)

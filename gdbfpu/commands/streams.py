@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The standard streams of the command line. Each may be closed, full, or fail to encode a name.
+"""The standard streams of the command line. Each may be closed or full, or unable to print a name.
 
 An answer that cannot be printed is an error. A remark that cannot be printed is dropped; it never
 goes to another stream.
@@ -21,7 +21,8 @@ __all__ = ("prepare", "remark", "show", "standard_input")
 def prepare() -> None:
     """Let standard output and error take any text, and reserve the numbers of closed streams.
 
-    Otherwise a file opened while standard error is closed would get its number, and then its text.
+    Otherwise a file that we open while standard error is closed would get number 2, and remarks
+    would be written into that file.
     """
     number = 0
     while number <= 2:
@@ -35,7 +36,7 @@ def prepare() -> None:
 def show(text: str) -> None:
     """Print `text` and a newline on standard output.
 
-    Raises BrokenPipeError when its reader has gone, GdbFpuError when it cannot be written.
+    Raises BrokenPipeError if the reader has gone, GdbFpuError if the text cannot be written.
     """
     if sys.stdout is None:
         raise GdbFpuError("cannot write the answer: standard output is closed")

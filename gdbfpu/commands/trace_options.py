@@ -110,7 +110,7 @@ def trace_parser() -> Parser[TraceOptions]:
 
 
 def _functions() -> tuple[str, ...]:
-    """Return the functions of the catalogue, which loads when one is first completed."""
+    """Return the functions in the catalogue. Its module is imported only when it is needed."""
     from gdbfpu.probes.catalogue import CATALOGUE
 
     return tuple(probe.function for probe in CATALOGUE)

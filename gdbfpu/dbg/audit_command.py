@@ -23,7 +23,7 @@ __all__ = ("audit",)
 
 
 def audit(session: Session, options: AuditOptions, screen: Screen) -> None:
-    """Audit what `options` say, or draw its map; write or print it."""
+    """Audit what `options` name, or make a byte map of it; write or print the result."""
     with output(options.out, say) as put:
         if options.map:
             put(map_text(session.model, options, screen))

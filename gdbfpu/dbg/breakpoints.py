@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The breakpoints of a trace: where probed functions begin, and where they return.
 
-An audit needs the returns. So do signal frames, which may show whether a task uses the FPU: the
-breakpoints for these are enabled only while such a frame is being written.
+An audit needs the breakpoints at returns. The tracer also needs them to look at a signal frame that
+the kernel has just written, since a frame may show whether its task uses the FPU. If only the
+tracer needs them, these breakpoints are enabled only while such a frame is being written.
 """
 
 from __future__ import annotations
@@ -55,12 +56,12 @@ class _Recorder(Point):
         super().__init__(target, tracer.model.kernel, probe.function, *place, host)
 
     def _recorded(self, find: Step) -> tuple[Step, ...]:
-        """Return the steps that record the entry that `find` finds, if it finds one."""
+        """Return the steps that record the entry that `find` finds, if there is one."""
         return find, self._log, self._add, self._show
 
     def _log(self) -> bool:
         if self._here.entry is not None and (why := self._tracer.write(self._here.entry)):
-            tell(f"fpu-trace: {why}; the trace goes on without it")
+            tell(f"fpu-trace: {why}; the trace goes on without this file")
         return False
 
     def _add(self) -> bool:
@@ -71,7 +72,7 @@ class _Recorder(Point):
     def _show(self) -> bool:
         entry = self._here.entry
         lines = self._tracer.lines(entry, hit_width()) if entry else ()
-        self._here.entry = None  # once only, when a ^C has this step made again
+        self._here.entry = None  # show the entry only once, even if a ^C makes this step run again
         if lines:
             gdb.write("".join(f"{line}\n" for line in lines))
             gdb.flush()
@@ -81,9 +82,10 @@ class _Recorder(Point):
 class ProbeBreakpoint(_Recorder):
     """A breakpoint on the function that begins at `site`.
 
-    It is at a place from which the kernel can be resumed without a step, if there is one.
-    `audited` says whether the audit watches the function's calls: False if it cannot see all
-    returns, None if it is not asked to. `returns` are the breakpoints at the function's returns.
+    If possible, the breakpoint is at a place from which the kernel can be resumed without a step.
+    `audited` says whether the audit watches the function's calls. It is False if the audit cannot
+    see all returns, None if nobody asked for an audit of this function. `returns` are the
+    breakpoints at the function's returns.
     """
 
     condition: str | None
@@ -103,7 +105,7 @@ class ProbeBreakpoint(_Recorder):
         super().__init__(target, site.probe, place, tracer, host)
 
     def describe(self) -> str:
-        """Return a line about the point, and that its calls are not audited though they should."""
+        """Return a line about the point. The line says if the audit cannot watch the calls."""
         unseen = "; not audited, since not all of its returns can be seen"
         return super().describe() + (unseen if self._audited is False else "")
 
@@ -159,10 +161,11 @@ class ProbeBreakpoint(_Recorder):
 
 
 class ReturnBreakpoint(_Recorder):
-    """A breakpoint at a return of the function of `probe`; the effect of `resume` returns.
+    """A breakpoint at an instruction where the function of `probe` returns.
 
-    `siblings` are the breakpoints at all returns of this function. If its calls are not `audited`,
-    they are disabled while the tracer waits for no signal frame.
+    `resume` has the effect of this instruction. `siblings` are the breakpoints at all returns of
+    this function. If the function's calls are not `audited`, the siblings are disabled unless the
+    tracer waits for a signal frame.
     """
 
     enabled: bool
@@ -184,11 +187,11 @@ class ReturnBreakpoint(_Recorder):
 
     def describe(self) -> str:
         """Return a line about the point, and when it is enabled."""
-        when = ", enabled only while it is not known whether a task uses the FPU"
+        when = ", enabled only while the trace waits for a signal frame"
         return super().describe() + ("" if self._audited else when)
 
     def enable(self) -> None:
-        """Enable or disable the point, as it is needed now."""
+        """Enable the point if it is needed now, else disable it."""
         needed = self._audited or self._tracer.waiting
         if self.enabled != needed:
             self.enabled = needed

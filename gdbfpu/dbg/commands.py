@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the commands do: each calls and prints. `gdbfpu.dbg.declared` has parsed."""
+"""What the commands of GDB do, once `gdbfpu.dbg.declared` has parsed their options."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ __all__ = ("run",)
 
 
 def run(options: Any, screen: Screen) -> None:
-    """Do what `options` ask for, of any of the classes that the parsers return.
+    """Run the command whose parser returned `options`.
 
-    `screen` is what the text is made for that is printed.
+    The text that the command prints is made to fit `screen`.
     """
     _ACTIONS[type(options)](session(), options, screen)
 

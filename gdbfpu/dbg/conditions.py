@@ -19,11 +19,11 @@ _FUNCTIONS = "$fpu_"  # how the names of gdbfpu's functions begin
 
 
 def warn_of_conditions(breakpoints: Iterable[Any], kernel: Kernel) -> None:
-    """Warn once of each of `breakpoints` whose condition calls gdbfpu, if that is a risk.
+    """Warn once of each of `breakpoints` whose condition calls gdbfpu, if a step is a risk.
 
     If the condition is false, GDB steps over the breakpoint. Over KGDB with several CPUs, a hit on
-    another CPU then ends GDB. GDB reports a breakpoint as modified at each of its hits, so this
-    reads nothing from the kernel unless there is such a condition.
+    another CPU then crashes GDB. GDB reports a breakpoint as modified at each of its hits, so this
+    reads nothing from the kernel unless a condition calls gdbfpu.
     """
     for point in breakpoints:
         told = (point.number, point.condition)
@@ -36,8 +36,8 @@ def warn_of_conditions(breakpoints: Iterable[Any], kernel: Kernel) -> None:
 def _warn(point: Any, kernel: Kernel) -> None:
     if kernel.target.stub.in_kernel and (cpus := len(kernel.online_cpus())) > 1:
         gdb.write(
-            f"warning: breakpoint {point.number}: if its condition is false, GDB steps over it; "
-            f"over KGDB with {cpus} CPUs that ends GDB. Use this instead:\n"
+            f"warning: breakpoint {point.number}: when its condition is false, GDB steps over the "
+            f"breakpoint. Over KGDB with {cpus} CPUs, the step can crash GDB. Use this instead:\n"
             f"  fpu-trace on --stop --if '{point.condition}'\n",
             gdb.STDERR,
         )

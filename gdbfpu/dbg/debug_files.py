@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What GDB knows of a kernel's debug files: those it has opened, and whether it may fetch any."""
+"""What GDB knows of a kernel's debug files: which it has opened, and whether it may fetch more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("debug_helpers",)
 def debug_helpers(vmlinux: Path) -> Helpers:
     """Return the debug files that GDB opened for `vmlinux`, and debuginfod if it is turned on.
 
-    That is `set debuginfod enabled on`, and the servers of `set debuginfod urls`.
+    The user turns it on with `set debuginfod enabled on`. `set debuginfod urls` names the servers.
     """
     known = tuple(
         Path(objfile.filename)
@@ -27,7 +27,7 @@ def debug_helpers(vmlinux: Path) -> Helpers:
 
 
 def _urls() -> str:
-    """Return the servers that GDB may ask without a question, empty for none."""
+    """Return the servers that GDB may use without asking the user first, empty for none."""
     try:
         enabled = gdb.parameter("debuginfod enabled") == "on"
         return str(gdb.parameter("debuginfod urls") or "") if enabled else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands as GDB knows them; invoke() is the boundary to its errors.
+"""Declare the commands to GDB. invoke() turns our errors into errors that GDB prints.
 
-What a command does is imported when one first runs, so that loading takes no time to speak of.
+The code of the commands is imported when the first command runs, so that gdbfpu loads fast.
 """
 
 from __future__ import annotations

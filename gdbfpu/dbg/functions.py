@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Convenience functions, for expressions and breakpoint conditions.
 
-As with the commands, what they need is imported when one is first called.
+The code that they need is imported when a function is first called, as with the commands.
 """
 
 from __future__ import annotations
@@ -105,19 +105,22 @@ def _value(raw: bytes) -> Any:
 
 @functools.cache
 def _warn_of_stale(register: str, truth: str) -> None:
-    """Warn, once for each value, that it is from the last save; a condition asks many times."""
+    """Warn that a register's value is from the last save.
+
+    This warns only once for each register, since a condition reads the register at each hit.
+    """
     gdb.write(f"warning: {register} is not the current value: {truth}\n", gdb.STDERR)
 
 
 def _address(model: FpuModel, who: Any) -> int:
     """Return the address of the task_struct that `who` is or points to.
 
-    A pid is no address: raise UsageError, which says how to get one.
+    Raises UsageError for a pid. The message says how to get the address of the pid's task.
     """
     address = int(who) & (1 << 64) - 1
     if address < _LEAST_ADDRESS:
         raise UsageError(
-            f"{address} is no address of a task_struct: give $fpu_task(), or find the one of a "
-            f"pid with `fpu-state {address}`"
+            f"{address} is not the address of a task_struct: use $fpu_task(), or find the address "
+            f"of the task with this pid with `fpu-state {address}`"
         )
     return address

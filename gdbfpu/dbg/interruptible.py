@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A breakpoint's stop() that a ^C neither cuts short nor makes do anything twice.
+"""Make a stop() for breakpoints that does all of its work, and does it once, even after a ^C.
 
-A user presses ^C while hits come in, and GDB is then mostly inside stop(). GDB 13 hands the
-^C to Python, which raises KeyboardInterrupt at the next call that it makes, wherever that is. Left
-alone that loses the hit; or the kernel is not resumed, and GDB steps over the breakpoint, which
-ends GDB over KGDB (see gdbfpu.probes.resume). So stop() is a list of steps, and three things hold:
+Users press ^C while hits come in, and GDB is then mostly inside stop(). GDB 13 hands the ^C to
+Python. Python raises KeyboardInterrupt at its next call, wherever that call is. If nothing handles
+the exception, the hit is lost. Or the kernel is not resumed, and GDB steps over the breakpoint:
+over KGDB, such a step crashes GDB (see gdbfpu.probes.resume). So stop() is a list of steps, and
+three things hold:
 
-- Every step of a hit is done. A ^C lets the step under way begin again, and the kernel stays
-  stopped after the last one, as the user wants.
-- A step can be made again. It reads first, changes what it changes last, and calls nothing after
-  that. Python (3.11 and later) looks for a ^C when a function begins, after one written in C, and
-  at the end of a loop's turn, but not at a return. So either the ^C comes before the change, or
-  the step is done and taken as done.
+- Every step of a hit is completed. The step that a ^C interrupts runs again from its beginning.
+  After the last step, the kernel stays stopped, as the user wants.
+- A step can run again. It reads first, makes its changes last, and calls nothing after them.
+  Python (3.11 and later) checks for a ^C when a function begins, after a call of a C function, and
+  at the end of each turn of a loop, but not at a return. So the ^C comes either before the changes
+  or when the step has already been counted as done.
 - stop() is the `__next__` of a generator, not a function. If a ^C came before GDB entered Python,
   Python raises KeyboardInterrupt at the first instruction of what GDB calls. In a function, that
-  instruction is before any `try`. A generator goes on inside the `try` in which it waits.
+  instruction is before any `try`. A generator continues inside the `try` where it waits.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from typing import Callable
 __all__ = ("Step", "interruptible")
 
 Step = Callable[[], bool]
-"""A part of the work at a hit; returns whether the kernel must stay stopped."""
+"""A part of the work at a hit. It returns whether the kernel must stay stopped."""
 
 
 def interruptible(steps: Sequence[Step], failed: Callable[[str], None]) -> Callable[[], bool]:
-    """Return a stop() for a breakpoint that makes all `steps` at each hit, in this order.
+    """Return a stop() that runs all `steps` at each hit of a breakpoint, in this order.
 
-    It returns whether the kernel must stay stopped: one of the steps wants it, or a ^C came.
-    It never raises. If a step raises, `failed` gets the reason, and the next step follows.
+    stop() returns whether the kernel must stay stopped: because a step says so, or because a ^C
+    came. It never raises. If a step raises, `failed` gets the reason, and the next step follows.
     """
     stop = _stops(steps, failed).__next__
-    stop()  # goes as far as to wait for the first hit
+    stop()  # start the generator, which then waits for the first hit
     return stop
 
 
@@ -50,7 +51,7 @@ def _stops(steps: Sequence[Step], failed: Callable[[str], None]) -> Iterator[boo
             try:
                 yield stay
                 stay = False
-            except KeyboardInterrupt:  # before anything of this hit is done
+            except KeyboardInterrupt:  # before the first step of this hit
                 stay = True
             done = 0
         except KeyboardInterrupt:
@@ -63,6 +64,6 @@ def _guarded(step: Step, failed: Callable[[str], None]) -> bool:
         return step()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - the one place that may, in stop()
+    except BaseException as error:  # noqa: BLE001 - stop() must never raise
         failed(f"{type(error).__name__}: {error}".splitlines()[0])
         return False

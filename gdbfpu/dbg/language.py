@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Expressions in C, whatever language the user has set.
 
-GDB reads an expression in the language that is set, or in that of the selected frame, and finds
-the frame's local variables first. A kernel has Rust code, too, and a frame may have a variable
-called as a symbol is. So expressions about the kernel are read as C, in which `::name` is a
-symbol of the program and never a local one. Numbers in them are hexadecimal: what decimal digits
-mean depends on `set input-radix`.
+GDB reads an expression in the language that the user has set, or in the language of the selected
+frame. It looks for a name among the frame's local variables first. But a kernel may have Rust code,
+and a local variable may have the same name as a symbol. So we make GDB read expressions about the
+kernel as C, in which `::name` is a symbol of the program and never a local variable. We write
+numbers in hexadecimal, because the meaning of decimal digits depends on `set input-radix`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import gdb
 
 __all__ = ("evaluate", "evaluate_register", "in_c")
 
-_REGISTERS = ("auto", "c")  # languages in which `$rip = 0x10` surely is an assignment
+_REGISTERS = ("auto", "c")  # languages in which `$rip = 0x10` is surely an assignment
 
 
 @contextmanager
 def in_c() -> Iterator[None]:
-    """Have GDB read expressions, places and types as C, then as before."""
+    """Have GDB read expressions, places and types as C in a block of code, then as before."""
     before = gdb.parameter("language")
     if before == "c":
         yield
@@ -44,9 +44,9 @@ def evaluate(expression: str) -> Any:
 def evaluate_register(expression: str) -> Any:
     """Return the value of `expression`, which names only registers; raise gdb.error.
 
-    Each hit calls this, so it leaves the language as it is if that can assign as C does. To set a
-    language and to set it back takes several times as long. With `auto` the language is that of
-    the kernel's code.
+    Each hit calls this, and changing the language twice would take several times as long as the
+    rest. So this leaves the language alone if registers are assigned in it as in C. With `auto`,
+    the language is that of the kernel's code.
     """
     if gdb.parameter("language") in _REGISTERS:
         return gdb.parse_and_eval(expression)

@@ -42,5 +42,5 @@ def load(packages: Path) -> None:
 
 
 def _kernel_objfile() -> Any:
-    """Return the objfile of the program that GDB was given, None before there is one."""
+    """Return the objfile of the program that GDB was given, None if GDB has no program yet."""
     return next(iter(gdb.objfiles()), None)

@@ -46,7 +46,7 @@ def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], t
     probe unseen, or their own hit ends GDB, and the kernel stays in KGDB. Raises UsageError if GDB
     would have to step there over a required probe, or over every probe.
     """
-    from gdbfpu.probes.resume import choose  # it needs capstone, which takes longer than all else
+    from gdbfpu.probes.resume import choose  # imports capstone, which is slow
 
     found = [
         Site(probe, entry, choose(target.function_code(entry), entry, probe.registers))
@@ -58,16 +58,16 @@ def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], t
     refused = [site.probe.function for site in found if site.resume is None]
     why = f"GDB would have to step, which hangs a kernel with {cpus} CPUs in KGDB"
     if not kept or set(refused) & set(plan.required):
-        raise UsageError(f"cannot probe {', '.join(refused)}: {why} (--step does it all the same)")
-    return kept, tuple(f"{name} is left out: {why} (--step plants it)" for name in refused)
+        raise UsageError(f"cannot probe {', '.join(refused)}: {why} (--step probes them anyway)")
+    return kept, tuple(f"{name} is left out: {why} (--step plants it anyway)" for name in refused)
 
 
 def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host) -> Iterator[Point]:
     """Plant a probe at each of `chosen`, one after another, and yield them.
 
     If `tracer` audits, or if signal frames may show who uses the FPU, the breakpoints at a
-    function's returns come before the one at its entry. So every call that is seen to begin is
-    also seen to return. A function is not audited if not all of its returns can be seen.
+    function's returns come before the breakpoint at its entry. So if we see a call begin, we also
+    see it return. A function is not audited if we cannot see all of its returns.
     """
     audit = tracer.options.audit
     watched = {s.entry: job_of(s.probe) for s in chosen if audit and job_of(s.probe)}
@@ -89,8 +89,8 @@ def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host)
 def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
     """Return where each function that begins at one of `entries` returns.
 
-    A function has an empty tuple if not all of its returns can be seen. From a breakpoint at a
-    return, the kernel goes on at some other RET, which is outside all these functions.
+    A function has an empty tuple if we cannot see all of its returns. From a breakpoint at a RET,
+    the kernel goes on at another RET, which is outside all these functions.
     """
     from gdbfpu.probes.returns import exits, find_ret
 

@@ -51,8 +51,8 @@ class Passage:
 class Point(gdb.Breakpoint):  # type: ignore[misc]
     """A breakpoint on `name` at `address`.
 
-    After a hit the kernel goes on with the effect of `resume`; if that is None, GDB steps.
-    Its stop() is a list of steps, each of which can be made again (gdbfpu.dbg.interruptible).
+    After a hit the kernel goes on with the effect of `resume`. If `resume` is None, GDB steps. The
+    breakpoint's stop() is a list of steps, each of which can run again (gdbfpu.dbg.interruptible).
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         self.stop = interruptible(steps, host.failed)
 
     def _steps(self) -> tuple[Step, ...]:
-        """Return what is to be done at a hit before the kernel goes on."""
+        """Return the steps to run at a hit before the kernel goes on."""
         raise NotImplementedError
 
     def describe(self) -> str:
@@ -98,7 +98,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         return False
 
     def _current(self) -> tuple[int, Task]:
-        """Return the CPU that stopped and its task; the kernel is asked once a pass."""
+        """Return the CPU that stopped and its task, read from the kernel once per pass."""
         if self._here.current is None:
             self._here.current = self._kernel.current()
         return self._here.current
@@ -120,7 +120,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         return int.from_bytes(self._target.read_memory(address, size), "little")
 
     def _write(self) -> bool:
-        """Write what changes: at each write GDB forgets all registers and fetches them again."""
+        """Write only registers that change: after each write, GDB fetches all registers again."""
         for name, value in self._here.effect.items():
             if self._target.register(name) != value:
                 self._target.write_register(name, value)

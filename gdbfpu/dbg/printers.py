@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pretty-printers of the kernel's FPU types, for the kernel's objfile; `print/r` goes past them.
+"""Pretty-printers of the kernel's FPU types, for the kernel's objfile; `print/r` bypasses them.
 
-They read GDB values, not the target, so that they work on any struct fpu, wherever it is. As with
-the commands, what they need is imported when one is first used.
+They read GDB values, not the target, so that they work on any struct fpu, wherever it is. The code
+that they need is imported when a printer is first used, as with the commands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ("register_printers",)
 
 
 class _Header:
-    """struct xstate_header (xsave_hdr_struct before 4.2): its masks by the components' names."""
+    """struct xstate_header (xsave_hdr_struct before 4.2): its masks as names of components."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -36,7 +36,7 @@ class _Header:
 
 
 class _Legacy:
-    """struct fxregs_state: its control words; the registers are fpu-state's to show."""
+    """struct fxregs_state: its control words; `fpu-state` shows the registers."""
 
     def __init__(self, value: Any) -> None:
         self._value = value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Progress of what takes long, on GDB's terminal."""
+"""Show the progress of slow reads on GDB's terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ("Progress",)
 
 
 class Progress(progress.Progress):
-    """Says on GDB's terminal how far the reading of `what` is."""
+    """Says on GDB's terminal how much of `what` has been read."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what, _say)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The state of gdbfpu in this GDB: the kernel it knows, the probes it has planted, the totals.
 
-What is known of a kernel ends with the connection to it; the totals end with `fpu-trace clear`
-or with another kernel.
+What we know of a kernel is valid until the connection to it ends. The totals are valid until
+`fpu-trace clear`, or until GDB is attached to another kernel.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from gdbfpu.trace.tracer import Options, Tracer
 
 __all__ = ("Session", "session")
 
-_MOST_DRAINED = 1000  # take at most so many hits under way before the probes are removed
+_MOST_DRAINED = 1000  # the most pending hits to take before the probes are removed
 
 
 class Session:
-    """What the commands work on. There is one, which `session` returns."""
+    """What the commands work on. There is only one session: `session` returns it."""
 
     def __init__(self) -> None:
         self.totals = Totals()
@@ -56,14 +56,14 @@ class Session:
         self._looks: Looks | None = None
         self._settings = Settings()
         self._draining = False
-        self._unsettled = False  # probes were taken out of a kernel in KGDB that did not run since
+        self._unsettled = False  # over KGDB: the kernel has not run since its probes were removed
         gdb.events.cont.connect(self._resumed)
         gdb.events.breakpoint_created.connect(self._breakpoint)
         gdb.events.breakpoint_modified.connect(self._breakpoint)
-        if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; breakpoints go when GDB detaches
+        if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; GDB's detach removes breakpoints
             gdb.events.gdb_exiting.connect(lambda _: self.off())
         for name in ("connection_removed", "exited", "new_objfile"):
-            if hasattr(gdb.events, name):  # connection_removed is there since GDB 11
+            if hasattr(gdb.events, name):  # connection_removed exists since GDB 11
                 getattr(gdb.events, name).connect(self._connection_ended)
 
     @property
@@ -72,13 +72,13 @@ class Session:
         thread = gdb.selected_thread()
         if thread is None or not thread.is_valid():
             raise GdbFpuError("no kernel to look at: attach first (`target remote SOCKET`)")
-        try:  # not is_running(): that is true while GDB tests a breakpoint's condition
+        try:  # is_running() is of no use: it is true while GDB tests a breakpoint's condition
             architecture = gdb.newest_frame().architecture().name()
         except gdb.error as error:
             raise GdbFpuError("the kernel is running: interrupt it first (^C)") from error
         if architecture != "i386:x86-64":
             raise GdbFpuError(
-                f"GDB takes this for {architecture}: say `set architecture i386:x86-64`, "
+                f"GDB takes the CPU for {architecture}: say `set architecture i386:x86-64`, "
                 "or attach when the CPU is in 64-bit mode"
             )
         if self._target is None:
@@ -115,13 +115,13 @@ class Session:
         return model
 
     def _place_symbols(self, target: GdbTarget, vmlinux: Path) -> None:
-        """Move GDB's symbols to where the kernel is, if it is found elsewhere (KASLR)."""
+        """Move GDB's symbols to where the kernel is, if KASLR has moved the kernel."""
         target.slide = identity.file_slide(target, vmlinux)
         slide = identity.find_slide(target, vmlinux, Progress("places where the kernel may be"))
         if slide is not None and slide != target.slide:
             target.move_symbols(vmlinux, slide)
             target.slide = slide
-            self._target = target  # reading symbols anew ended what was known
+            self._target = target  # move_symbols() raised new_objfile, which reset this
             say(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
 
     @staticmethod
@@ -134,7 +134,7 @@ class Session:
     def on(self, options: Options, plan: Plan, out: Path | None) -> tuple[str, ...]:
         """Plant the probes of `plan` at their functions' addresses; return a line about each.
 
-        Nothing is planted unless everything needed is there.
+        If anything that is needed is missing, no probe is left in the kernel.
         """
         if self.breakpoints:
             raise UsageError("tracing is on already: say `fpu-trace off` first")
@@ -174,10 +174,10 @@ class Session:
         }
 
     def off(self) -> bool:
-        """Take every probe out of the kernel and end the event file; return whether it was on.
+        """Remove every probe from the kernel and end the event file; return if tracing was on.
 
-        Over KGDB, hits that other CPUs have under way are taken first, and then the kernel runs
-        on for a moment: a debugger may detach after that.
+        Over KGDB, this first takes the hits that other CPUs wait to report. At the end it lets the
+        kernel run for a moment, so that the debugger can then detach safely.
         """
         if self.breakpoints and self._model is not None:
             self._drain(self._model)
@@ -207,11 +207,11 @@ class Session:
     def _drain(self, model: FpuModel) -> None:
         """Let each CPU that waits to report a hit report it, then leave the kernel stopped.
 
-        The kernel runs for as long as that takes. This must happen before the probes are removed:
-        afterwards nothing lets such a CPU out of KGDB. See `gdbfpu.kernel.kgdb`.
+        The kernel runs until all have reported. This must happen before the probes are removed:
+        afterwards, such a CPU could not leave KGDB. See `gdbfpu.kernel.kgdb`.
         """
         self._draining = True
-        with contextlib.suppress(gdb.error, GdbFpuError):  # no hit is under way in a lost kernel
+        with contextlib.suppress(gdb.error, GdbFpuError):  # the kernel and its hits are gone
             for _ in range(_MOST_DRAINED):
                 if not waiting_cpus(model.kernel):
                     break
@@ -219,19 +219,19 @@ class Session:
         self._draining = False
 
     def _resumed(self, _event: Any) -> None:
-        """Note that the kernel runs again: without probes, soon no hit is under way."""
+        """Note that the kernel runs again: without probes, it soon has no pending hits."""
         if self._unsettled and not self.breakpoints:
             self._unsettled = False
             hook_detach("")
 
     def clear(self) -> None:
-        """Forget all totals; a trace that is on goes on from nothing."""
+        """Forget all totals; a trace that is on counts from zero again."""
         self.totals = Totals()
         if self.tracer is not None:
             self.tracer.totals = self.totals
 
     def enough(self) -> bool:
-        """Return whether the kernel must stay stopped; not while a CPU waits to report a hit."""
+        """Return whether the kernel must stay stopped: never while a CPU waits to report a hit."""
         if self._model is None or self.tracer is None:
             return False
         wanted = self.tracer.full or self._draining
@@ -244,8 +244,8 @@ class Session:
     def _stopped(self, event: Any) -> None:
         """Say why the kernel stopped, and end a trace that is full.
 
-        The reason comes first. When the trace has ended, GDB's pager is on again, and could ask the
-        user before it shows the reason.
+        The reason comes first. Once the trace has ended, GDB's pager is on again: it could ask the
+        user for a key before it shows the reason.
         """
         if self._draining or not self.breakpoints or self.tracer is None:
             return
@@ -261,11 +261,11 @@ class Session:
     def _connection_ended(self, event: Any) -> None:
         if not hasattr(event, "new_objfile") and self._remove():
             say("fpu-trace: the kernel is gone; tracing is off")
-        self._resumed(event)  # what was under way has ended with it
+        self._resumed(event)  # the pending hits have ended with the connection
         self._target = self._model = None
 
 
 @functools.cache
 def session() -> Session:
-    """Return the session of this GDB, made when it is first asked for."""
+    """Return the session of this GDB. The first call creates it."""
     return Session()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""GDB's settings as a trace wants them, and as they were before it."""
+"""Change GDB's settings for a trace, and restore them afterwards."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ __all__ = ("Settings",)
 
 _READS = "remote memory-read-packet-size"
 _UNTOUCHED = f"The {_READS.split()[1]} is 0 (default)."
-_DEEP = 4  # callers from which on a backtrace reads more of the stack at once
+_DEEP = 4  # a backtrace with this many callers or more reads the stack in longer lines
 _LINE = 256  # bytes, a power of two; no stub's max_read is less
 
 
 class Settings:
-    """Settings that a trace has changed; `restore` brings back what was there."""
+    """The settings that a trace has changed; `restore` brings back the old values."""
 
     def __init__(self) -> None:
-        self._before: list[tuple[str, str]] = []  # what to bring back, the last first
-        self._due: list[tuple[str, str]] = []  # what was brought back, and perhaps has to be again
+        self._before: list[tuple[str, str]] = []  # old values, to restore in reverse order
+        self._due: list[tuple[str, str]] = []  # old values that were restored, to restore again
 
     def change(self, stub: Stub, backtrace: int) -> None:
         """Set what a trace over `stub` needs if it records `backtrace` callers at each hit.
 
         A pager would hold the kernel at a hit. GDB reads the stack in lines of 64 bytes, with a
-        packet for each line. Longer lines save packets if a backtrace needs several. GDB by
-        default limits a packet to the length of the registers' one, so that a read from KGDB on
-        x86-64 gets at most 156 bytes, which is also the size of the registers.
+        packet for each line. Longer lines save packets if a backtrace needs several. By default,
+        GDB makes no packet longer than the packet with all registers. On x86-64, KGDB's registers
+        have 156 bytes, so a read from KGDB gets at most 156 bytes.
         """
         self._bring_back()
         self._set("pagination", False)
@@ -38,10 +38,10 @@ class Settings:
             self._lengthen_reads(stub.max_read)
 
     def restore(self) -> None:
-        """Set all that was changed to what it was before; do nothing if nothing was changed.
+        """Restore all settings that were changed; do nothing if none were changed.
 
-        This happens once more after GDB's next prompt. A trace may end while GDB handles a stop.
-        When GDB has handled it, after the prompt, it sets pagination to what it was at the stop.
+        The settings are restored once more after GDB's next prompt. A trace may end while GDB
+        handles a stop: then, after the prompt, GDB sets pagination to its value at the stop.
         GDB 13 crashes if it exits with a posted event that it has not handled. So we post the
         event only at a prompt: in batch mode, for example, no prompt comes.
         """
@@ -66,9 +66,9 @@ class Settings:
         self._before.append((name, _written(before)))
 
     def _lengthen_reads(self, most: int) -> None:
-        """Let a packet read up to `most` bytes, unless the user has set how many.
+        """Let a packet read up to `most` bytes, unless the user has set a limit.
 
-        GDB halves the number that is set, since a byte takes two hexadecimal digits. The number
+        GDB halves the number that we set, since a byte takes two hexadecimal digits. The number
         must be set before `fixed`. GDB asks for confirmation before it accepts `fixed`.
         """
         if not gdb.execute(f"show {_READS}", False, True).startswith(_UNTOUCHED):
@@ -82,5 +82,5 @@ class Settings:
 
 
 def _written(value: bool | int) -> str:
-    """Return `value` as `set` takes it; decimal digits would be read by `input-radix`."""
+    """Return `value` as `set` takes it: in hexadecimal, which `input-radix` does not affect."""
     return ("off", "on")[value] if isinstance(value, bool) else f"{value:#x}"

@@ -17,7 +17,7 @@ from gdbfpu.kernel.tasks import Kernel
 __all__ = ("OFF", "hook_detach", "run_to_tick")
 
 OFF = "fpu-trace off"
-"""The command that takes probes out, for GDB to run before it detaches."""
+"""The command that removes the probes. GDB runs it before it detaches."""
 
 # Called under jiffies_lock, by one CPU at a time (kernel/time/tick-sched.c, timekeeping.c).
 _TICK = ("calc_global_load", "do_timer")
@@ -26,11 +26,11 @@ _MOST_STOPS = 20
 
 
 class _Tick(Point):
-    """A breakpoint that each tick hits; `settled` after enough ticks, if no CPU waits in KGDB."""
+    """A breakpoint on the tick; `settled` is true after enough ticks, if no CPU waits in KGDB."""
 
     def __init__(self, target: GdbTarget, entry: int, host: Host, kernel: Kernel) -> None:
         from gdbfpu.probes.resume import (
-            choose,  # it needs capstone, which takes longer than all else
+            choose,  # imports capstone, which is slow
         )
 
         self.settled = False
@@ -42,7 +42,7 @@ class _Tick(Point):
         return (self._settle,)
 
     def _settle(self) -> bool:
-        """Stop if no CPU waits, from the second tick on; from the first on if GDB has to step."""
+        """Stop at a tick if no CPU waits: from the second tick on, or the first if GDB steps."""
         enough = self.passes >= _TICKS or self.resume is None
         self.settled = enough and not waiting_cpus(self._kernel)
         return self.settled
@@ -52,10 +52,10 @@ def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
     """Let the kernel run, without probes, until two ticks have passed and no CPU waits in KGDB.
 
     A CPU may be on its way into KGDB with a probe's trap, and no variable shows that yet. Until
-    the debugger detaches, KGDB knows which breakpoints it took out, and lets that CPU go on. When
-    the debugger detaches, KGDB forgets them, and would hold the CPU for a debugger that is gone.
-    One tick is not enough: it is overdue after a stop, and comes as soon as the kernel runs,
-    together with such a trap.
+    the debugger detaches, KGDB knows which breakpoints it removed, and lets that CPU go on. When
+    the debugger detaches, KGDB forgets these breakpoints, and would hold the CPU for a debugger
+    that is gone. One tick is not enough: the first tick is overdue after a stop, so it comes as
+    soon as the kernel runs, together with such a trap.
     """
     places = (target.symbol_address(name) for name in _TICK)
     address = next((place for place in places if place is not None), None)

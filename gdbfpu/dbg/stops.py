@@ -14,11 +14,11 @@ from gdbfpu.trace.tracer import Tracer
 
 __all__ = ("reason",)
 
-_INTERRUPTS = ("SIGINT", "SIGTRAP")  # what a ^C is to QEMU's gdbstub and to KGDB
+_INTERRUPTS = ("SIGINT", "SIGTRAP")  # how QEMU's gdbstub and KGDB report a ^C
 
 
 def reason(event: Any, tracer: Tracer) -> str:
-    """Return the line for the stop that `event` reports, empty if it is not the trace's concern.
+    """Return the line for the stop that `event` reports, empty if there is nothing to say.
 
     A trace stops the kernel at its limit, and with `--stop` at each hit. The user stops it with
     ^C, which may come while a hit is being recorded.
@@ -26,14 +26,14 @@ def reason(event: Any, tracer: Tracer) -> str:
     if tracer.full:
         return f"limit of {counted(tracer.options.limit, 'hit')} reached; tracing is off"
     if hit := _stayed(event, tracer):
-        return f"stopped at hit {hit}; tracing is on, `continue` goes on"
+        return f"stopped at hit {hit}; tracing is on. `continue` resumes the kernel"
     if _interrupted(event):
         return f"interrupted: {counted(tracer.seq, 'hit')}, tracing is on"
     return ""
 
 
 def _stayed(event: Any, tracer: Tracer) -> int:
-    """Return the number of the hit at which the kernel stays stopped by `--stop`, 0 for none."""
+    """Return the number of the hit at which `--stop` keeps the kernel stopped, 0 for none."""
     if not tracer.options.stop or not isinstance(event, gdb.BreakpointEvent):
         return 0
     return max((p.hit for p in event.breakpoints if isinstance(p, ProbeBreakpoint)), default=0)

@@ -21,13 +21,14 @@ __all__ = ("GdbTarget",)
 _U64 = (1 << 64) - 1
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 _SUBJECTS = {"struct fpu": "fpu", "struct task_struct": "task"}
-_MAX_CODE = 4096  # bytes of a function worth looking at
+_MAX_CODE = 4096  # the most bytes of a function to read
 
 
 class _FrameName(Unwinder):  # type: ignore[misc]
-    """Identifies the newest frame while a register is written: GDB then looks for it again.
+    """Tells GDB the ID of the newest frame while a register is written.
 
-    To identify the frame itself, GDB would read the return address, in case of a tail call.
+    GDB looks for that frame again at each write. To find the frame's ID without our help, GDB would
+    read the return address from the stack, to look for tail calls.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class _FrameName(Unwinder):  # type: ignore[misc]
 
     def __call__(self, pending: gdb.PendingFrame) -> gdb.UnwindInfo:
         named = pending.create_unwind_info(self)
-        # To GDB the caller is this frame again, and it looks no further.
+        # GDB takes the caller for this same frame, so it looks no further.
         named.add_saved_register("rip", pending.read_register("rip"))
         return named
 
@@ -67,11 +68,11 @@ class GdbTarget:
 
     @property
     def machine(self) -> GdbTarget:
-        """Return itself: GDB shows the CPUs, too, as far as the stub does."""
+        """Return this object: through GDB it also shows the CPUs, as far as the stub does."""
         return self
 
     def move_symbols(self, vmlinux: Path, slide: int) -> None:
-        """Have GDB read its symbols anew, `slide` bytes above the addresses in `vmlinux`."""
+        """Have GDB read its symbols again, `slide` bytes above the addresses in `vmlinux`."""
         name = str(vmlinux).replace("\\", "\\\\").replace('"', '\\"')
         with in_c():
             gdb.execute(f'symbol-file -o {slide:#x} "{name}"', False, True)
@@ -87,7 +88,7 @@ class GdbTarget:
     def read_memory(self, address: int, length: int) -> bytes:
         """Return exactly `length` bytes at `address`; raise MemoryFault otherwise.
 
-        No read asks for more than the stub bears.
+        No single read asks the stub for more than its `max_read` bytes.
         """
         data = bytearray()
         most = self.stub.max_read or length
@@ -118,14 +119,14 @@ class GdbTarget:
         return self._addresses[name]
 
     def symbol_size(self, name: str) -> int:
-        """Return the bytes of the object called `name`, 0 when not known."""
+        """Return the size in bytes of the object `name`, or 0 if it is not known."""
         try:
             return int(evaluate(f"sizeof(::{name})"))
         except gdb.error:
             return 0
 
     def task_argument(self, function: str) -> tuple[str, str] | None:
-        """Return the register of the first argument that leads to a task: `fpu` or `task`."""
+        """Return the register and the kind (`fpu`, `task`) of the first argument with a task."""
         free = list(_ARGUMENTS)
         try:
             for field in evaluate(f"::{function}").type.fields():
@@ -153,7 +154,7 @@ class GdbTarget:
     def register(self, name: str) -> int | None:
         """Return register `name` of the stopped thread as u64, None if the stub hides it.
 
-        An object for a frame would cost reads of the stack: GDB unwinds to the frame before it.
+        This makes no gdb.Frame: to make one, GDB also unwinds its caller, which reads the stack.
         """
         try:
             return int(evaluate_register(f"${name}")) & _U64
@@ -171,7 +172,7 @@ class GdbTarget:
             return self.register(name) if shown else None
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
-        """Return what CPU number `cpu` holds of the x87 and SSE registers; nothing over KGDB."""
+        """Return the x87 and SSE registers of CPU number `cpu`, or none over KGDB."""
         with self._on_cpu(cpu) as shown:
             try:
                 return _vector_registers(self._shows_physical_stack()) if shown else {}
@@ -218,9 +219,9 @@ class GdbTarget:
         return tuple(Thread(t.num, t.ptid[1]) for t in self._inferior.threads())
 
     def callers(self) -> Iterator[Frame]:
-        """Yield the callers' frames, innermost first, inlined functions' too.
+        """Yield the frames of the callers, innermost first, with those of inlined functions.
 
-        If one cannot be unwound, the last is called `(unreadable)`.
+        If a frame cannot be unwound, the last frame is called `(unreadable)`.
         """
         at = self.register("rip") or 0, self.register("rsp") or 0
         try:
@@ -241,7 +242,7 @@ class GdbTarget:
     def function_code(self, address: int) -> bytes:
         """Return the code in memory of the function that begins at `address`.
 
-        Without debugging information for it, as many bytes as a prologue may take.
+        If GDB has no debugging information for it, as many bytes as a prologue may take.
         """
         block = _function_block(address)
         length = block.end - address if block is not None else 64
@@ -255,7 +256,7 @@ def _u64(value: gdb.Value) -> int:
 def _function_block(address: int) -> gdb.Block | None:
     """Return the block of the function at `address`, None if GDB knows none.
 
-    It is the outermost one below the file's blocks: at an entry, the blocks of functions that
+    This is the outermost block below the file's blocks. At an entry, the blocks of functions that
     were inlined there lie within it.
     """
     found, block = None, gdb.block_for_pc(address)

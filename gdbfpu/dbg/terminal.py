@@ -18,7 +18,7 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Print sentences and a newline, broken where the terminal ends."""
+    """Print `text` and a newline, with its lines broken to fit the terminal."""
     say(Screen(hit_width()).wrapped(text, "  "))
 
 
@@ -31,8 +31,8 @@ def screen(command: str, from_tty: bool) -> Screen:
     """Return the screen for the text of `command`, which GDB runs with `from_tty`.
 
     GDB does not tell a command where its text goes: to the terminal, to the program behind
-    `pipe`, or into the string of `gdb.execute`. It surely goes to the terminal if the user typed
-    this command there, with nothing in front of it.
+    `pipe`, or into the string of `gdb.execute`. The text surely goes to the terminal if the user
+    typed this command there, with nothing in front of it.
     """
     if not (from_tty and os.isatty(1) and _is_typed(command)):
         return PLAIN
@@ -43,5 +43,5 @@ def screen(command: str, from_tty: bool) -> Screen:
 def _is_typed(command: str) -> bool:
     """Return whether the last line of GDB's history begins with `command`, perhaps shortened."""
     lines = gdb.execute("show commands", False, True).splitlines() or [""]
-    words = lines[-1].split()[1:2]  # behind the line's number
+    words = lines[-1].split()[1:2]  # after the line's number
     return bool(words) and command.startswith(words[0])

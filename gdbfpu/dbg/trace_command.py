@@ -46,7 +46,7 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
 
 
 def _nobody(kernel: Kernel, options: TraceOn) -> list[str]:
-    """Return a note on each filter that no task passes now; such a task may start later."""
+    """Return a note on each filter that no task passes now; a matching task may start later."""
     pids, comms = list(options.pids), list(options.comms)
     with suppress(CorruptState, MemoryFault):
         for task in kernel.tasks() if pids or comms else ():

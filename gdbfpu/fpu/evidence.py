@@ -17,7 +17,7 @@ from gdbfpu.xsave.features import describe
 __all__ = ("ENOUGH", "Answer", "Basis", "Evidence", "Observation", "Use")
 
 ENOUGH = 3
-"""How many of a task's own states must be initial before the answer is no."""
+"""The answer is no only after this many states of the task were seen and were all initial."""
 
 
 class Answer(Enum):
@@ -40,7 +40,7 @@ class Use(NamedTuple):
 
 
 class Basis(Enum):
-    """What was looked at. Reasons in reports and event files contain the value."""
+    """What a look examines. Reasons in reports and event files contain the value."""
 
     FRAME = "frame"
     """The frame that the kernel has just written for a signal."""
@@ -49,7 +49,7 @@ class Basis(Enum):
     REGISTERS = "registers"
     """The registers of the CPU that ran the task, as the stub shows them."""
     HEADER = "header"
-    """Bits set in a header by a CPU known to track use, though the values are initial."""
+    """Header bits that a CPU set, if the CPU is known to track use; the values are initial."""
     STATE = "state"
     """Lazy switching: whether the kernel gave the task a state at its first FPU instruction."""
     KERNEL = "kernel"
@@ -69,7 +69,7 @@ class Observation:
 
     - `used`: mask (u64) of the components that were not initial. With STATE, 0 means that the
       task has no state, any other number that it has one.
-    - `hit`: the number of the hit at which it was seen, 0 outside a trace.
+    - `hit`: the number of the hit at which the state was seen, 0 outside a trace.
     - `flag`: with STATE, the name of the flag or member that was read.
     - `blocked`: the signals (u64) that the task blocked then.
     - `switches`: how often the task had left a CPU by then, 0 where that does not matter.
@@ -170,7 +170,10 @@ class Evidence:
         )
 
     def wanting(self) -> bool:
-        """Return whether to check now if the task was in a handler, then `settle` or `reject`."""
+        """Return whether enough states are initial, but they may belong to a signal handler.
+
+        The caller then checks this, and calls `settle` or `reject`.
+        """
         return self.answer is Answer.UNKNOWN and self.count >= ENOUGH and not self.settled
 
     def settle(self) -> Evidence:

@@ -30,7 +30,7 @@ class Fact:
 
 
 def facts(model: FpuModel, build_id: str) -> tuple[Fact, ...]:
-    """Return the facts about the kernel and each CPU; a value that cannot be read says so."""
+    """Return the facts about the kernel and each CPU. The text of an unreadable value says so."""
     found = [*_kernel(model, build_id), *_xstate(model)]
     for cpu in model.kernel.online_cpus():
         found += _cpu(model, cpu)
@@ -119,8 +119,8 @@ def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
 def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:
     """Return whose registers are in the CPU that runs `task`, and how we know.
 
-    `taken` names the variable that says that kernel code uses the FPU, empty if it does not. The
-    flags of struct fpu do not show that.
+    `taken` names the variable that says that kernel code uses the FPU. It is empty if kernel code
+    does not use the FPU. The flags of struct fpu do not show this use.
     """
     if taken:
         return "not loaded: kernel code uses the FPU", taken

@@ -40,8 +40,9 @@ _Read = Callable[[int, int], bytes]
 class Looks:
     """Looks at the states of tasks in the kernel of `model`.
 
-    It learns for which components the CPU's XSAVE tracks use: a component is tracked if its bit is
-    ever clear in a frame that a CPU wrote. QEMU's TCG sets nearly all bits at each save.
+    Looks learn which components the CPU tracks. If a component's bit is ever clear in a frame that
+    a CPU wrote, the CPU tracks it, so a set bit means use. QEMU's TCG sets nearly all bits at each
+    save.
     """
 
     def __init__(self, model: FpuModel) -> None:
@@ -75,12 +76,12 @@ class Looks:
         return self.add(evidence, seen, task) if seen else evidence.without(missing)
 
     def _running(self, task: Task, cpu: int) -> Observation | None:
-        """Look at `task`, whose registers are in CPU number `cpu`; return None if it shows no use.
+        """Look at `task`, whose registers are in CPU number `cpu`; return None if no use shows.
 
-        Its image in memory, from the last switch, shows earlier use of the FPU. But exec used to
-        leave the old image, which belongs to the old program or to its parent. Commit b22cbe404a9c
-        fixed that in 4.9 and 4.8.15. We go by struct members that exist up to 4.13: if the
-        kernel has one of them, we ignore the image.
+        The task's image in memory, from the last switch, shows earlier use of the FPU. But exec
+        used to leave the old image, which belongs to the old program or to its parent. Commit
+        b22cbe404a9c fixed that in 4.9 and 4.8.15. We go by struct members that exist up to 4.13:
+        if the kernel has one of them, we ignore the image.
         """
         model = self._model
         taken, told = model.kernel_use(cpu)
@@ -95,7 +96,7 @@ class Looks:
     def memory(self, task: Task, hit: int = 0) -> Observation | None:
         """Look at the image in memory of `task`, whose registers are in no CPU now.
 
-        Returns None if it has no image. Raises MemoryFault or CorruptState.
+        Returns None if the task has no image. Raises MemoryFault or CorruptState.
         """
         model = self._model
         fpu = model.fpu_of(task.address)
@@ -120,8 +121,8 @@ class Looks:
     def registers(self, task: Task, cpu: int, hit: int = 0) -> Observation | None:
         """Look at the registers of CPU number `cpu`, which holds those of `task`.
 
-        Returns None if the stub shows none, or if all that it shows are initial: the others may
-        not be.
+        Returns None if the stub shows no registers, or if all that it shows are initial: hidden
+        registers may not be initial.
         """
         shown = shown_registers(self._model, cpu)
         image = bytearray(_INITIAL)
@@ -131,10 +132,10 @@ class Looks:
         return Observation(Basis.REGISTERS, used, hit) if used else None
 
     def state(self, task: Task, hit: int = 0) -> Observation | None:
-        """Look whether a kernel that switches lazily gave `task` a state.
+        """Check whether a kernel that switches lazily has given `task` a state.
 
-        Returns None if that cannot be told: in a signal handler the task's state may have been
-        taken away. Raises MemoryFault.
+        Returns None if this is not known: the kernel may have taken the state away for a signal
+        handler. Raises MemoryFault.
         """
         there, flag = self._model.state_there(task.address)
         if there:
@@ -145,7 +146,7 @@ class Looks:
         return Observation(Basis.STATE, 0, hit, f"no {flag}")
 
     def active(self, task: Task, hit: int) -> Observation | None:
-        """Look whether a kernel that switches lazily gave `task` a state; None if not now."""
+        """Check whether a kernel that switches lazily has given `task` a state; None if not now."""
         there, flag = self._model.state_there(task.address)
         return Observation(Basis.STATE, 1, hit, flag) if there else None
 
@@ -172,10 +173,10 @@ class Looks:
     def _values(
         self, read: _Read, start: int, size: int, spans: Sequence[Span] = ()
     ) -> tuple[int, int]:
-        """Return a mask of components not initial in the image at `start`, and its header bits.
+        """Return a mask of components that are not initial in the image at `start`, and XSTATE_BV.
 
-        It stops at the first component that is not initial. A compacted image tells itself where
-        its components are.
+        This stops at the first component that is not initial. Without `spans`, the components are
+        where this kernel saves them.
         """
         image, bits = bytearray(_INITIAL.ljust(size, b"\0")), _X87 | _SSE
         first, read_to = self._first(size)
@@ -197,9 +198,9 @@ class Looks:
         return 0, bits
 
     def _first(self, size: int) -> tuple[tuple[tuple[int, int], ...], int]:
-        """Return the ranges to read first from an image of `size` bytes, and where they end.
+        """Return the ranges to read first from an image of `size` bytes, and an offset.
 
-        All bytes before that end are then read; it is 0 if there are gaps.
+        The ranges cover all bytes before that offset. The offset is 0 if the ranges leave gaps.
         """
         stub = self._model.kernel.target.stub
         if self._model.format == "fxsave":
@@ -212,8 +213,8 @@ class Looks:
     def _used(self, image: bytearray, spans: Sequence[Span], bits: int) -> int:
         """Return those components of `spans` that are set in `bits` and not initial in `image`.
 
-        A clear bit means the initial state, whatever the bytes are. Only MXCSR counts always in
-        the standard format (SDM volume 1, 13.7).
+        A clear bit means the initial state, whatever the bytes are. The only exception is MXCSR: in
+        the standard format, it counts even if the bit is clear (SDM volume 1, 13.7).
         """
         image[_POINTERS] = bytes(18)
         xstate = self._model.xstate

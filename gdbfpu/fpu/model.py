@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which struct fpu this kernel has, and how to get from a task to its FPU state in memory.
 
-The members that exist tell the variant, never a version number. Newest first:
+We tell the variant by the members that exist, never by a version number. Newest first:
 
 - 6.16 on: struct fpu follows task_struct in memory (commit cb7ca40a3882, `x86_task_fpu()`);
 - 5.16 to 6.15: `task_struct.thread.fpu.fpstate`, a pointer (commit 87d0e5be0fac);
@@ -44,7 +44,7 @@ TYPES = (
     "xregs_state",
     "xstate_header",
 )
-"""The types that this module reads. Those that a kernel has tell its variant."""
+"""The types that this module reads. Which of these types a kernel has shows its variant."""
 
 ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate", "save_xstate_sig")
 """Functions whose source files describe TYPES."""
@@ -66,8 +66,8 @@ class FpuModel:
     - `variant`: where struct fpu and its image are.
     - `fpu_offset`: bytes from a task_struct to its struct fpu.
     - `state`: the member of struct fpu that is the register image or points to it.
-    - `host`: the member that points to the task's own image while a KVM guest's is in place.
-    - `regs_offset`: bytes from what `state` points to to the image.
+    - `host`: the member that points to the task's own state while a KVM guest's state is in place.
+    - `regs_offset`: the offset of the image, in bytes, in the struct that `state` points to.
     - `size_member`: the member that has the size of one image (5.16 on).
     - `flags`: the flags among the members of struct fpu, by name.
     - `tif`: the bit number of TIF_NEED_FPU_LOAD, used if no member of `flags` tells whether
@@ -122,13 +122,17 @@ class FpuModel:
     def holds_guest(self, fpu: int) -> bool:
         """Return whether a KVM guest's state is in place of the task's own.
 
-        KVM_RUN puts it there since 5.16 (commit 69f6ed1d14c6, `fpu_swap_kvm_fpstate()`). Then
-        `__task_fpstate` points to the task's own state, and `image_address` returns that one.
+        Since 5.16 (commit 69f6ed1d14c6, `fpu_swap_kvm_fpstate()`) KVM_RUN puts the guest's state
+        there. Then `__task_fpstate` points to the task's own state, and `image_address` returns
+        the address of the image in the task's own state.
         """
         return self.state.pointer and bool(self._pointers(fpu)[1])
 
     def _pointers(self, fpu: int) -> tuple[int, int]:
-        """Return the pointers to the state in place and, while that is a guest's, to the task's."""
+        """Return the pointer to the state in place, and the pointer to the task's own state.
+
+        The second is 0 unless the state in place is a KVM guest's.
+        """
         members = {"state": self.state, **({"host": self.host} if self.host else {})}
         fields = read_fields(self.kernel.target, fpu, members)
         host = int.from_bytes(fields.get("host", b""), "little")
@@ -165,7 +169,7 @@ class FpuModel:
         return read_spans(self.kernel.target.read_memory, address, size, self.xstate.spans)
 
     def image_size(self, address: int) -> int:
-        """Return the bytes of the register image at `address`; raise CorruptState."""
+        """Return the size in bytes of the register image at `address`; raise CorruptState."""
         if self.size_member is None:
             return self.xstate.size
         start = address - self.regs_offset  # a task that uses AMX has a larger image
@@ -188,10 +192,11 @@ class FpuModel:
         return not thread_flags >> self.tif & 1
 
     def kernel_use(self, cpu: int) -> tuple[bool, str]:
-        """Return whether kernel code uses the FPU of CPU number `cpu`, and the variable that tells.
+        """Return whether kernel code uses the FPU of CPU `cpu`, and the variable that says so.
 
-        That is between kernel_fpu_begin() and kernel_fpu_end(). The variable is `in_kernel_fpu`, or
-        in 6.16 `kernel_fpu_allowed`, inverted. Returns False and `` if the kernel has neither.
+        Kernel code uses the FPU between kernel_fpu_begin() and kernel_fpu_end(). The variable is
+        `in_kernel_fpu`, or in 6.16 `kernel_fpu_allowed`, inverted. Returns False and `` if the
+        kernel has neither.
         """
         for name in ("in_kernel_fpu", "kernel_fpu_allowed"):
             if self.kernel.target.symbol_address(name) is not None:

@@ -15,8 +15,9 @@ __all__ = ("Owner", "owner", "shown_registers")
 class Owner:
     """The task whose registers a CPU loaded last.
 
-    `variable` is the per-CPU pointer that says so, `points_to` the type it points to, `address`
-    its value (0: nobody), `offset` the bytes from a task_struct to the object it points to.
+    `variable` is the name of the per-CPU pointer that says so, `points_to` the type of the object
+    that it points to, `address` its value (0: nobody). `offset` is the number of bytes from a
+    task_struct to that object.
     """
 
     variable: str

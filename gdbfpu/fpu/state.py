@@ -176,7 +176,7 @@ def _truth(cpu: int | None, taken: bool, loaded: bool, registers: Mapping[str, b
 def read_frame(model: FpuModel, address: int) -> FpuImage:
     """Return the decoded FPU part of the signal frame at user `address` of the running task.
 
-    Raises CorruptState if it cannot be read.
+    Raises CorruptState if the frame cannot be read.
     """
     image = frame_bytes(model, model.kernel.current()[1], address)
     found = decode(image, format="sigframe", tables=model.xstate.tables)

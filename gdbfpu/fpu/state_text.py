@@ -35,7 +35,7 @@ def state_json(state: TaskState, components: Sequence[str]) -> dict[str, Any]:
 
 
 def state_raw(state: TaskState, components: Sequence[str], screen: Screen = PLAIN) -> str:
-    """Return each component's bytes in memory, also if the header marks it as initial."""
+    """Return each component's bytes in memory, even if the header marks it as initial."""
     chosen = [state.image.component(name) for name in components] or state.image.components
     lines = [_head(state, screen)]
     header = parse_header(state.raw) if state.image.xfeatures is not None else None

@@ -47,11 +47,11 @@ class XstateConfig:
     """How a kernel saves FPU state.
 
     - `switching`: `lazy` or `eager`; `format`: `standard`, `compacted` or `fxsave`.
-    - `mask` (u64): the enabled components; `size`: the bytes of a register image.
+    - `mask` (u64): the enabled components; `size`: the size in bytes of a register image.
     - `tables`: the kernel's own offsets and sizes of components.
     - `init`: the kernel's init_fpstate, empty if it has none; `init_address`: its address.
     - `spans`: where the components are in an image such as `init`.
-    - `user_size`, `user_mask`: the bytes and components of an image for user space.
+    - `user_size`, `user_mask`: the size in bytes and the components of an image for user space.
     """
 
     switching: str
@@ -97,7 +97,7 @@ def read_xstate(kernel: Kernel) -> XstateConfig:
 
 
 def _config(kernel: Kernel, path: str, symbol: str = "fpu_kernel_cfg") -> int | None:
-    """Return a member of the struct fpu_state_config called `symbol`."""
+    """Return the member `path` of the struct fpu_state_config called `symbol`, None if missing."""
     base, member = kernel.target.symbol_address(symbol), None
     if base is not None:
         member = kernel.layouts.find("fpu_state_config", path)
@@ -135,7 +135,10 @@ def _size(kernel: Kernel) -> int:
 
 
 def _user_size(kernel: Kernel, size: int) -> int:
-    """Return the bytes of a user image: fpu_user_cfg since 5.16, fpu_user_xstate_size since 4.8."""
+    """Return the size in bytes of a user image.
+
+    It is in fpu_user_cfg since 5.16, in fpu_user_xstate_size since 4.8.
+    """
     user = _config(kernel, "default_size", "fpu_user_cfg")
     address = kernel.target.symbol_address("fpu_user_xstate_size")
     if user is None and address is not None:
@@ -181,7 +184,7 @@ def _spans(form: str, tables: Tables, init: bytes) -> tuple[Span, ...]:
 def _table(kernel: Kernel, name: str) -> dict[int, int] | None:
     """Return the kernel's table `name` of u32 by component number, None if it has none.
 
-    Before 4.2 it was a pointer to `xstate_features` numbers.
+    Before 4.2 the symbol is a pointer to an array of `xstate_features` numbers.
     """
     address = kernel.target.symbol_address(name)
     count = kernel.target.symbol_size(name) // 4 if address is not None else 0

@@ -80,7 +80,7 @@ def _drgn() -> Any:
 def _open(drgn: Any, core: Path, vmcoreinfo: bytes | None) -> Any:
     """Return the drgn Program of `core`; raise UsageError.
 
-    We say which platform it is, because QEMU leaves most of the dump's utsname empty.
+    We name the platform, because QEMU leaves most of the dump's utsname empty.
     """
     logging.getLogger("drgn").setLevel(logging.ERROR)  # its warnings become our errors
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A cache with a limit, for what is known of tasks: a kernel never stops creating new ones."""
+"""A cache with a limit, for what we know of tasks: a kernel never stops creating new tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 def remember(cache: dict[int, _T], key: int, value: _T) -> None:
-    """Keep `value` under `key`; when full, drop everything first, since it can be read again."""
+    """Keep `value` under `key`. If `cache` is full, first drop everything: we can read it again."""
     if len(cache) >= MAX_KNOWN and key not in cache:
         cache.clear()
     cache[key] = value

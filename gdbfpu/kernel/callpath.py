@@ -41,8 +41,8 @@ class CallPath:
     def names(self, frames: Iterable[Frame], depth: int) -> tuple[str, ...]:
         """Return the names of at most `depth` of `frames`, innermost first, up to the entry.
 
-        This takes no frame from `frames` after that of the entry: to unwind one, a debugger would
-        read memory at addresses that user space chose.
+        This takes no frame from `frames` after the entry's frame: to unwind one more, a debugger
+        would read memory at addresses that user space chose.
         """
         names = []
         for frame in islice(frames, depth):
@@ -61,7 +61,7 @@ class CallPath:
         return bool(self.stack_size) and self._above(frame) <= self.user_registers
 
     def _above(self, frame: Frame) -> int:
-        """Return the bytes from the frame's stack pointer to the top of the stack."""
+        """Return the number of bytes from the frame's stack pointer to the top of the stack."""
         return self.stack_size - frame.sp % self.stack_size
 
 

@@ -33,9 +33,9 @@ def find_slide(
 ) -> int | None:
     """Return how many bytes the running kernel lies above the addresses in `vmlinux`.
 
-    This tries each place where the kernel can be, beginning with the one that the symbols say. The
-    kernel is found where memory has the build-id of the file, or the banner if the file has no
-    build-id. Returns None if no place has it: then another kernel runs, or the CPU stopped where
+    This tries each place where the kernel can be. It starts with the place that the symbols give.
+    The kernel is found where memory has the build-id of the file, or the banner if the file has no
+    build-id. Returns None if no place matches: then another kernel runs, or the CPU stopped where
     the kernel's text is not mapped.
     """
     applied = file_slide(target, vmlinux)

@@ -24,8 +24,9 @@ _WANT_MASTER = 1  # DCPU_WANT_MASTER, kernel/debug/debug_core.h; a macro
 def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
     """Return the CPUs that hit a breakpoint while another CPU was being debugged.
 
-    Each enters KGDB as soon as the kernel resumes. KGDB forgets its breakpoints when the debugger
-    detaches: then such a CPU waits in KGDB for a debugger that is gone. Empty for other stubs.
+    Each of them enters KGDB as soon as the kernel resumes. KGDB forgets its breakpoints when the
+    debugger detaches: then such a CPU waits in KGDB for a debugger that is gone. Other stubs have
+    no such CPUs.
     """
     state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
     base = kernel.target.symbol_address("kgdb_info")

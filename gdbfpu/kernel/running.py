@@ -32,7 +32,7 @@ class Running:
 
 @dataclass(frozen=True)
 class RunningReader:
-    """Reads a running task: `members` are those of task_struct to read, `stack_size` is bytes."""
+    """Reads the `members` of a running task's task_struct. `stack_size` is in bytes."""
 
     members: dict[str, Member]
     stack_size: int
@@ -40,9 +40,9 @@ class RunningReader:
     def read(self, machine: Machine, task: int) -> Running | None:
         """Return the task whose task_struct is at `task` if it runs on the stopped CPU, else None.
 
-        It does if it is on a CPU (`on_cpu`) and the stopped CPU's stack pointer is in its stack.
-        In an interrupt the stack pointer may be elsewhere: that gives None, too. Raises
-        MemoryFault.
+        The task runs there if it is on a CPU (`on_cpu`) and its stack contains the stopped CPU's
+        stack pointer. In an interrupt the stack pointer may be elsewhere: then this returns None,
+        too. Raises MemoryFault.
         """
         fields = read_fields(machine, task, self.members)
         values = {name: int.from_bytes(data, "little") for name, data in fields.items()}

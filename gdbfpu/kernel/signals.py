@@ -41,7 +41,7 @@ def blocked_and_switches(kernel: Kernel, task: int) -> tuple[int, int]:
 def may_be_in_handler(kernel: Kernel, task: int, mask: int) -> bool:
     """Return whether the task_struct at `task` can be in a handler while it blocks `mask` (u64).
 
-    Returns True if the kernel's types do not show it. Raises MemoryFault.
+    Returns True if we lack the types to tell. Raises MemoryFault.
     """
     table = kernel.layouts.find("sighand_struct", "action")
     place = kernel.layouts.find("task_struct", "sighand")

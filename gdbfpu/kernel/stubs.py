@@ -8,12 +8,12 @@ from gdbfpu.target import Stub
 
 __all__ = ("CORE", "KGDB", "QEMU")
 
-_GAP, _RUN = 1024, 2000  # bytes: QEMU's gdbstub sends up to 2,046 in one packet, a file more
+_GAP, _RUN = 1024, 2000  # bytes; a packet of QEMU's gdbstub has up to 2,046, a dump has no limit
 
 KGDB = Stub(
     "kgdb",
     read_run=MAX_READ,
-    read_gap=24,  # on a serial line, so many extra bytes cost about one more packet
+    read_gap=24,  # on a serial line, 24 more bytes take about as long as one more packet
     max_read=MAX_READ,
     in_kernel=True,
     threads_are_tasks=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find the kernel's tasks and CPUs: every task, and the one that each CPU runs."""
+"""Find the kernel's tasks and CPUs: every task, and the task that each CPU runs."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ class Kernel:
     def current(self) -> tuple[int, Task]:
         """Return the CPU that stopped and its current task.
 
-        With other stubs than KGDB, gs_base points to the CPU's per-CPU area. Over KGDB, the id of
-        the stopped thread is a pid. If the task that had this pid at its last stop still runs
-        here, it is the one. If not, `kgdb_active` and `kgdb_info[cpu].task` say which task it is
-        (3.10 and later). Raises CorruptState if these values make no sense.
+        With stubs other than KGDB, gs_base points to the CPU's per-CPU area. Over KGDB, the id of
+        the stopped thread is a pid. If the task that had this pid at its last stop runs on the
+        stopped CPU, it is the current task. If not, `kgdb_active` and `kgdb_info[cpu].task` give
+        the task (3.10 and later). Raises CorruptState if these values make no sense.
         """
         machine = self.stopped()
         if not machine.stub.in_kernel:
@@ -112,7 +112,7 @@ class Kernel:
     def _cpu_of(self, machine: Machine) -> int:
         """Return the CPU of the stopped thread, whose per-CPU area gs_base points to.
 
-        In user mode gs_base is the program's. Then the thread's number says which CPU it is:
+        In user mode gs_base belongs to the program. Then the thread's number says which CPU it is:
         QEMU's gdbstub numbers threads by CPU, from 1.
         """
         gs_base = machine.register("gs_base")
@@ -247,7 +247,7 @@ class Kernel:
             if address == leader:
                 return
             task, fields = self._walk(address, seen)
-            # all threads of a process share it, as long as they are on the list
+            # all threads of a process share its signal_struct, as long as they are on the list
             if fields["signal"] != links["signal"] or not any(links["signal"]):
                 raise CorruptState(
                     f"the list of threads of the task at {leader:#x} does not lead back to it"

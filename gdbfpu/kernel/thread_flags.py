@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """thread_info.flags: which bit is TIF_NEED_FPU_LOAD in this kernel (since 5.2, 5f409e20b794).
 
-While it is set, the CPU does not hold the registers of the task; they are in memory.
+While the bit is set, the CPU does not hold the registers of the task; they are in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OLDER_NEED_FPU_LOAD = 14
 """The number of the bit from 5.2 on; a macro, so not in DWARF."""
 
 _NEWER_NEED_FPU_LOAD = 19  # from 6.18 on (generic TIF bits)
-_WITNESSES = 8  # sleeping tasks to ask which of the two it is
+_WITNESSES = 8  # sleeping tasks to look at, to see which of the two bits the kernel uses
 
 
 def read_thread_flags(kernel: Kernel, task: int) -> int:
@@ -29,8 +29,8 @@ def need_fpu_load_bit(kernel: Kernel) -> int:
     """Return the number of the bit that is TIF_NEED_FPU_LOAD.
 
     No type changed when the bit moved, so this looks at sleeping tasks. A kernel with the newer
-    bit sets it for every task that leaves a CPU. Earlier kernels set it only when the task comes
-    back. If the tasks do not show which bit it is, it is the older one.
+    bit sets it for every task that leaves a CPU. Earlier kernels set their bit only when the task
+    comes back. If the tasks do not show which bit it is, this returns the older bit.
     """
     running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
     users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read a task's user memory, even if the stub refuses to: through the kernel's direct map.
 
-KGDB reads with copy_from_kernel_nofault(), which since 5.8 (commit 98a23609b103) takes kernel
-addresses only. But the kernel maps all physical memory in its own half, and the task's page tables
-say which physical page it is. Source: Intel SDM volume 3, 4.5 (4-level and 5-level paging).
+KGDB reads with copy_from_kernel_nofault(). Since 5.8 (commit 98a23609b103) this function accepts
+kernel addresses only. But the kernel maps all physical memory in its half of the address space, and
+the task's page tables say which physical page holds a user page. Source: Intel SDM volume 3, 4.5
+(4-level and 5-level paging).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ TYPES = ("mm_struct",)
 """Types this module reads."""
 
 _PAGE = 1 << 12
-_TABLE_BITS = 9  # of an address for each level
+_TABLE_BITS = 9  # bits of an address that each level translates
 _PRESENT, _LARGE = 1, 1 << 7
 _FRAME = ((1 << 52) - 1) & ~(_PAGE - 1)  # bits 51 to 12 of an entry
 
@@ -74,8 +75,8 @@ def _top_table(kernel: Kernel, task: int) -> int:
 def _direct_map(kernel: Kernel) -> int | None:
     """Return the address where physical address 0 is mapped, or None if it is not known.
 
-    page_offset_base has it where KASLR may move it (4.8 on). Otherwise high_memory is the end of
-    the direct map, which has max_pfn pages.
+    If KASLR can move the direct map (4.8 on), page_offset_base has this address. Otherwise
+    high_memory is the end of the direct map, which has max_pfn pages.
     """
     base = kernel.target.symbol_address("page_offset_base")
     if base is not None:

@@ -159,10 +159,10 @@ class _Types:
         return Member(name, offset, self._size(ident), tag, pointer, count, bit_offset, bit_size)
 
     def _element(self, ident: int) -> tuple[_Type | None, int | None]:
-        """Return the type and the number of an array's elements; for other types, itself and None.
+        """Return the type and the number of an array's elements; else the type itself and None.
 
-        In BTF, an array with several dimensions is an array of arrays. All count as one array,
-        except arrays behind a typedef.
+        In BTF, an array with several dimensions is an array of arrays. All of these count as one
+        array, except arrays behind a typedef.
         """
         kind, count = self._strip(ident), 1
         if kind is None or kind.kind != _ARRAY:
@@ -177,7 +177,7 @@ class _Types:
         raise _damaged("an array contains itself")
 
     def _size(self, ident: int) -> int:
-        """Return the bytes of a type; 0 for void, functions and declarations."""
+        """Return the size in bytes of a type; 0 for void, functions and declarations."""
         count = 1
         for _ in range(_MAX_DEPTH):
             kind = self._strip(ident)

@@ -37,8 +37,8 @@ class Question(NamedTuple):
 
     - `build_id`: the kernel, in hex; empty: unknown.
     - `types`: the wanted types.
-    - `anchors`: the functions whose compile units to search. If several types share a name, this
-      can decide which is found.
+    - `anchors`: the functions whose compile units to search. If several types share a name, the
+      anchors can decide which of them is found.
     - `needed`: the types that must exist.
     - `variables`: pairs of a symbol and its type; the type must exist if the symbol does.
     - `files`: stamps of the files to search.
@@ -55,7 +55,7 @@ class Question(NamedTuple):
 def stamp(file: Path) -> tuple[int, ...]:
     """Return a stamp that changes when `file` is changed or replaced; empty if it does not exist.
 
-    It has the device, inode and size, and the times (ns) of the last change of contents and inode.
+    A stamp has device, inode and size, and the times (ns) of the last change of contents and inode.
     """
     try:
         s = file.stat()
@@ -97,7 +97,7 @@ def store(question: Question, layouts: Layouts) -> None:
 
 
 def _wait_for_tick(stamps: tuple[tuple[int, ...], ...]) -> None:
-    """Wait until every later change to the files with these `stamps` changes their times."""
+    """Wait until any later change to the files with these `stamps` must give them new times."""
     newest = max((max(times[3:]) for times in stamps if times), default=0)
     young = _TICK - (time.time_ns() - newest)
     if 0 < young <= _TICK:
@@ -119,7 +119,7 @@ def _path(question: Question) -> Path | None:
 
 @cache
 def _readers() -> int:
-    """Return a checksum of the code that makes layouts: files of older code are not used.
+    """Return a checksum of the code that makes layouts: files written by other code are not used.
 
     Returns 0 if the source cannot be read.
     """
@@ -135,14 +135,14 @@ def _readers() -> int:
 def _head(question: Question, body: bytes, beside: Mapping[str, Sequence[int]]) -> bytes:
     """Return the first line of a file with `body` that answers `question`.
 
-    `beside` has, by name, the stamps of files that were read besides those of the question.
+    `beside` has, by name, the stamps of the files that were read in addition to `question.files`.
     """
     fields = {"readers": _readers(), **question._asdict(), "beside": beside}
     return json.dumps({**fields, "crc32": zlib.crc32(body)}).encode()
 
 
 def _read(path: Path) -> bytes:
-    """Return the contents of a regular file that the user owns; nothing for any other."""
+    """Return the contents of a regular file that the user owns; empty for any other file."""
     with suppress(OSError):
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(file, "rb") as stream:

@@ -54,7 +54,7 @@ def _room(size: int, most: int) -> mmap.mmap:
             "decompress the file with `objcopy --decompress-debug-sections`"
         )
     room = mmap.mmap(-1, size)
-    if hasattr(mmap, "MADV_HUGEPAGE"):  # page faults for 4 KiB each cost as much as unpacking
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # faults on 4 KiB pages take as long as decompression
         with suppress(OSError):  # this kernel has no huge pages
             room.madvise(mmap.MADV_HUGEPAGE)
     return room

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The wrapper around pyelftools: the DWARF of one file, and its units.
 
-Sections are mapped, and not relocated: an executable does not need that. Abbreviations are read
-only as far as needed. An attribute that is an index into a table keeps the index until it is
-looked up, because .dwo files do not say where their tables are. Source: DWARF 5.
+Sections are mapped, and not relocated: an executable needs no relocation. Abbreviations are read
+only as far as needed. An attribute that is an index into a table keeps the index until someone asks
+for the value, because .dwo files do not say where their tables are. Source: DWARF 5.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ("Dwarf", "damage")
 
 _EMPTY = Part(b"", 0, 0)
 _MAX_SEARCHED = 4 << 30  # bytes searched for names; a section may be searched several times
-_MAX_PARSED = 600_000  # about microseconds of parsing; one unit of the kernel costs 60,000
+_MAX_PARSED = 600_000  # roughly microseconds of parsing; one unit of the kernel takes 60,000
 _LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 16, 1 << 12  # bytes
 _FORMS = {
     "DW_FORM_strx": INDEX,
@@ -120,7 +120,7 @@ class Dwarf:
     def strings_at(self, unit: Any) -> int | None:
         """Return where the table of strings of `unit` starts in `.debug_str_offsets`, or None.
 
-        A .dwo file does not say where. It has a single table, up to DWARF 4 without a header.
+        A .dwo file does not say where. It has a single table, which has no header up to DWARF 4.
         """
         base = root(unit).attributes.get("DW_AT_str_offsets_base")
         if base is not None:
@@ -138,7 +138,7 @@ class Dwarf:
         return self.text("str", int.from_bytes(at, "little"))
 
     def spend(self, cost: int) -> None:
-        """Count the rough time of parsing; raise ValueError when it is too much."""
+        """Add `cost`, a rough time of parsing; raise ValueError when the sum is too large."""
         self._left -= cost
         if self._left < 0:
             raise ValueError("there is too much debug information to read")

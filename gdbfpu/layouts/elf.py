@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read an ELF file: sections, build-id, symbols.
 
-The file is mapped, because a kernel with debug information has half a gigabyte and little of it
-is needed. Source: the System V ABI's ELF-64 object file format.
+The file is mapped, because a kernel with debug information has half a gigabyte, and we need little
+of the file. Source: the System V ABI's ELF-64 object file format.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _SYMBOL = struct.Struct("<IBBHQQ")  # Elf64_Sym
 _NOTE = struct.Struct("<III")  # Elf64_Nhdr
 _PROGBITS, _SYMTAB, _NOTES, _NOBITS = 1, 2, 7, 8  # sh_type
 _ALLOC, _IS_COMPRESSED = 1 << 1, 1 << 11  # sh_flags
-_GNU_PREFIX = ".zdebug_"  # names of sections compressed in GNU's older format start so
+_GNU_PREFIX = ".zdebug_"  # prefix of section names in GNU's older compressed format
 _NT_GNU_BUILD_ID = 3
-_MAX_NOTES, _MOST_NOTES = 1 << 16, 64  # bytes of a section of notes, and such sections
+_MAX_NOTES, _MOST_NOTES = 1 << 16, 64  # the most bytes of a note section, the most note sections
 _LONGEST_NAME = 4096  # of a section
 
 DAMAGE = (LookupError, MemoryError, OverflowError, ValueError, struct.error, zlib.error)
-"""The exceptions that reading a damaged file raises."""
+"""The exceptions that a damaged file can cause."""
 
 
 class Section(NamedTuple):
@@ -78,7 +78,7 @@ class Elf:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        self._left = MAX_BYTES  # to be decompressed
+        self._left = MAX_BYTES  # that may still be decompressed
         self._parts: dict[Section, Part] = {}
         self.sections = tuple(self._sections())
         self._file = os.dup(stream.fileno())
@@ -151,8 +151,8 @@ class Elf:
     def symbols(self, names: Iterable[str]) -> dict[str, int]:
         """Return the addresses of those `names` that the symbol table defines, in their order.
 
-        This searches the strings for the names first, then for symbols with these strings. If a
-        name is the end of a longer one, linkers store only the longer one.
+        This first searches the string table for the names, then the symbol table for symbols with
+        these strings. If a name is the end of a longer name, linkers store only the longer name.
         """
         table = next((section for section in self.sections if section.kind == _SYMTAB), None)
         if table is None:
@@ -169,7 +169,10 @@ class Elf:
         return {name: found[name] for name in names if name in found}
 
     def _places(self, names: Iterable[str], texts: Section) -> Iterator[tuple[int, str]]:
-        """Yield each place in the string table `texts` where one of `names` ends; and the name."""
+        """Yield each place in the string table `texts` where one of `names` begins, and the name.
+
+        The name may be the end of a longer string there.
+        """
         end = texts.offset + texts.size
         for name in names:
             text = name.encode() + b"\0"
@@ -182,7 +185,7 @@ class Elf:
 def open_elf(file: Path, *, split: bool = False) -> Elf:
     """Open an x86-64 ELF executable; with `split`, also an object such as a .dwo file.
 
-    Raises GdbFpuError if it cannot be read or is another kind of file.
+    Raises GdbFpuError if the file cannot be read or is of another kind.
     """
     try:
         if not stat.S_ISREG(file.stat().st_mode) and not file.is_dir():

@@ -14,7 +14,7 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("HEAD_SIZE", "check_kernel", "is_relocatable")
 
 HEAD_SIZE = 0x210
-"""How many bytes of a file `check_kernel` reads."""
+"""The number of bytes at the start of a file that `check_kernel` needs."""
 
 _CLASS_32, _CLASS_64, _LITTLE = 1, 2, 1
 _RELOCATABLE, _EXECUTABLE, _SHARED, _CORE = 1, 2, 3, 4  # e_type
@@ -93,7 +93,7 @@ def _known(head: bytes) -> str:
     if head[_BZIMAGE_AT : _BZIMAGE_AT + 4] == _BZIMAGE:
         return (
             " but a compressed kernel (bzImage), which has no types: "
-            f"{_GIVE} (what the kernel's scripts/extract-vmlinux unpacks has no types either)"
+            f"{_GIVE} (scripts/extract-vmlinux does not help: the file that it makes has no types)"
         )
     for magic, name in _PACKED.items():
         if head.startswith(magic):

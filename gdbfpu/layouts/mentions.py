@@ -2,8 +2,8 @@
 """Find the DWARF units that contain a name by searching for bytes, if no table leads to them.
 
 A name is stored once as a string. A unit refers to it by a four-byte offset, or by an index into
-its table of such offsets. This searches for these bytes and parses nothing. So a unit that it
-returns may contain the name, but need not.
+its table of such offsets. This module searches for the bytes of the offset or the index, and parses
+nothing. So a unit that it finds may contain the name, but need not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gdbfpu.layouts.units import Header, containing
 
 __all__ = ("mentioning",)
 
-_MAX_PLACES = 32  # where one string may be
+_MAX_PLACES = 32  # at which one string may be
 _MAX_REFERENCES = 4096  # to one such place
 
 
@@ -85,7 +85,7 @@ def _with_index(dwarf: Dwarf, headers: list[Header], at: int) -> Iterator[Header
 def _places(dwarf: Dwarf, texts: Part, text: bytes) -> tuple[int, ...]:
     """Return where in the string section `texts` the string `text` may be.
 
-    If it is the end of a longer string, a linker may keep it there only.
+    If the string is the end of a longer one, a linker may keep only the longer one.
     """
     if texts.bytes(0, len(text) + 1) == text + b"\0":
         return (0,)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find out which types a kernel must have. Its symbols and its other types tell."""
+"""Find out from a kernel's symbols and from its other types which types it must have."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def still_needed(
 ) -> set[str]:
     """Return the types that must exist but are not in `found`.
 
-    These are the types `needed`, and those of `wanted` that a member of a found type is or points
-    to.
+    A type must exist if it is in `needed`. A type in `wanted` must also exist if a member of a
+    found type has this type or points to it.
     """
     referred = {member.type for struct in found.values() for member in struct.members}
     return (set(needed) | (referred & set(wanted))) - set(found)

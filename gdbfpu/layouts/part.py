@@ -11,7 +11,7 @@ __all__ = ("Part",)
 
 
 class _Window(mmap.mmap):
-    """A part of a file as a stream. The mapping starts at a page before it, as it must."""
+    """A part of a file as a stream. The mapping starts before the part, at a page boundary."""
 
     _before: int
 
@@ -47,7 +47,7 @@ class Part(NamedTuple):
         return found - self.start if found >= 0 else found
 
     def bytes(self, at: int = 0, size: int | None = None) -> bytes:
-        """Return `size` bytes from byte `at` on, or all; fewer if the part ends before."""
+        """Return `size` bytes from byte `at` on (None: all); fewer if the part ends earlier."""
         end = self.size if size is None else min(self.size, at + size)
         return self.buffer[self.start + at : self.start + end]
 

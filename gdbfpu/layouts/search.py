@@ -3,7 +3,7 @@
 
 The search starts at functions whose source files include the types. `.debug_aranges` leads from
 their addresses to their compile units. If it is missing (Clang), or the unit has no types (LTO),
-the search reads units that contain the functions' names, and last, units that contain the types'
+the search reads units that contain the functions' names, and finally units that contain the types'
 names. It follows what a unit takes from others: imported units (dwz, GCC's LTO), type units, .dwo
 files.
 """
@@ -32,7 +32,7 @@ __all__ = ("has_dwarf", "read_layouts")
 
 _TYPES = (*STRUCTS, "DW_TAG_typedef")
 _MOST_UNITS = 24  # walked for one name
-_MOST_MISSING = 100  # .dwo files; then stop looking for others
+_MOST_MISSING = 100  # .dwo files; after these, stop looking for others
 _MOST_WALKED = 20_000  # units, including imported ones, which dwz makes small
 _MAX_DEPTH = 16  # of units that import units
 _REDUCED = b"-femit-struct-debug"  # CONFIG_DEBUG_INFO_REDUCED adds this to GCC's options
@@ -52,10 +52,11 @@ def read_layouts(
 ) -> Layouts:
     """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
 
-    `anchors` are addresses of functions whose source files include those types, by name. A type
-    must exist if it is in `needed`, or if a member of another type is or points to it. Other types
-    that are not found are left out. Raises GdbFpuError if the file has no DWARF at all,
-    MissingType if types are missing, CorruptState for damaged DWARF.
+    `anchors` has, by name, the addresses of functions whose source files include these types. A
+    type must exist if it is in `needed`, or if a member of another type has it as its type or
+    points to it. If any other type is not found, it is left out. Raises GdbFpuError if the file
+    has no DWARF at all, MissingType if a type that must exist is missing, CorruptState for damaged
+    DWARF.
     """
     with opened(vmlinux) as elf, ExitStack() as stack, damage(vmlinux):
         if not _has_dwarf(elf):
@@ -101,9 +102,9 @@ class _Search:
         self._needed, self._dwarf = needed, dwarf
         self._encoded = {text.encode(): text for text in wanted}
         self._reader = StructReader(self._note)
-        self._referred: dict[bytes, Any] = {}  # types that members are or point to
+        self._referred: dict[bytes, Any] = {}  # types that something in a unit refers to
         self._walked: set[tuple[Path, int, Header]] = set()
-        self._functions: set[bytes] = set()  # the anchors that walked units define
+        self._functions: set[bytes] = set()  # anchors that are defined in the units walked so far
         self._anchors: set[bytes] = set()
         self._reduced = self._seen = False
         self.files: dict[Path, None] = {}  # files that were read
@@ -113,7 +114,7 @@ class _Search:
         return still_needed(self.found, self.wanted, self._needed)
 
     def run(self, table: bytes, anchors: Mapping[str, int]) -> None:
-        """Walk the units of `anchors`. `table` is the `.debug_aranges`, empty if missing."""
+        """Walk the units of `anchors`. `table` has the bytes of `.debug_aranges`, if any."""
         self._anchors = {text.encode() for text in anchors}
         for header in self._at(table, tuple(anchors.values())):
             self._walk(self._dwarf, header)
@@ -210,7 +211,7 @@ class _Search:
             self._referred.setdefault(name(die), die)
 
     def _take_referred(self) -> None:
-        """Read the wanted types that the types read so far refer to, in any unit."""
+        """Read those wanted types, in whatever unit, that something read so far refers to."""
         while self._referred:
             self._take(*self._referred.popitem())
 
@@ -235,7 +236,7 @@ class _Search:
             return (
                 f"this kernel's DWARF is in .dwo files (CONFIG_DEBUG_INFO_SPLIT), and {lost[0]}"
                 f"{f' and {len(lost) - 1} more are' if len(lost) > 1 else ' is'} "
-                "missing: not where the build made it, not next to vmlinux, not in a .dwp there"
+                "missing: neither in the build's directory, nor near vmlinux, nor in a .dwp file"
             )
         if self._reduced:
             return "the kernel was built with CONFIG_DEBUG_INFO_REDUCED, which leaves types out"

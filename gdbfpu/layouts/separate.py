@@ -96,7 +96,7 @@ def _id_of(file: Path) -> str | None:
     try:
         if not file.is_file():
             return None
-        elf = open_elf(file, split=True)  # dwz makes an object
+        elf = open_elf(file, split=True)  # dwz writes a relocatable object
         try:
             return elf.build_id()
         finally:
@@ -106,7 +106,7 @@ def _id_of(file: Path) -> str | None:
 
 
 def _belongs(file: Path, ident: str, crc: int) -> bool:
-    """Return whether `file` exists with the build-id `ident`; without build-ids compare `crc`."""
+    """Return whether `file` has the build-id `ident`; without build-ids, compare the CRC."""
     try:
         if not file.is_file():
             return False

@@ -43,7 +43,7 @@ class Helpers:
     """Other ways to find debug files. `known` are the files a debugger has opened for the kernel.
 
     `fetch` is called with a build-id (hex) if nothing on this machine has the types. It returns a
-    debug file from elsewhere, or None; it raises GdbFpuError if that fails.
+    debug file from elsewhere, or None. It raises GdbFpuError if it cannot get the file.
     """
 
     known: tuple[Path, ...] = ()
@@ -100,10 +100,10 @@ def from_file(
 ) -> Layouts | None:
     """Return the layouts of `question.types` from the cache, from `vmlinux` or its debug files.
 
-    DWARF comes first (`DWARF`), then BTF (`BTF`, with a note that says why not DWARF), then a
-    debug file that `helpers` fetch. Returns None if there is none of these. `addresses` returns
-    addresses of symbols as in the file. The cache keeps the result. Raises MissingType if needed
-    types are missing, and what `search.read_layouts` and `btf.read_layouts` raise.
+    DWARF comes first (`DWARF`), then BTF (`BTF`, with a note that says why DWARF is not used),
+    then a debug file that `helpers` fetch. Returns None if there is none of these. `addresses`
+    returns addresses of symbols as in the file. The cache keeps the result. Raises MissingType if
+    needed types are missing, and what `search.read_layouts` and `btf.read_layouts` raise.
     """
     files = tuple(_files(vmlinux, helpers))
     question = question._replace(files=tuple(map(layoutcache.stamp, files)))
@@ -209,9 +209,9 @@ def from_target(
 ) -> Layouts | None:
     """Return the layouts of the types `wanted` from the BTF in the kernel's memory.
 
-    Returns None if the kernel has no BTF (no CONFIG_DEBUG_INFO_BTF), or vmlinux does not say where
-    it is. Reading some MiB takes minutes over a serial line, so the header is read and checked
-    first. Raises MemoryFault, and what `btf.read_layouts` raises.
+    Returns None if the kernel has no BTF (no CONFIG_DEBUG_INFO_BTF), or if vmlinux does not say
+    where the BTF is. Reading some MiB takes minutes over a serial line, so the header is read and
+    checked first. Raises MemoryFault, and what `btf.read_layouts` raises.
     """
     start, stop = target.symbol_address("__start_BTF"), target.symbol_address("__stop_BTF")
     if start is None or stop is None or start == stop:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """DWARF in files next to the kernel: `.dwo` and `.dwp` (CONFIG_DEBUG_INFO_SPLIT).
 
-vmlinux then has skeleton units, which name their file and its id. Source: DWARF 5, 7.3; for DWARF
-4 the GNU extension with the attributes DW_AT_GNU_dwo_*.
+vmlinux then has skeleton units. Each gives the name of a file, and the id of the unit in that file.
+Source: DWARF 5, 7.3; for DWARF 4 the GNU extension with the attributes DW_AT_GNU_dwo_*.
 """
 
 from __future__ import annotations

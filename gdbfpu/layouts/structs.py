@@ -35,7 +35,7 @@ class Incomplete(Exception):
 
 
 class StructReader:
-    """Reads types. It calls `seen` with the DIE of each type that a member is or points to."""
+    """Reads types. Calls `seen` with the DIE of each struct or union that members refer to."""
 
     def __init__(self, seen: Callable[[Any], None]) -> None:
         self._seen = seen
@@ -129,7 +129,7 @@ def _array_count(array: Any) -> int:
 
 
 def _size(kind: Any) -> int:
-    """Return the bytes of a type; 0 for void and functions. Raises Incomplete."""
+    """Return the size in bytes of a type; 0 for void and functions. Raises Incomplete."""
     count = 1
     for _ in range(_MAX_DEPTH):
         if kind is None:

@@ -16,7 +16,7 @@ from gdbfpu.errors import CorruptState, MissingMember, MissingType
 
 __all__ = ("Layouts", "Member", "StructLayout", "check_struct")
 
-_MOST_BYTES = 1 << 31  # of a type; far more than any
+_MOST_BYTES = 1 << 31  # of a type; far more than any type has
 _LONGEST_NAME = 256
 
 
@@ -26,7 +26,7 @@ class Member:
 
     - `offset`, `size`: bytes; the offset counts from the start of the outermost type.
     - `type`: the tag of the struct or union that the member is or points to; empty for scalars.
-    - `pointer`: whether the member points to it.
+    - `pointer`: whether the member is a pointer.
     - `count`: the number of elements of an array, else None.
     - `bit_offset`, `bit_size`: for a bit-field only, else None; the offset counts bits from the
       start of the byte at `offset`.
@@ -61,8 +61,8 @@ class StructLayout:
 class Layouts:
     """The types of one kernel, by tag.
 
-    `source` says where they come from. `note` says why not from a better source, if there is one.
-    `files` are the files that were read besides the kernel's own.
+    `source` says where the layouts come from. `note` says why a better source was not used; it may
+    be empty. `files` are the files that were read, other than the kernel's own.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""List the units in DWARF, and find those that contain an address, without parsing any.
+"""List the units in DWARF, and find the units that contain an address, without parsing any unit.
 
-A unit's header tells its length, so reading all headers is fast. Source: DWARF 5, 6.1.2 and 7.5.1;
-DWARF 4 for `.debug_types`.
+A unit's header has the unit's length, so reading all headers is fast. Source: DWARF 5, 6.1.2 and
+7.5.1; DWARF 4 for `.debug_types`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAX_RANGES = 16 << 20  # bytes of .debug_aranges; a distribution's kernel has 1
 _WIDE = 0xFFFFFFFF  # the length of a unit in 64-bit DWARF starts with this
 _SET = struct.Struct("<IHIBB")  # a set of .debug_aranges: length, version, unit, sizes
 _WIDE_SET = struct.Struct("<QHQBB")  # the same in 64-bit DWARF, after the first four bytes
-_RANGE = struct.Struct("<QQ")  # address and bytes; the first is aligned to this size
+_RANGE = struct.Struct("<QQ")  # address, size; in a set, the first is aligned to this struct's size
 
 
 class Header(NamedTuple):
@@ -108,7 +108,7 @@ def containing(headers: tuple[Header, ...], offset: int) -> Header:
 def ranges(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield address, size in bytes and compile unit of each range in `.debug_aranges`.
 
-    Sets with addresses of other than 8 bytes are skipped: they are not the kernel's. Raises
+    Sets whose addresses do not have 8 bytes are skipped: they do not come from the kernel. Raises
     ValueError for damage.
     """
     if len(data) > _MAX_RANGES:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's FPU functions that are worth a breakpoint, by the job that they do.
 
-Kernels differ in which function does a job. The symbols decide that, never a version number. The
-releases in this file are for people.
+Kernels differ in which function does a job. The kernel's symbols decide, never its version number.
+The releases in this file are for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gdbfpu.target import Machine
 __all__ = ("CATALOGUE", "FRAME_ARGUMENTS", "Probe", "select", "unavailable")
 
 FRAME_ARGUMENTS = {"fpu__restore_sig": "rdi"}
-"""Functions that begin with a whole signal frame in user memory; the register points to it."""
+"""The functions that get a pointer to a whole signal frame, each with the pointer's register."""
 
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Choose where in a function to break, so that the kernel resumes without a single step.
 
-To leave a breakpoint, GDB steps one thread over it. Over KGDB, with several CPUs, that crashes
+To leave a breakpoint, GDB steps one thread over it. Over KGDB with several CPUs, this step crashes
 GDB 13.1 and loses hits. So we break on an instruction of the prologue whose effect we can compute.
 To resume, the debugger writes that effect to the registers and does not step.
 """
@@ -52,10 +52,11 @@ _WHOLE = {  # a general register, or a low part of one, to the whole register
 class Resume:
     """An instruction to break on, and its effect.
 
-    `address` is the instruction's address, `next_pc` that of the one that runs next. The
-    instruction writes `register`, or None if it only moves the program counter. The value is
-    `constant` plus each register of `inputs` times its factor. With `loads`, that sum is the
-    address of the value in memory. The value has `bits` bits, and is sign-extended if `signed`.
+    `address` is the instruction's address, `next_pc` the address of the instruction that runs
+    next. `register` is the register that the instruction writes, None if it only moves the program
+    counter. The value is `constant` plus each register of `inputs` times its factor. With `loads`,
+    that sum is the address of the value in memory. The value has `bits` bits, and is sign-extended
+    if `signed`.
     """
 
     address: int
@@ -77,8 +78,7 @@ class Resume:
         """Return the registers to write (name to u64), the program counter last.
 
         `read` returns the value (u64) that a general register or gs_base had before the
-        instruction. `load` returns the integer at an address, of as many bytes as its second
-        argument says.
+        instruction. `load(address, size)` returns the integer of `size` bytes at `address`.
         """
         if self.register is None:
             return {"rip": self.next_pc}

@@ -25,12 +25,13 @@ def exits(
     returns the code of the whole function at an address, as memory holds it now. `thunk` is the
     address of __x86_return_thunk, which kernels jump to in place of a RET; None if there is none.
 
-    To resume on a RET we jump to another one, at `spare`, outside every probed function: KGDB
+    To resume on a RET, we jump to another RET, at `spare`, outside every probed function: KGDB
     does not let a debugger write the stack pointer (dbg_set_reg() in arch/x86/kernel/kgdb.c).
 
-    A function may end with a jump to another function. Then it returns where that one does, unless
-    it also calls that one. At most `depth` such jumps are followed. If one way out is unknown, the
-    result is empty, because calls that leave by it would not be seen.
+    A function may end with a jump to another function. Then it returns where the other function
+    returns. But if the first function also calls the other function, this way out counts as
+    unknown. At most `depth` such jumps are followed. If any way out is unknown, the result is
+    empty, because we would not see the calls that leave that way.
     """
     return _Exits(code_of, thunk, spare).find(address, depth)
 
@@ -43,7 +44,7 @@ def find_ret(code: bytes, address: int, taken: Iterable[range] = ()) -> int | No
 
 @dataclass(frozen=True)
 class _Exits:
-    """What `exits` was given. It is the same for each function on the way."""
+    """The arguments of `exits` that are the same for each function on the way."""
 
     code_of: Callable[[int], bytes]
     thunk: int | None
@@ -82,7 +83,7 @@ class _Exits:
 
 
 def _leaves(instruction: Any, inside: range) -> bool:
-    """Return whether this may leave the function for good; `inside` are its addresses."""
+    """Return whether this may leave for good the function whose addresses are `inside`."""
     if _returns(instruction):
         return True
     return _jumps(instruction) and _target(instruction) not in inside

@@ -30,7 +30,7 @@ MAX_FUNCTIONS = 64
 """How many different functions are counted; hits on any others are counted together."""
 
 MAX_LINE = 1 << 18
-"""The longest line that is read, in bytes. One with AMX state (`--state full`) has some 23,000."""
+"""The longest line to read, in bytes. A line with AMX state (`--state full`) has some 23,000."""
 
 _OTHERS = "(other functions)"
 _OTHER_RULES = "(other rules)"
@@ -73,7 +73,7 @@ class _Reading:
 def report_of_file(path: Path, progress: Callable[[int], None]) -> Report:
     """Return the report of the event file `path`; see `report_of_stream`.
 
-    Raises UsageError if the file cannot be read, too.
+    Also raises UsageError if the file cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -188,7 +188,7 @@ def _count(hit: dict[str, Any], reading: _Reading) -> None:
     if path not in totals.paths or type(callers) is not list:
         path = _path(hit["function"], callers, reading.functions)
     row = totals.add(task, path, facts)
-    if len(reading.latest) >= MAX_ROWS:  # drop all: an audit's line soon follows its hit's
+    if len(reading.latest) >= MAX_ROWS:  # drop all: an audit's line comes soon after its hit's line
         reading.latest.clear()
     reading.latest[row.pid] = row
 

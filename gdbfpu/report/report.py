@@ -73,8 +73,8 @@ class Report:
 def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Report:
     """Return the report of the stopped kernel, with the hits in `totals`.
 
-    `totals` learn which tasks use the FPU. `progress` is called with the number of tasks read so
-    far. What cannot be read is listed in the report's defects.
+    This also adds to `totals` which tasks use the FPU. `progress` is called with the number of
+    tasks read so far. What cannot be read is listed in the report's defects.
     """
     model, hit = looks.model, dict(totals.tasks)
     defects = [

@@ -34,7 +34,7 @@ _FIT = Fit(
         "last": lambda clock: clock[:8],
     },
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet evaluates text that begins so
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet evaluates text that begins with these
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
 _CSV_HITS = (
     "cpu",

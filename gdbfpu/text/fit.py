@@ -11,8 +11,8 @@ from typing import Callable
 
 __all__ = ("KEEP", "Columns", "Fit", "columns_of", "fitted")
 
-_HEADING = 9  # columns of a heading that is broken
-_LEAST = 10  # columns of a cell that is broken
+_HEADING = 9  # the most columns of a heading's line, if the heading is broken into lines
+_LEAST = 10  # the fewest columns to which a cell is broken
 _PADDING = 2  # columns that tabulate adds to a heading
 _GAP = 2  # columns of the terminal between two columns of a table
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -20,7 +20,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Fit:
-    """How a table is made narrower, columns by their headings.
+    """How to make a table narrower. Each column is named by its heading.
 
     `short` makes a cell shorter. `drop` are the columns to leave out, the least useful one
     first. In the columns of `wrap`, long lines are broken.
@@ -32,7 +32,7 @@ class Fit:
 
 
 KEEP = Fit()
-"""For a table that is narrow as it is."""
+"""For a table that is already narrow enough."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ def _line_width(line: str) -> int:
 
 
 def fitted(table: Columns, width: int, fit: Fit) -> tuple[str, ...]:
-    """Make `table` at most `width` columns wide, as far as `fit` can; return what was left out."""
+    """Make `table` at most `width` columns wide if `fit` allows it; return the columns left out."""
     if table.width() <= width:
         return ()
     names = list(table.headings)
@@ -108,7 +108,7 @@ def _broken(cell: str, width: int) -> str:
 
 
 def _broken_heading(text: str) -> str:
-    """Return words, or the name of a function, in lines, broken after a space or a `_`."""
+    """Return `text` (words, or a function's name) in lines, broken after a space or a `_`."""
     lines = [""]
     for part in re.findall("[^_ ]*[_ ]|[^_ ]+$", text):
         if lines[-1] and len(f"{lines[-1]}{part}".rstrip()) > _HEADING:

@@ -11,6 +11,6 @@ __all__ = ("named",)
 def named(comm: str, wanted: str) -> bool:
     """Return whether `wanted` is the task's name `comm`, or a glob that matches it.
 
-    `[gpu] Update` is a name first: as a glob it stands for `g Update` and the like.
+    The name comes first: as a glob, `[gpu] Update` matches `g Update`, but not the name itself.
     """
     return comm == wanted or fnmatchcase(comm, wanted)

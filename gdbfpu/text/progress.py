@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Say how far a slow read is."""
+"""Say how much of a slow read is done."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Progress:
         self._next = time.monotonic() + _INTERVAL
 
     def __call__(self, done: int, total: int | None = None) -> None:
-        """Note that `done` units are read, of `total` if that is known."""
+        """Note that `done` units have been read, of `total` (None: unknown)."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _INTERVAL
             of = f" of {total}" if total else ""

@@ -14,13 +14,13 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Screen:
-    """`width` is in columns, 0 if a line may have any length; `colour` says whether to use it."""
+    """`width` is in columns, 0 if lines may have any length; `colour` is true to use colour."""
 
     width: int = 0
     colour: bool = False
 
     def wrapped(self, text: str, indent: str = "") -> str:
-        """Return `text` with lines that are too wide broken; `indent` begins each added line."""
+        """Return `text` after breaking lines that are too wide; `indent` begins each added line."""
         if not self.width:
             return text
         lines = (self._lines(line, indent) for line in text.splitlines())

@@ -25,8 +25,8 @@ def table(
 ) -> str:
     """Return `rows` as a plain table under `headers`; values stay as they are.
 
-    On a `screen` that is too narrow, `fit` says how it becomes narrower; a line under it says
-    which columns are left out. Raises UsageError if tabulate is not installed.
+    If the table is too wide for `screen`, `fit` says how to make it narrower. A line below the
+    table says which columns are left out. Raises UsageError if tabulate is not installed.
     """
     try:
         from tabulate import tabulate

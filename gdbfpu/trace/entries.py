@@ -41,7 +41,7 @@ class Caught:
     frame: Frame | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object of its line in the event file."""
+        """Return the hit's object for a line of the event file."""
         return self.record.to_json()
 
     def lines(self, width: int) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class Caught:
         return hit_lines(self.record, width)
 
     def add_to(self, totals: Totals) -> None:
-        """Add it to `totals`. A second call adds nothing; a ^C never leaves half of it added."""
+        """Add the hit to `totals`. A second call adds nothing; a ^C never adds half a hit."""
         totals.learn(self.task, self.evidence)
         totals.add(self.task, (self.record.function, *self.record.backtrace), self.facts)
 
@@ -63,7 +63,7 @@ class Audited:
     facts: AuditFacts
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object of its line in the event file."""
+        """Return the audit's object for a line of the event file."""
         return returned_json(self.said)
 
     def lines(self, width: int) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class Audited:
         return tuple(Screen(width).wrapped(line, "  ") for line in returned_lines(self.said))
 
     def add_to(self, totals: Totals) -> None:
-        """Add it to `totals`. A second call adds nothing; a ^C never leaves half of it added."""
+        """Add the audit to `totals`. A second call adds nothing; a ^C never adds half an audit."""
         totals.add_audit(totals.row(self.said.task), self.facts)
 
 
@@ -84,7 +84,7 @@ class Learned:
     evidence: Evidence
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object of its line in the event file."""
+        """Return the answer's object for a line of the event file."""
         answer, why = self.evidence.use
         task = self.frame.task
         return {
@@ -100,7 +100,7 @@ class Learned:
         return ()
 
     def add_to(self, totals: Totals) -> None:
-        """Add it to `totals`. A second call adds nothing."""
+        """Add the answer to `totals`. A second call adds nothing."""
         totals.learn(self.frame.task, self.evidence)
 
 

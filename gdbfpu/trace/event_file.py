@@ -28,7 +28,7 @@ class Hit:
     - `thread`: GDB's thread of that task; under QEMU's gdbstub, the thread of the CPU.
     - `caller_pid`, `caller_comm`: the running task; not the same task when a tracer reads its
       child.
-    - `uses_fpu`: whether the task uses the FPU as far as known at this hit; None: not known yet.
+    - `uses_fpu`: whether the task uses the FPU, as far as we know at this hit; None: not known yet.
       `why` is the reason.
     - `xfeatures`, `xcomp_bv`: the XSAVE header; None with `--state none`.
     - `raw`: the image as hex, with `--state full` only.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The totals of a trace, per task and per path, in bounded memory.
 
-No hit is lost at the bound: whatever is beyond it is counted together.
+No hit is lost at the bound: all hits beyond it are counted together.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ __all__ = (
 )
 
 MAX_ERRORS = 100
-"""How many different reasons for hits that were not recorded are counted apart.
+"""The most different reasons why hits were not recorded that are counted separately.
 
-There may be many, because a reason can contain an address.
+There may be many reasons, because a reason can contain an address.
 """
 
 MAX_PATHS = 10_000
-"""How many different backtraces are counted apart; hits on any others are counted together."""
+"""The most backtraces that are counted separately; hits on any others are counted together."""
 
 MAX_ROWS = 10_000
 """How many tasks have totals of their own; beyond that, the least recently hit are merged."""
 
 MAX_KNOWN = 4 * MAX_ROWS
-"""For how many tasks, hit or not, it is remembered whether they use the FPU."""
+"""The most tasks, hit or not, for which we remember whether they use the FPU."""
 
 _NOTHING = Evidence()
 _FOLDED = 4  # when full, merge a quarter of the tasks at once, since each merge sorts them all
@@ -124,7 +124,7 @@ class TaskTotals:
 class Totals:
     """The sum of a session's hits by task and by path, and what went wrong.
 
-    `audited` counts the audits of calls and of memory. `undecided` counts by rule how often it
+    `audited` counts the audits of calls and of memory. `undecided` counts how often each rule
     could not decide. `others` has the hits of the `folded` tasks that no longer have totals of
     their own. `known` returns what is known about a task, from hits and from reports.
     """

@@ -124,7 +124,7 @@ class Tracer:
     def learned(self, caller: Task) -> Learned | None:
         """Return what the frame that `caller` has written shows; None if nothing waits for it.
 
-        The trace waits for it until the result is added.
+        The trace waits for the frame until the result is added.
         """
         frame = self._users.frame_of(caller)
         if frame is None:
@@ -133,9 +133,9 @@ class Tracer:
         return Learned(frame, caller, evidence)
 
     def write(self, entry: Entry) -> str:
-        """Append the line of `entry` to the event file, if any; return the error that ended it.
+        """Append the line of `entry` to the event file, if any; return why it failed, or ``.
 
-        That happens when the disk is full. The trace goes on without the file.
+        If the disk is full, the event file ends, and the trace goes on without the file.
         """
         if self.writer is None:
             return ""
@@ -230,7 +230,7 @@ class Tracer:
         return self.model.header(fpu, image), image
 
     def _live(self, task: Task, caller: Task) -> bool:
-        """Return whether the CPU has the state of `task`, which is so only while it runs `task`."""
+        """Return whether the CPU has the state of `task`: it can only while it runs `task`."""
         if task is not caller or task.kthread:
             return False
         return self.model.live(task.address, task.thread_flags)

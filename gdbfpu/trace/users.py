@@ -16,7 +16,7 @@ from gdbfpu.probes.jobs import Job
 __all__ = ("MAX_FRAMES", "Frame", "Users", "waits_for_frames")
 
 MAX_FRAMES = 4096
-"""How many frames to wait for at most; the oldest are dropped, since some calls never return."""
+"""The most frames to wait for. The oldest are dropped first, since some calls never return."""
 
 _FRAME_ARGUMENT = "rsi"  # buf_fx, where the FXSAVE or XSAVE image of a frame is written
 
@@ -39,11 +39,11 @@ class Frame:
 
 
 class Users:
-    """Looks at the tasks that are hit until it is known that they use the FPU.
+    """Looks at a task at its hits until we know that the task uses the FPU.
 
-    A look costs packets, and a frame costs a stop of its own. So it looks at a task's first hits,
-    and then only at hits 4, 8, 16 ..., in case the task begins to use the FPU. Once the answer is
-    yes, it looks no more.
+    A look costs packets, and a frame costs a stop of its own. So we look at a task at its first
+    hits, and then only at hits 4, 8, 16 ..., in case the task begins to use the FPU. Once the
+    answer is yes, we look no more.
     """
 
     def __init__(self, looks: Looks) -> None:
@@ -55,8 +55,8 @@ class Users:
     ) -> tuple[Evidence, Frame | None]:
         """Return what is known about `task` after hit number `hit`, and the frame to wait for.
 
-        `count` is the number of its hits, this one included. `live_on` is the CPU that has its
-        registers, None if they are in memory.
+        `count` is the number of the task's hits, this one included. `live_on` is the CPU that has
+        the task's registers, None if they are in memory.
         """
         if known.answer is Answer.YES or not _due(count):
             return known, None
@@ -92,7 +92,7 @@ class Users:
 
     @property
     def waiting(self) -> bool:
-        """Return whether it waits for any frame."""
+        """Return whether we wait for any frame."""
         return bool(self._frames)
 
     def frame_of(self, caller: Task) -> Frame | None:

@@ -53,7 +53,7 @@ EXTENDED_OFFSET = HEADER_OFFSET + 64
 COMPACTED = 1 << 63
 """XCOMP_BV[63]: the image is in the compacted format."""
 ABSENT = 0xFFFFFFFF
-"""What xstate_offsets[] and xstate_sizes[] of the kernel have for a component the CPU lacks."""
+"""What the kernel's xstate_offsets[] and xstate_sizes[] have for components that the CPU lacks."""
 
 Table = Union[Sequence[int], Mapping[int, int]]
 """Bytes by component number: the kernel's array, or a mapping made from CPUID.(0xD,i)."""
@@ -147,9 +147,9 @@ def compacted_spans(
 ) -> tuple[Span, ...]:
     """Return where the components of `xcomp_bv` (u64) lie in the compacted format, by number.
 
-    `sizes` (bytes) and `align` (non-zero: to 64 bytes), by component number, are used first, and
-    the architecture's where these have nothing. The walk ends at the first component whose size
-    is unknown: nobody can tell where the next one is.
+    `sizes` (bytes) and `align` (non-zero: to 64 bytes), by component number, are used first. For a
+    number that they do not have, the architecture's value is used. The walk ends at the first
+    component whose size is unknown: nobody can tell where the next component is.
     Source: Intel SDM volume 1, 13.4.3: number order from byte 576, CPUID.(0xD,i):ECX[1] aligns.
     """
     spans = [*standard_spans(xcomp_bv & FPSSE)]
@@ -174,9 +174,10 @@ def changed(
     """Return the mask (u64) of components whose bytes in `image` differ from the initial state.
 
     This ignores the header, padding, reserved bytes and MXCSR_MASK. `reference` is another initial
-    state: the kernel's init_fpstate. A component that equals it there counts as unchanged, too.
-    `reference_spans` says where its components are, by default in the same places as in `image`.
-    A component that is not wholly inside `image` is left out.
+    state: the kernel's init_fpstate. A component counts as unchanged, too, if it equals the same
+    component of `reference`. `reference_spans` says where the components of `reference` are, by
+    default in the same places as in `image`. A component that is not wholly inside `image` is left
+    out.
     """
     spans = tuple(spans)
     like = {span.number: span for span in (reference_spans or spans)}
@@ -194,9 +195,9 @@ def changed(
 def residue(image: bytes, span: Span) -> tuple[int, ...]:
     """Return the offsets of the bytes of component `span` that are neither initial nor zero.
 
-    Only a register can have left them in `image`. Padding and reserved bytes are not looked at,
-    nor is MXCSR, which XSTATE_BV[1] does not govern. Empty for a component that is not wholly
-    inside `image`.
+    Only a register can have left these bytes in `image`. Padding and reserved bytes are not
+    checked, nor is MXCSR, which XSTATE_BV[1] does not govern. The result is empty if the component
+    is not wholly inside `image`.
     """
     if span.end > len(image):
         return ()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The FPU images in a core file: one note for each thread, and the CPU's own places.
 
-The file is read once from its beginning, so it may be a pipe. Nothing in it is believed: each
+The file is read once from its beginning, so it may be a pipe. Nothing in the file is trusted: each
 size is checked before anything is read. Source: System V ABI, ELF (program headers, notes);
 the kernel's fs/binfmt_elf.c, include/uapi/linux/elf.h and arch/x86/kernel/fpu/xstate.c.
 """
@@ -40,7 +40,7 @@ _WANTED = {
 _IMAGES = {  # the best first
     _XSTATE: ("NT_X86_XSTATE", "standard"),
     _PRXFPREG: ("NT_PRXFPREG", "fxsave"),
-    _PRFPREG: ("NT_PRFPREG", "fxsave"),  # of a 32-bit program an FSAVE image
+    _PRFPREG: ("NT_PRFPREG", "fxsave"),  # an FSAVE image if the program is 32-bit
 }
 _PID_OFFSETS = {_32_BIT: 24, _64_BIT: 32}  # of pr_pid in struct elf_prstatus
 _MOST_NOTES = 1 << 19
@@ -74,7 +74,7 @@ class _Reader:
         self.at = 0
 
     def read(self, size: int) -> bytes:
-        """Return the next `size` bytes; raise CorruptState if the file ends before."""
+        """Return the next `size` bytes; raise CorruptState if the file ends earlier."""
         data, self._head = self._head[:size], self._head[size:]
         if len(data) < size:
             data += self._stream.read(size - len(data))
@@ -101,9 +101,9 @@ def read_core(
     """Return the threads of a core file that have an FPU image, and the places of its CPU.
 
     `head` is what the caller has read from `stream` to see that it is an ELF file. With `lwp`, only
-    that thread is returned. The places come from the note NT_X86_XSAVE_LAYOUT, which kernels write
-    since 6.12; they are None if a file has no such note. Raises UsageError if an ELF file is no
-    core file of an x86 program or has no such thread, CorruptState if it is damaged.
+    that thread is returned. The places come from the note NT_X86_XSAVE_LAYOUT, which kernels since
+    6.12 write; they are None if a file has no such note. Raises UsageError if the file is not a
+    core file of an x86 program or has no such thread, CorruptState if the file is damaged.
     """
     reader = _Reader(head, stream)
     pid_offset, segments = _segments(reader)
@@ -176,7 +176,7 @@ def _padded(size: int) -> int:
 
 
 def _groups(notes: Iterable[tuple[int, bytes]], layout: list[bytes]) -> Iterator[dict[int, bytes]]:
-    """Yield the notes of each thread by type: they follow its NT_PRSTATUS.
+    """Yield the notes of each thread by type: a thread's notes follow its NT_PRSTATUS.
 
     NT_X86_XSAVE_LAYOUT, which belongs to all threads, goes into `layout`.
     """

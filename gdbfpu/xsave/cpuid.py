@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Tables of places as text: CPUID leaf 0xD as `cpuid -r` prints it, or the kernel's own tables.
 
-The kernel's are its log's lines `x86/fpu: xstate_offset[2]: 576, xstate_sizes[2]: 256`, or what
-GDB and crash print of the arrays `xstate_offsets` and `xstate_sizes`.
+The kernel's tables are lines of its log (`x86/fpu: xstate_offset[2]: 576, xstate_sizes[2]: 256`),
+or its arrays `xstate_offsets` and `xstate_sizes` as GDB and crash print them.
 Source: Intel SDM volume 2, CPUID, leaf 0DH; print_xstate_offset_size() in the kernel's
 arch/x86/kernel/fpu/xstate.c.
 """
@@ -34,7 +34,7 @@ _COMPACTED_LOG = (
     "use the output of `cpuid -r` instead"
 )
 _UNCLEAR_LOG = (
-    "the log does not say which format has these offsets: keep its line `Enabled xstate features`"
+    "the log does not say which format has these offsets: add its line `Enabled xstate features`"
 )
 _ABSENT, _NUMBERS = 0, range(2, 63)
 _ALIGN64 = 1 << 1  # of ECX
@@ -89,7 +89,7 @@ def _array(text: str, name: str) -> dict[int, int] | None:
 
 
 def _from_log(text: str) -> Tables | None:
-    """Return the tables of a kernel's log; raise UsageError for those of the compacted format."""
+    """Return the tables in a kernel's log; raise UsageError if its format is the compacted one."""
     lines = [tuple(map(_logged_number, match.groups())) for match in _LOGGED.finditer(text)]
     if not lines:
         return None

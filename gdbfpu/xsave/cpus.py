@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which vendor's CPU wrote a standard image: they place components differently.
+"""Which vendor's CPU wrote a standard image: vendors place components differently.
 
-Intel's CPUs have a hole where MPX was. AMD's have none, so all that follows AVX lies lower.
+Intel's CPUs have a hole where MPX was. AMD's have no hole, so all that follows AVX lies lower.
 Source: CPUID leaf 0xD of CPUs of both vendors.
 """
 
@@ -53,8 +53,8 @@ class Cpu(Enum):
 class Guess:
     """Where components lie, and why we think so.
 
-    `cpu` is None if all CPUs agree. `reason` says what decided. It is empty if nothing did, and
-    `disputed` (u64) has the components that another CPU places elsewhere.
+    `cpu` is None if all CPUs agree. `reason` says what decided. It is empty if nothing decided;
+    then `disputed` (u64) has the components that another CPU places elsewhere.
     """
 
     spans: tuple[Span, ...]
@@ -178,8 +178,8 @@ def _by_bytes(
 ) -> tuple[_Candidate, str] | None:
     """Return the only candidate that has a place for all bytes that are not zero.
 
-    The places of components in use come first: a buffer is mostly zero elsewhere. Then those of
-    all components, because XSAVEOPT leaves stale bytes.
+    This first tries the places of the components in use: a buffer is mostly zero elsewhere. Then
+    it tries the places of all components, because XSAVEOPT leaves stale bytes.
     """
     for mask in (used, _ALL):
         found = [c for c in candidates if not _has_stray_bytes(image, c.spans, mask)]

@@ -3,7 +3,7 @@
 
 Source: Intel SDM volume 1, chapter 13 (XSAVE-managed features), and `enum xfeature`
 in the kernel's arch/x86/include/asm/fpu/types.h. The offsets are those
-of Intel's CPUs. A kernel or a CPU may report others, as AMD's do; then use those.
+of Intel's CPUs. A kernel or a CPU may report other offsets, as AMD's CPUs do; then use those.
 """
 
 from __future__ import annotations

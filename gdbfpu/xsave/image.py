@@ -16,8 +16,8 @@ __all__ = ("ComponentState", "FpuImage")
 class ComponentState:
     """One component of an image.
 
-    `offset` and `size` (bytes) are its place, None if unknown. `raw` is what memory has there,
-    less if the image is cut. x87 and SSE have parts elsewhere, which `raw` leaves out.
+    `offset` and `size` (bytes) are its place, None if unknown. `raw` has the bytes at this place,
+    fewer if the image is cut. x87 and SSE have parts elsewhere, which `raw` leaves out.
     `in_use` is the header's bit. `changed` says whether the bytes differ from the initial state.
     """
 
@@ -54,7 +54,7 @@ class FpuImage:
     notes: tuple[str, ...] = ()
 
     def register(self, name: str) -> Register:
-        """Return register `name` (`ymm3`); raise UsageError if the image has none of that name."""
+        """Return register `name` (`ymm3`); raise UsageError if the image does not have it."""
         for register in self.registers:
             if register.name == name:
                 return register

@@ -57,9 +57,10 @@ def place_standard(
 ) -> Placement:
     """Return where the components lie in `image`, in the standard format.
 
-    Which components there are is looked up in `tables`, then in the XCR0 that ptrace puts into an
-    image. Without both, they are those of the header and those that there is room for. `size` is
-    how many bytes the area has, by default those of `image`; `image` may be cut.
+    `tables.mask` says which components the image has. If it is None, we use the XCR0 that ptrace
+    puts into an image. If there is no XCR0, either, we take the components in the header and all
+    usual ones that fit. `size` is how many bytes the area has, by default those of `image`; `image`
+    may be cut.
     """
     mask = tables.mask if tables.mask is not None else ptrace_xcr0(image, header)
     used, offsets, sizes = in_use(header), tables.offsets, tables.sizes
@@ -93,7 +94,8 @@ def place_compacted(image: bytes, header: XsaveHeader, tables: Tables) -> Placem
     """Return where the components lie in `image`, in the compacted format.
 
     XCOMP_BV says which components there are. Linux 4.8 and 4.9 had areas whose XCOMP_BV has bit
-    63 clear. For these we take `tables.mask`, else what the size suggests, else XSTATE_BV.
+    63 clear. For these we take `tables.mask`, else the other bits of XCOMP_BV, else what the size
+    suggests, else XSTATE_BV.
     """
     mask, source = header.xcomp_bv, tables.source
     if not header.compacted:

@@ -21,7 +21,7 @@ from gdbfpu.xsave.sigframe import Frame
 
 __all__ = ("render_table", "to_json", "value_lines")
 
-_INDENT = " " * 11  # behind the first word of a line of the summary
+_INDENT = " " * 11  # aligns broken lines of the summary with the text after the first word
 _BYTES_PER_LINE = 16
 _MOST_WRITTEN_OUT = 8  # equal items in a row; more of them are counted
 _WIDE_VIEWS = ("double", "float", "int32")
@@ -31,7 +31,8 @@ _HIDDEN_VIEWS = {"value", "uint64"}  # the table shows these in hexadecimal
 def to_json(image: FpuImage, components: Iterable[str] | None = None) -> dict[str, Any]:
     """Return `image` as an object for `json.dumps`; docs/decode.schema.json describes it.
 
-    With `components`, only those of these names. Raises UsageError for one that the image lacks.
+    If `components` (names) are given, other components are left out. Raises UsageError if the
+    image lacks one of them.
     """
     chosen = _chosen(image, components)
     return {
@@ -64,7 +65,8 @@ def render_table(
 ) -> str:
     """Return `image` as text: what it is, its defects, its components and its registers.
 
-    With `components`, only those of these names. Raises UsageError for one that the image lacks.
+    If `components` (names) are given, other components are left out. Raises UsageError if the
+    image lacks one of them.
     `sources` says for each register, by name, where its value comes from.
     """
     chosen = _chosen(image, components)

@@ -54,7 +54,7 @@ def test_stop(kernel44: Path) -> None:
     for part, number in ((1, 1), (3, 2)):
         assert len(hit_lines(output.parts[part])) == 1
         assert output.parts[part].splitlines()[-1] == (
-            f"fpu-trace: stopped at hit {number}; tracing is on, `continue` goes on"
+            f"fpu-trace: stopped at hit {number}; tracing is on. `continue` resumes the kernel"
         )
     assert output.parts[2] == "30"
     assert re.match(r"#0 .*fpstate_sanitize_xstate", output.parts[4])
@@ -64,8 +64,8 @@ def test_stop(kernel44: Path) -> None:
 
 def test_a_pid_is_no_address(kernel44: Path) -> None:
     output = trace(kernel44, 'output $fpu_reg(30, "fcw")', "output $fpu_live(4194303)")
-    assert output.parts[0].startswith("$fpu_reg: 30 is no address of a task_struct: give")
-    assert output.parts[1].startswith("$fpu_live: 4194303 is no address")
+    assert output.parts[0].startswith("$fpu_reg: 30 is not the address of a task_struct: use")
+    assert output.parts[1].startswith("$fpu_live: 4194303 is not the address")
 
 
 def test_a_condition_over_kgdb_is_warned_of(kernel44: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_condition_over_kgdb_is_warned_of(kernel44: Path) -> None:
         "tbreak do_signal if 1 == 2", "condition 3 $fpu_live($fpu_task())",
     )  # fmt: skip
     assert "warning" not in output.parts[0]
-    assert "over KGDB with " in output.parts[4]
+    assert "Over KGDB with " in output.parts[4]
     assert "fpu-trace on --stop --if '$fpu_task()->pid == 30'" in output.parts[4]
     assert "warning" not in output.parts[5]
     assert "fpu-trace on --stop --if '$fpu_live($fpu_task())'" in output.parts[6]

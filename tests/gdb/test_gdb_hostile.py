@@ -151,7 +151,7 @@ def test_a_full_disk_stops_nothing(kernel44: Path, tmp_path: Path) -> None:
     written = len(events(out)[1])
     assert 0 < written < 24
     assert 4000 < out.stat().st_size <= 5000
-    assert "the trace goes on without it" in output.parts[4]
+    assert "the trace goes on without this file" in output.parts[4]
     assert len(hit_lines(output.parts[4])) == 24
     status = output.parts[5].splitlines()
     assert status[0] == "tracing is on; 24 hits of 4 tasks, 0 filtered out; layouts from DWARF"

@@ -134,7 +134,7 @@ def test_bytes_of_another_task_behind_a_cleared_bit(hit):
         "255 of 256 bytes are not initial, from byte 576; the header's bit 2 is clear; "
         "256 bytes equal AVX of Xorg (pid 30)"
     )
-    why = "it reaches user space unchanged through NT_X86_XSTATE and a core dump"
+    why = "the stale bytes reach user space unchanged through NT_X86_XSTATE and a core dump"
     assert found.why == why
     expected = bytes((i << 4 | k) ^ 0xFF for i in range(16) for k in range(16)).replace(b"\0", b"")
     assert found.evidence == expected
@@ -163,7 +163,9 @@ def test_what_cleans_on_the_way_out_makes_it_a_note(hit):
     machine.target.put_int(0xFFFFFFFF84001000, 832, 4)
     said = machine.audit()
     assert [(f.rule, f.severity) for f in said.findings] == [("STALE", Severity.NOTE)]
-    assert said.findings[0].why.startswith("no path of this kernel copies it unchanged")
+    assert said.findings[0].why.startswith(
+        "no path of this kernel copies the stale bytes unchanged"
+    )
     assert said.verdict == "notes"
 
 
@@ -210,7 +212,9 @@ def test_cve_2017_15537(hit, value):
     assert found.read == (
         f"xcomp_bv is {number:#x}, but the kernel saves in the standard format, where it must be 0"
     )
-    assert found.why.startswith("XRSTOR faults (#GP) on it, and the CPU keeps the registers")
+    assert found.why.startswith(
+        "XRSTOR faults (#GP) on this header, and the CPU keeps the registers"
+    )
     assert found.evidence == value
     assert [f.rule for f in machine.apply("sigreturn")] == ["SIGREST"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Components 17 and 18, AMX: the tile configuration, and the tiles in the shapes it gives.
+"""Components 17 and 18, AMX: the tile configuration, and the tiles in the shapes that it gives.
 
 Source: Intel SDM volume 1, 18.2 (TILECFG's memory layout: palette, start row, bytes per row at
 16, rows at 48) and 13.5.13.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The 80-bit double extended format: every class of it, in decimal and hexadecimal.
+"""The 80-bit double extended format: numbers of every class, in decimal and hexadecimal.
 
 Source: Intel SDM volume 1, 4.2 (tables 4-3 and 8-3, with the unsupported encodings).
 """
@@ -92,7 +92,8 @@ class Float80:
     def _shortest(self) -> Decimal:
         """Return the decimal of fewest digits that reads back as this number.
 
-        Of several, the nearest. The number below a power of two is only half a unit away.
+        If there are several, return the nearest. The number below a power of two is only half a
+        unit away.
         """
         unit = _WIDE.power(Decimal(2), self._power - 63)
         value = _WIDE.multiply(Decimal(self.significand), unit)

@@ -412,6 +412,6 @@ def test_a_frame_that_cannot_be_read_is_refused():
 
 def test_a_64_bit_frame_has_no_defect_of_a_32_bit_one():
     with pytest.raises(
-        UsageError, match="cannot plant this defect here: it is the frame of a 64-bit task"
+        UsageError, match="cannot plant this defect here: this is the frame of a 64-bit task"
     ):
         frame_writes("FRAME32", STACK, user_frame())

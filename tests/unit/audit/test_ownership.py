@@ -66,7 +66,7 @@ def registers_that_last_were_in_another_cpu(m):
 def one_task_on_two_cpus(m):
     yield m.audit(), []
     m.world.run(m.alice, 1, active=False)
-    read = "CPUs 0 and 1 run it at the same time"
+    read = "CPUs 0 and 1 run this task at the same time"
     yield m.audit(), [one("TWICE", "error", ALICE, "", m.fpu(m.alice), read)]
 
 

@@ -156,12 +156,12 @@ WORDS = {
     "4.4 lazy": {
         "a signal frame": "XSAVE writes loaded registers to the frame; "
         "fpstate_sanitize_xstate cleans memory before a copy",
-        "a core dump": "its notes have what ptrace reads",
+        "a core dump": "the notes have what ptrace reads",
     },
     "4.4 eager": {
         "a signal frame": "XSAVE writes loaded registers to the frame; "
         "fpstate_sanitize_xstate cleans memory before a copy",
-        "NT_X86_XSTATE": "it copies the area unchanged (up to 4.7)",
+        "NT_X86_XSTATE": "the area is copied unchanged (up to 4.7)",
         "fork": "the child's area is set to zero before the registers are saved to it",
         "exec": "only registers are reset: memory keeps the bytes until the next save",
     },

@@ -78,7 +78,7 @@ def test_supervisor_components_have_sizes_and_alignment():
         ("", "no CPUID leaf 0xd"),
         (CPUID[:200], "no CPUID leaf 0xd"),
         (LOG.format("compacted"), "logs the offsets of that format; use the output of `cpuid -r`"),
-        (LOG[:300], "which format has these offsets: keep its line `Enabled"),
+        (LOG[:300], "which format has these offsets: add its line `Enabled"),
         (CRASH[:150], "without xstate_sizes: print both"),
     ],
 )
