@@ -89,8 +89,9 @@ def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host)
 def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
     """Return where each function that begins at one of `entries` returns.
 
-    A function has an empty tuple if we cannot see all of its returns. From a breakpoint at a RET,
-    the kernel goes on at another RET, which is outside all these functions.
+    A function has an empty tuple if we cannot see all of its returns. To resume from a breakpoint
+    at a RET, we jump to another RET, outside all these functions. All tuples are empty if there is
+    no such RET.
     """
     from gdbfpu.probes.returns import exits, find_ret
 

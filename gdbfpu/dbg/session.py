@@ -60,7 +60,9 @@ class Session:
         gdb.events.cont.connect(self._resumed)
         gdb.events.breakpoint_created.connect(self._breakpoint)
         gdb.events.breakpoint_modified.connect(self._breakpoint)
-        if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; GDB's detach removes breakpoints
+        if hasattr(
+            gdb.events, "gdb_exiting"
+        ):  # since GDB 12; before, GDB itself removes breakpoints
             gdb.events.gdb_exiting.connect(lambda _: self.off())
         for name in ("connection_removed", "exited", "new_objfile"):
             if hasattr(gdb.events, name):  # connection_removed exists since GDB 11

@@ -47,7 +47,7 @@ class _FrameName(Unwinder):  # type: ignore[misc]
 
     def __call__(self, pending: gdb.PendingFrame) -> gdb.UnwindInfo:
         named = pending.create_unwind_info(self)
-        # GDB takes the caller for this same frame, so it looks no further.
+        # GDB then thinks that the caller is this frame again, and looks no further.
         named.add_saved_register("rip", pending.read_register("rip"))
         return named
 

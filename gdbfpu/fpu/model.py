@@ -44,7 +44,7 @@ TYPES = (
     "xregs_state",
     "xstate_header",
 )
-"""The types that this module reads. Which of these types a kernel has shows its variant."""
+"""The types that this module reads. A kernel has only some of them; they show its variant."""
 
 ANCHORS = ("copy_fpstate_to_sigframe", "fpu__init_system_xstate", "save_xstate_sig")
 """Functions whose source files describe TYPES."""

@@ -69,8 +69,8 @@ def read_call_path(kernel: Kernel) -> CallPath:
     """Return where the call paths of `kernel` end; raise MissingType if it has no pt_regs."""
     target = kernel.target
     first, end = (target.symbol_address(name) for name in _FIRST_STACK)
-    if first is not None and end is not None:  # includes what CONFIG_X86_FRED keeps free above
-        registers = end - first
+    if first is not None and end is not None:
+        registers = end - first  # with the bytes that CONFIG_X86_FRED keeps free above pt_regs
     else:
         registers = kernel.layouts.struct("pt_regs").size
     return CallPath(

@@ -14,7 +14,7 @@ from gdbfpu.target import Memory
 __all__ = ("file_slide", "find_slide", "verify")
 
 _MAX_NOTES = 4096  # bytes; a kernel has a few notes of a few dozen bytes
-_HINT = "give GDB the vmlinux of that kernel, or boot it with nokaslr"
+_HINT = "give GDB the vmlinux of the running kernel, or boot that kernel with nokaslr"
 _STEP = 2 << 20  # KASLR moves by CONFIG_PHYSICAL_ALIGN, at least this on x86-64
 _MAX_SLIDE = 1 << 30  # RANDOMIZE_BASE_MAX_OFFSET, arch/x86/include/asm/page_64_types.h
 

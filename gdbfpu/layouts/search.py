@@ -211,7 +211,7 @@ class _Search:
             self._referred.setdefault(name(die), die)
 
     def _take_referred(self) -> None:
-        """Read those wanted types, in whatever unit, that something read so far refers to."""
+        """Read the wanted types that earlier types refer to. They may be in any unit."""
         while self._referred:
             self._take(*self._referred.popitem())
 

@@ -27,9 +27,9 @@ __all__ = (
 )
 
 MAX_ERRORS = 100
-"""The most different reasons why hits were not recorded that are counted separately.
+"""How many reasons for hits that were not recorded have a count of their own.
 
-There may be many reasons, because a reason can contain an address.
+There may be many reasons, because a reason can contain an address. All others share one count.
 """
 
 MAX_PATHS = 10_000

@@ -230,7 +230,7 @@ class Tracer:
         return self.model.header(fpu, image), image
 
     def _live(self, task: Task, caller: Task) -> bool:
-        """Return whether the CPU has the state of `task`: it can only while it runs `task`."""
+        """Return whether the CPU has the state of `task`. It has none but that of `caller`."""
         if task is not caller or task.kthread:
             return False
         return self.model.live(task.address, task.thread_flags)
