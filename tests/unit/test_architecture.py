@@ -38,7 +38,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "kernel": """
             bounded callpath cpuinfo fields identity kgdb running signals stubs tasks
-            thread_flags usermem
+            thread_flags usermem vmcore
         """,
     },
     {
@@ -76,7 +76,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             signal_frame stops target terminal trace_command
         """,
         "kdump": """
-            commands target
+            commands pages target vmcoreinfo
         """,
     },
     {"": "__main__ cli"},
