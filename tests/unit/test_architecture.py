@@ -71,9 +71,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands conditions debug_files declared functions
-            interruptible language load planting point printers progress session settings settling
-            signal_frame stops target terminal trace_command
+            audit_command breakpoints commands conditions core_file debug_files declared
+            functions interruptible language load planting point printers progress session settings
+            settling signal_frame stops target terminal trace_command
         """,
         "kdump": """
             commands pages target vmcoreinfo
