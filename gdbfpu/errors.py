@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = (
+    "LEFT_OUT",
     "CorruptState",
     "GdbFpuError",
     "MemoryFault",
@@ -20,6 +21,9 @@ __all__ = (
     "UsageError",
     "writing",
 )
+
+LEFT_OUT = "left out of the dump by its filter (makedumpfile -d)"
+"""The reason of a MemoryFault at memory that the machine had and the dump has not."""
 
 
 class GdbFpuError(Exception):
@@ -55,12 +59,17 @@ class MissingMember(GdbFpuError):
 
 
 class MemoryFault(GdbFpuError):
-    """Target memory cannot be read: `length` bytes at the virtual address `address`."""
+    """Target memory cannot be read: `length` bytes at the virtual address `address`.
 
-    def __init__(self, address: int, length: int) -> None:
-        super().__init__(f"cannot read {length} bytes at {address:#x}")
+    `why` is the reason where it is known, such as LEFT_OUT.
+    """
+
+    def __init__(self, address: int, length: int, why: str = "") -> None:
+        text = f"cannot read {length} bytes at {address:#x}"
+        super().__init__(f"{text}: {why}" if why else text)
         self.address = address
         self.length = length
+        self.why = why
 
 
 class CorruptState(GdbFpuError):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Callable
 
-from gdbfpu.audit.finding import Finding, Result, Severity, Undecided, name_of
+from gdbfpu.audit.finding import Finding, Result, Severity, Undecided, Unread, name_of
 from gdbfpu.audit.frame_view import FrameView
 from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.rules import BLIND_SPOTS, rules_of
 from gdbfpu.audit.snapshot import Snapshot
-from gdbfpu.errors import GdbFpuError
+from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.kernel.tasks import Task
 
 __all__ = ("Audit", "apply", "audit", "audit_frame", "sort")
@@ -41,12 +41,12 @@ class Audit:
     def verdict(self) -> str:
         """Return the result in one word for scripts: `findings`, `incomplete`, `notes`, `clean`.
 
-        `findings` means that there are errors or warnings. `incomplete` means that a task, a CPU
-        or the list of tasks could not be read.
+        `findings` means that there are errors or warnings. `incomplete` means that a task, a CPU,
+        the list of tasks or memory that a rule needs could not be read.
         """
         if any(finding.severity is not Severity.NOTE for finding in self.findings):
             return "findings"
-        if any(one.rule in (_READ, _WALK) for one in self.undecided):
+        if any(isinstance(one, Unread) for one in self.undecided):
             return "incomplete"
         return "notes" if self.findings else "clean"
 
@@ -65,7 +65,7 @@ def audit(snapshot: Snapshot, task: Task | None, progress: Callable[[int], None]
             count += 1
             progress(count)
     except GdbFpuError as error:
-        results.append(Undecided(_WALK, "the tasks", f"the walk ended early: {error}"))
+        results.append(Unread(_WALK, "the tasks", f"the walk ended early: {error}"))
     return _collected(snapshot, count, results)
 
 
@@ -107,13 +107,14 @@ def _apply(
     try:
         arguments = [view()] if view else []
     except GdbFpuError as error:
-        return [Undecided(_READ, subject, f"not read: {error}")]
+        return [Unread(_READ, subject, f"not read: {error}")]
     for rule in rules_of(scope):
         try:
             for outcome in rule.check(snapshot, *arguments):
                 results.append(rule.result(outcome, subject))
         except GdbFpuError as error:
-            results.append(Undecided(rule.name, subject, f"not read: {error}"))
+            kind = Unread if isinstance(error, MemoryFault) else Undecided
+            results.append(kind(rule.name, subject, f"not read: {error}"))
     return results
 
 

@@ -9,7 +9,7 @@ from typing import Any, Union
 
 from gdbfpu.kernel.tasks import Task
 
-__all__ = ("Finding", "Result", "Severity", "Undecided", "finding_json", "name_of")
+__all__ = ("Finding", "Result", "Severity", "Undecided", "Unread", "finding_json", "name_of")
 
 
 class Severity(Enum):
@@ -55,6 +55,11 @@ class Undecided:
     rule: str
     subject: str
     why: str
+
+
+@dataclass(frozen=True)
+class Unread(Undecided):
+    """It is undecided because memory that has the answer could not be read."""
 
 
 Result = Union[Finding, Undecided]

@@ -68,7 +68,7 @@ def writes_for(snapshot: Snapshot, rule: str, view: TaskView) -> tuple[Write, ..
 
 
 def frame_writes(rule: str, address: int, image: bytes) -> tuple[Write, ...]:
-    """Return what to write to the frame `image` at user `address` so that `rule` finds it."""
+    """Return what to write to the frame `image` at user `address` so that `rule` finds a defect."""
     make = FRAME_WRITES.get(rule)
     if make is None:
         raise UsageError(

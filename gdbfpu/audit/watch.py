@@ -29,7 +29,7 @@ from gdbfpu.xsave.sparse import read_spans
 __all__ = ("MAX_CALLS", "Returned", "Watch", "job_of")
 
 MAX_CALLS = 4096
-"""The most open calls to keep. Beyond this number the oldest is dropped, to bound memory."""
+"""How many open calls to keep at most. Beyond this the oldest is dropped, to bound memory."""
 
 _UNREAD = "neither the stub nor the task's page tables give access"
 _PAST = 64  # bytes after a frame, which must not change

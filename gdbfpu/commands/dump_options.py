@@ -26,7 +26,7 @@ class DumpFiles:
 def add_dump(parser: Parser[Any], required: bool = True) -> tuple[argparse.Action, ...]:
     """Add the options that name a dump, and return them."""
     core = parser.add("--core", type=stored_file, required=required, metavar="FILE",
-        help="the dump, in makedumpfile's format")  # fmt: skip
+        help="the dump: an ELF file, or a compressed one of makedumpfile or QEMU")  # fmt: skip
     vmlinux = parser.add("--vmlinux", type=stored_file, required=required, metavar="FILE",
         help="the vmlinux of the dumped kernel")  # fmt: skip
     vmcoreinfo = parser.add("--vmcoreinfo", type=file_name, metavar="FILE",

@@ -38,7 +38,7 @@ _VARIABLES = (  # variables and their types: a kernel with the variable has the 
 
 
 def question(build_id: str) -> Question:
-    """Return the question for the layouts of the kernel with `build_id` (hex)."""
+    """Return which layouts gdbfpu needs of the kernel with `build_id` (hex)."""
     return Question(build_id, TYPES, ANCHORS, _NEEDED, _VARIABLES)
 
 

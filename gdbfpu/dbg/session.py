@@ -176,7 +176,7 @@ class Session:
         }
 
     def off(self) -> bool:
-        """Remove every probe from the kernel and end the event file; return if tracing was on.
+        """Remove every probe from the kernel and end the event file; return whether tracing was on.
 
         Over KGDB, this first takes the hits that other CPUs wait to report. At the end it lets the
         kernel run for a moment, so that the debugger can then detach safely.

@@ -11,6 +11,7 @@ from pathlib import Path
 import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
+from gdbfpu.dbg.core_file import check, held_by_core
 from gdbfpu.dbg.language import evaluate, evaluate_register, in_c
 from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
@@ -65,6 +66,7 @@ class GdbTarget:
         self._physical_stack: bool | None = None  # not asked yet
         self.slide = 0
         self.stub = self._find_stub()
+        self._held = held_by_core() if self.stub is CORE else None
 
     @property
     def machine(self) -> GdbTarget:
@@ -93,6 +95,8 @@ class GdbTarget:
         data = bytearray()
         most = self.stub.max_read or length
         address &= _U64  # a member's offset taken from a NULL pointer wraps, as in C
+        if self._held is not None:
+            check(self._held, address, length)
         try:
             while len(data) < length:
                 step = min(most, length - len(data))

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read kdump files through drgn."""
+"""Read dumps through drgn."""
 
 __all__ = ()

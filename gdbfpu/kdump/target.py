@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""DrgnMemory: the memory of a kernel in a compressed kdump file, read through drgn.
+"""DrgnMemory: the memory of a kernel in a dump, read through drgn.
 
 No other module imports drgn. This one imports it when it opens a dump, not before.
 """
@@ -7,25 +7,36 @@ No other module imports drgn. This one imports it when it opens a dump, not befo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gdbfpu.errors import GdbFpuError, MemoryFault, UsageError
+from gdbfpu.errors import LEFT_OUT, GdbFpuError, MemoryFault, UsageError
+from gdbfpu.kdump import vmcoreinfo as info
+from gdbfpu.kdump.pages import Pages
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.stubs import CORE
+from gdbfpu.kernel.vmcore import ELF_MAGIC, Vmcore
 from gdbfpu.layouts import elf
 
 __all__ = ("DrgnMemory",)
 
 _U64 = (1 << 64) - 1
+_PHYSICAL = 1 << 52  # bytes, the most that page tables can map
+_PAGE = 1 << 12
+_TEXT = 0xFFFFFFFF80000000  # __START_KERNEL_map: where the kernel itself is mapped
+
+_Read = Callable[[int, int], bytes]
+"""Returns so many bytes at an address; raises MemoryFault."""
 
 
 class DrgnMemory:
     """The kernel in the dump `core`, with the symbols of `vmlinux`.
 
-    `vmcoreinfo` is the kernel's VMCOREINFO (bytes), for a dump that does not contain it. Dumps by
-    makedumpfile contain it, dumps by QEMU do not. Raises UsageError if drgn is missing or cannot
-    read the dump, GdbFpuError if `vmlinux` is that of another kernel.
+    `core` is an ELF dump or a compressed kdump file. `vmcoreinfo` is the kernel's VMCOREINFO
+    (bytes), for a dump that does not contain it. Dumps by makedumpfile and /proc/vmcore contain
+    it, dumps by QEMU do not. Raises UsageError if drgn is missing or cannot read the dump,
+    GdbFpuError if `vmlinux` is that of another kernel.
     """
 
     stub = CORE
@@ -35,7 +46,9 @@ class DrgnMemory:
         drgn = _drgn()
         elf.build_id(vmlinux)  # raises an error if the file cannot be read
         self._fault = drgn.FaultError
-        self._program = _open(drgn, core, vmcoreinfo)
+        text = None if vmcoreinfo is None else info.with_top_table(vmcoreinfo)
+        open_it = _open_elf if _is_elf(core) else _open_kdump
+        self._program, self._walker = open_it(drgn, core, text)
         self._program.load_debug_info([vmlinux])
         if self.symbol_address("__start_notes") is None:  # drgn ignores another kernel's symbols
             raise GdbFpuError(
@@ -48,8 +61,23 @@ class DrgnMemory:
         address &= _U64  # NULL minus a member's offset wraps around, as in C
         try:
             return bytes(self._program.read(address, length))
+        except MemoryFault as fault:  # at a physical address
+            raise MemoryFault(address, length, fault.why) from fault
         except (self._fault, OverflowError) as error:
-            raise MemoryFault(address, length) from error
+            raise MemoryFault(address, length, self._why(address, length)) from error
+
+    def _why(self, address: int, length: int) -> str:
+        """Return why drgn cannot read an address, as far as the kernel's page tables tell.
+
+        Memory that they map and that the dump has not was left out.
+        """
+        try:
+            self._walker.read(address, length)
+        except MemoryFault as fault:
+            return fault.why
+        except (self._fault, OverflowError):
+            pass
+        return ""
 
     def symbol_address(self, name: str) -> int | None:
         """Return the address of symbol `name`, or None if the kernel has none."""
@@ -69,31 +97,112 @@ class DrgnMemory:
 
 
 def _drgn() -> Any:
-    """Return the package drgn; raise UsageError if it is not installed."""
+    """Return the package drgn; raise UsageError if it is not installed or too old."""
     try:
         import drgn
     except ImportError as error:
-        raise UsageError("reading a kdump file needs drgn: pip install drgn") from error
+        raise UsageError("reading a dump needs drgn: pip install drgn") from error
+    if not hasattr(drgn.Program, "set_linux_kernel_custom"):  # since 0.1.0
+        raise UsageError("this drgn is too old to read a dump: pip install --upgrade drgn")
+    logging.getLogger("drgn").setLevel(logging.ERROR)  # its warnings become our errors
     return drgn
 
 
-def _open(drgn: Any, core: Path, vmcoreinfo: bytes | None) -> Any:
-    """Return the drgn Program of `core`; raise UsageError.
+def _is_elf(core: Path) -> bool:
+    try:
+        with core.open("rb") as file:
+            return file.read(len(ELF_MAGIC)) == ELF_MAGIC
+    except OSError as error:
+        raise UsageError(f"cannot read {core}: {error.strerror}") from error
+
+
+def _open_kdump(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
+    """Return a drgn Program of the kdump file `core`, and one that walks its page tables.
+
+    libkdumpfile knows more ways to translate addresses, so it does. It does not tell drgn what it
+    misses: the other Program finds that out. Raises UsageError.
+    """
+    program, pages = _open(drgn, core, text), Pages(core)
+
+    def physical(address: int, length: int) -> bytes:
+        try:
+            return bytes(program.read(address, length, True))
+        except drgn.FaultError as error:
+            why = LEFT_OUT if pages.left_out(address, length) else ""
+            raise MemoryFault(address, length, why) from error
+
+    text = bytes(program["VMCOREINFO"].value_())
+    try:
+        program.read(info.top_table(text), _PAGE)
+    except drgn.FaultError as error:  # no filter leaves that out
+        raise UsageError(
+            f"drgn cannot read {core}: {_line(error)}; "
+            "if that is its compression, rewrite the dump with `makedumpfile -c`"
+        ) from error
+    return program, _walker(drgn, core, text, physical, program.read)
+
+
+def _open(drgn: Any, core: Path, text: bytes | None) -> Any:
+    """Return a drgn Program of the kdump file `core`; raise UsageError.
 
     We name the platform, because QEMU leaves most of the dump's utsname empty.
     """
-    logging.getLogger("drgn").setLevel(logging.ERROR)  # its warnings become our errors
     try:
-        platform = drgn.Platform(drgn.Architecture.X86_64)
-        program = drgn.Program(platform, vmcoreinfo=vmcoreinfo)
+        program = drgn.Program(_platform(drgn), vmcoreinfo=text)
         program.set_core_dump(core)
-        known = program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL
     except OSError as error:
         raise UsageError(f"cannot read {core}: {error.strerror}") from error
     except Exception as error:  # drgn raises a plain Exception for errors of libkdumpfile
-        text = str(error).splitlines()[0]
-        hint = "; give its --vmcoreinfo" if "vmcoreinfo" in text and vmcoreinfo is None else ""
-        raise UsageError(f"drgn cannot read {core}: {text}{hint}") from error
-    if not known:
+        said = _line(error)
+        hint = "; give its --vmcoreinfo" if "vmcoreinfo" in said and text is None else ""
+        raise UsageError(f"drgn cannot read {core}: {said}{hint}") from error
+    if not program.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise UsageError(f"{core} is not a dump of a Linux kernel")
     return program
+
+
+def _open_elf(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
+    """Return a drgn Program of the ELF dump `core`, which walks itself; raise UsageError.
+
+    drgn itself reads zeros where a filter left memory out. An ELF dump by QEMU may map nothing,
+    or what the CPUs mapped. So we follow the kernel's page tables alone.
+    """
+    dump = Vmcore(core)
+    text = text or dump.vmcoreinfo()
+    if text is None:
+        raise UsageError(f"{core} contains no VMCOREINFO: give its --vmcoreinfo")
+
+    def virtual(address: int, length: int) -> bytes:
+        try:
+            return dump.read_virtual(address, length)
+        except MemoryFault:  # no program header maps the kernel: it is where it was linked to
+            return dump.read_physical(address - _TEXT, length)
+
+    program = _walker(drgn, core, text, dump.read_physical, virtual)
+    return program, program
+
+
+def _walker(drgn: Any, core: Path, text: bytes, physical: _Read, virtual: _Read) -> Any:
+    """Return a Program that finds virtual memory by the kernel's page tables in physical memory.
+
+    VMCOREINFO `text` says where they begin. Up to 4.9 it does so by a virtual address only.
+    """
+    program = drgn.Program(_platform(drgn))
+    try:
+        program.set_linux_kernel_custom(text, False)
+    except (drgn.BadDataError, OverflowError) as error:
+        raise UsageError(f"drgn cannot read {core}: {_line(error)}") from error
+    program.add_memory_segment(0, _PHYSICAL, lambda at, size, *_: physical(at, size), True)
+    top = info.top_table(text)
+    if top is not None and not info.names_phys_base(text):
+        program.add_memory_segment(top, _PAGE, lambda at, size, *_: virtual(at, size))
+    return program
+
+
+def _platform(drgn: Any) -> Any:
+    return drgn.Platform(drgn.Architecture.X86_64)
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of what drgn says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -54,7 +54,7 @@ def find_slide(
 
 
 def _recognizer(target: Memory, vmlinux: Path) -> Callable[[int], bool]:
-    """Return a test of whether the kernel lies a number of bytes above the symbols."""
+    """Return a function that tells whether the kernel lies N bytes above its symbols, given N."""
     wanted = elf.build_id(vmlinux)
     if wanted is not None:
         return lambda further: _running_build_id(target, vmlinux, further) == wanted

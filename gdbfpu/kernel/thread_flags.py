@@ -6,8 +6,10 @@ While the bit is set, the CPU does not hold the registers of the task; they are 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 
+from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u64
 
@@ -35,8 +37,9 @@ def need_fpu_load_bit(kernel: Kernel) -> int:
     running = {kernel.current_task(cpu) for cpu in kernel.online_cpus()}
     users = (t.address for t in kernel.tasks() if not t.kthread and t.address not in running)
     common = ~0
-    for task in islice(users, _WITNESSES):
-        common &= read_thread_flags(kernel, task)
+    with suppress(MemoryFault):  # a list that breaks off, in a dump that lacks a task
+        for task in islice(users, _WITNESSES):
+            common &= read_thread_flags(kernel, task)
     bits = (OLDER_NEED_FPU_LOAD, _NEWER_NEED_FPU_LOAD)
     found = [bit for bit in bits if common >> bit & 1]
     return found[0] if len(found) == 1 else OLDER_NEED_FPU_LOAD

@@ -97,7 +97,7 @@ def store(question: Question, layouts: Layouts) -> None:
 
 
 def _wait_for_tick(stamps: tuple[tuple[int, ...], ...]) -> None:
-    """Wait until any later change to the files with these `stamps` must give them new times."""
+    """Wait long enough that a later change to the files with these `stamps` changes their times."""
     newest = max((max(times[3:]) for times in stamps if times), default=0)
     young = _TICK - (time.time_ns() - newest)
     if 0 < young <= _TICK:

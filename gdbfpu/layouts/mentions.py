@@ -73,7 +73,7 @@ def _by_index(dwarf: Dwarf, text: bytes) -> Iterator[Header]:
 
 
 def _with_index(dwarf: Dwarf, headers: list[Header], at: int) -> Iterator[Header]:
-    """Yield the units that may contain the index of byte `at` in the table that they share."""
+    """Yield the units that may contain the index of the entry at byte `at` of a shared table."""
     for header in headers:
         index = at * 8 // dwarf.unit(header).dwarf_format()
         form = index.to_bytes((index.bit_length() + 7) // 8 or 1, "little")  # DW_FORM_strx1 to 4

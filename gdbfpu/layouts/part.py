@@ -29,7 +29,7 @@ class _Window(mmap.mmap):
         super().seek(self._before + position)
 
     def tell(self) -> int:
-        """Return the offset in the part of the byte that is read next."""
+        """Return where the next read starts, in bytes from the start of the part."""
         return super().tell() - self._before
 
 

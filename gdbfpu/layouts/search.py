@@ -53,8 +53,8 @@ def read_layouts(
     """Return the layouts of the types `wanted` (tags, or names of typedefs of unnamed structs).
 
     `anchors` has, by name, the addresses of functions whose source files include these types. A
-    type must exist if it is in `needed`, or if a member of another type has it as its type or
-    points to it. If any other type is not found, it is left out. Raises GdbFpuError if the file
+    type must exist if it is in `needed`, or if a member of another type has this type or points
+    to this type. If any other type is not found, it is left out. Raises GdbFpuError if the file
     has no DWARF at all, MissingType if a type that must exist is missing, CorruptState for damaged
     DWARF.
     """

@@ -181,7 +181,7 @@ class _Reading:
             yield file
 
     def give_up(self) -> None:
-        """Raise all failures as one error of one line; return if there were none."""
+        """Raise all failures as one error of one line; return normally if there were none."""
         if len(self.failures) == 1:
             raise self.failures[0]
         if self.failures:

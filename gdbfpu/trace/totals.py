@@ -27,7 +27,7 @@ __all__ = (
 )
 
 MAX_ERRORS = 100
-"""How many reasons for hits that were not recorded have a count of their own.
+"""How many reasons have a count of their own. A reason says why a hit was not recorded.
 
 There may be many reasons, because a reason can contain an address. All others share one count.
 """

@@ -230,7 +230,10 @@ class Tracer:
         return self.model.header(fpu, image), image
 
     def _live(self, task: Task, caller: Task) -> bool:
-        """Return whether the CPU has the state of `task`. It has none but that of `caller`."""
+        """Return whether the CPU has the state of `task`.
+
+        A CPU has only the state of the task that it runs, `caller`.
+        """
         if task is not caller or task.kthread:
             return False
         return self.model.live(task.address, task.thread_flags)

@@ -236,8 +236,8 @@ def _entry(number: int, table: Table | None, default: Mapping[int, int]) -> int:
     return 0 if value < 0 or value == ABSENT else value
 
 
-# Some components have bytes that are no state. These are the bytes that are. FXSAVE64: FCW, FSW,
-# FTW (a byte of its own, byte 5 is reserved), FOP, FIP, FDP; then ten bytes of each ST(i).
+# Some components have bytes that are not state. The ranges below list those that are. FXSAVE64:
+# FCW, FSW, FTW (one byte; byte 5 is reserved), FOP, FIP, FDP; then ten bytes of each ST(i).
 _STACK = range(CONTROL_SIZE, XMM_OFFSET, 16)
 _X87_RANGES = ((0, 5), (6, MXCSR_OFFSET), *((start, start + 10) for start in _STACK))
 _SSE_RANGES = ((MXCSR_OFFSET, MXCSR_MASK_OFFSET), (XMM_OFFSET, XMM_END))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The FPU images in a core file: one note for each thread, and the CPU's own places.
+"""The FPU images in a core file: one note for each thread, and one on the layout of its CPU.
 
 The file is read once from its beginning, so it may be a pipe. Nothing in the file is trusted: each
 size is checked before anything is read. Source: System V ABI, ELF (program headers, notes);
@@ -98,12 +98,13 @@ class _Reader:
 def read_core(
     head: bytes, stream: BinaryIO, lwp: int | None = None
 ) -> tuple[tuple[Thread, ...], Tables | None]:
-    """Return the threads of a core file that have an FPU image, and the places of its CPU.
+    """Return the threads of a core file that have an FPU image, and the CPU's layout.
 
     `head` is what the caller has read from `stream` to see that it is an ELF file. With `lwp`, only
-    that thread is returned. The places come from the note NT_X86_XSAVE_LAYOUT, which kernels since
-    6.12 write; they are None if a file has no such note. Raises UsageError if the file is not a
-    core file of an x86 program or has no such thread, CorruptState if the file is damaged.
+    that thread is returned. The layout (the offset and size of each component) comes from the note
+    NT_X86_XSAVE_LAYOUT, which kernels since 6.12 write; it is None if a file has no such note.
+    Raises UsageError if the file is not a core file of an x86 program or has no such thread,
+    CorruptState if the file is damaged.
     """
     reader = _Reader(head, stream)
     pid_offset, segments = _segments(reader)
@@ -222,4 +223,5 @@ def _missing(lwp: int | None, lwps: Sequence[int | None]) -> str:
         )
     known = [str(number) for number in lwps if number is not None]
     more = ", ..." if len(known) > _SHOWN else ""
-    return f"the core file has no thread {lwp}; it has {', '.join(known[:_SHOWN]) or 'one'}{more}"
+    has = f"it has {', '.join(known[:_SHOWN])}{more}" if known else "its threads have no numbers"
+    return f"the core file has no thread {lwp}; {has}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables of places as text: CPUID leaf 0xD as `cpuid -r` prints it, or the kernel's own tables.
+"""Read the sizes and offsets of components from text.
 
+The text is CPUID leaf 0xD as `cpuid -r` prints it, or the kernel's own tables.
 The kernel's tables are lines of its log (`x86/fpu: xstate_offset[2]: 576, xstate_sizes[2]: 256`),
 or its arrays `xstate_offsets` and `xstate_sizes` as GDB and crash print them.
 Source: Intel SDM volume 2, CPUID, leaf 0DH; print_xstate_offset_size() in the kernel's

@@ -14,7 +14,10 @@ __all__ = ("FORMATS", "PACKED_MASKS", "detect", "ptrace_xcr0")
 FORMATS = ("standard", "compacted", "fxsave", "fsave", "sigframe")
 """The formats of an image, as `--image` names them (beside `auto`)."""
 PACKED_MASKS = {840: 0x207, 2432: 0x0E7, 2440: 0x2E7}
-"""The sizes (bytes) that AMD's standard format shares with a compacted one, and what they hold."""
+"""The sizes (bytes) that an image can have both in AMD's standard format and compacted.
+
+The value is the components (u64) of such an image.
+"""
 
 _XCR0_OFFSET = SW_RESERVED_OFFSET  # where ptrace and core dumps put XCR0 (NT_X86_XSTATE)
 

@@ -74,7 +74,7 @@ def place_standard(
 def _guessed(
     image: bytes, header: XsaveHeader, mask: int | None, tables: Tables, size: int | None
 ) -> Placement:
-    """Return where the CPU of `tables` places components, or the CPU that the image points to."""
+    """Return where components lie for the CPU of `tables`, or else for the likely writer."""
     found = guess(image, mask, header, tables.cpu, tables.sizes, size)
     if found.cpu is None:
         return Placement(found.spans, tables.source)

@@ -38,7 +38,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "kernel": """
             bounded callpath cpuinfo fields identity kgdb running signals stubs tasks
-            thread_flags usermem
+            thread_flags usermem vmcore
         """,
     },
     {
@@ -71,12 +71,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands conditions debug_files declared functions
-            interruptible language load planting point printers progress session settings settling
-            signal_frame stops target terminal trace_command
+            audit_command breakpoints commands conditions core_file debug_files declared
+            functions interruptible language load planting point printers progress session settings
+            settling signal_frame stops target terminal trace_command
         """,
         "kdump": """
-            commands target
+            commands pages target vmcoreinfo
         """,
     },
     {"": "__main__ cli"},

@@ -138,6 +138,14 @@ def test_a_rule_that_cannot_read_leaves_the_others():
     assert undecided(said) == [("MXCSR", who, why) for who in people]
 
 
+def test_what_a_rule_cannot_read_makes_an_audit_incomplete():
+    m = M44()
+    m.target.symbols["mxcsr_feature_mask"] = NOWHERE
+    said = m.whole()
+    assert (said.findings, said.verdict) == ((), "incomplete")
+    assert summary(said).startswith("fpu-audit: incomplete: ")
+
+
 def test_a_walk_that_ends_early_is_told():
     m = M44()
     m.target.put_int(m.bob + TASKS, m.alice + TASKS)
