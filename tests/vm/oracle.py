@@ -31,14 +31,33 @@ WIDE, LEGACY = "ymmall", "fxall"
 
 def features(machine: Machine) -> frozenset[str]:
     """Return the CPU's features by the kernel's names, the flags of /proc/cpuinfo."""
-    (line,) = machine.run("grep -m1 '^flags' /proc/cpuinfo", 20.0).splitlines()
-    return frozenset(line.partition(":")[2].split())
+    return frozenset(_of_cpu(machine, "flags").split())
 
 
 def vendor(machine: Machine) -> str:
     """Return the CPU's vendor, as CPUID spells it."""
-    (line,) = machine.run("grep -m1 '^vendor_id' /proc/cpuinfo", 20.0).splitlines()
-    return line.partition(":")[2].strip()
+    return _of_cpu(machine, "vendor_id")
+
+
+def _of_cpu(machine: Machine, name: str) -> str:
+    """Return a field of /proc/cpuinfo."""
+    return answer(machine, f"grep -m1 '^{name}' /proc/cpuinfo", rf"{name}\s*: (.*)")
+
+
+def pid_of(machine: Machine, command: str) -> int:
+    """Start `command` in the background, and return its pid."""
+    return int(answer(machine, f"({command} & echo $!)", r"(\d+)"))
+
+
+def answer(machine: Machine, command: str, line: str) -> str:
+    """Return group 1 of the regular expression `line`, which one line of the answer matches.
+
+    The kernel may write a message of its own between the lines.
+    """
+    text = machine.run(command, 20.0)
+    found = re.search(rf"^{line}$", text, re.MULTILINE)
+    assert found, f"`{command}` says {text!r}"
+    return found[1].strip()
 
 
 def runnable(programs: Iterable[str], cpu: frozenset[str]) -> list[str]:

@@ -26,7 +26,7 @@ from qemu.guest.patterns import PATTERNS
 from qemu.kernels import Kernel
 from qemu.vm import QEMU, Machine
 from tests.vm.gdbrun import GdbRun
-from tests.vm.oracle import enabled, features, runnable, switching
+from tests.vm.oracle import answer, enabled, features, runnable, switching
 
 COMMAND = 20.0  # seconds for a command in the guest; it takes less than one
 NEVER = 100_000  # milliseconds to the first signal of a program that is to stay asleep
@@ -107,7 +107,7 @@ def poll(guest: Machine, command: str, wanted: str) -> None:
 
 def start(guest: Machine, program: str, interval: int) -> int:
     """Start `program` in the guest, without end; return its pid."""
-    return int(guest.run(f"{program} 0 {interval} > /tmp/{program}.out & echo $!", COMMAND))
+    return int(answer(guest, f"{program} 0 {interval} > /tmp/{program}.out & echo $!", r"(\d+)"))
 
 
 def fall_asleep(guest: Machine) -> dict[str, int]:
@@ -121,7 +121,7 @@ def fall_asleep(guest: Machine) -> dict[str, int]:
     if "ptracer" in pids:
         children = f"grep -lE '^PPid:.{pids['ptracer']}$' /proc/[0-9]*/status"
         poll(guest, f"{children} | wc -l", "1")
-        pids["ptracer"] = int(guest.run(children, COMMAND).split("/")[2])
+        pids["ptracer"] = int(answer(guest, children, r"/proc/(\d+)/status"))
     states = " ".join(f"/proc/{pid}/status" for pid in pids.values())
     poll(guest, f"grep -hcE '^State:.[St]' {states} | sort -u", "1")
     return pids
@@ -209,8 +209,8 @@ def test_notes_have_what_the_kernel_enabled(guest: Machine, held: Held) -> None:
 
 
 def test_ptread_lets_its_task_go_on(guest: Machine) -> None:
-    pid = int(guest.run("x87calc 3 300 > /tmp/freed & echo $!", COMMAND))
-    reader = int(guest.run(f"ptread {pid} > /tmp/note & echo $!", COMMAND))
+    pid = int(answer(guest, "x87calc 3 300 > /tmp/freed & echo $!", r"(\d+)"))
+    reader = int(answer(guest, f"ptread {pid} > /tmp/note & echo $!", r"(\d+)"))
     poll(guest, "wc -l < /tmp/note", "1")
     assert guest.run(f"kill {reader}; wait {reader}; echo $?", COMMAND).split()[-1] == "0"
     assert guest.run(f"wait {pid}; cat /tmp/freed", COMMAND).startswith("guest: x87calc")

@@ -21,7 +21,7 @@ from qemu.guest.patterns import PATTERNS
 from qemu.kernels import Kernel
 from qemu.vm import Machine
 from tests.vm.gdbrun import GdbRun, events
-from tests.vm.oracle import LEGACY, WIDE, features, runnable, switching
+from tests.vm.oracle import LEGACY, WIDE, features, pid_of, runnable, switching
 
 SAVE = "copy_fpstate_to_sigframe"
 SIGNALS = 25  # for each program or thread; a trace takes 30 to 60 hits a second
@@ -95,7 +95,7 @@ def trial(outcome: Outcome, folder: Path) -> None:
         outcome.programs = runnable(PROGRAMS, features(machine))
         outcome.switching = switching(machine)
         asleep = wide(outcome.programs)
-        sleeper = int(machine.run(f"({asleep} 0 1000000 > /dev/null & echo $!)", 20.0))
+        sleeper = pid_of(machine, f"{asleep} 0 1000000 > /dev/null")
         announced, output = traced(machine, outcome, commands(folder, sleeper), folder)
         machine.run("echo alive", 20.0)
     outcome.problems += COMPLAINT.findall(output)
