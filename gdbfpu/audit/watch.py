@@ -127,7 +127,10 @@ class Watch:
         self._calls.pop((caller.address, function), None)
 
     def fault(self, probe: Probe, hit: int, task: Task) -> Returned:
-        """Return the audit of a call of `probe`'s function, which is a fault in itself."""
+        """Return the audit of a call of `probe`'s function.
+
+        The call itself is the defect: the CPU refused to load a state.
+        """
         snapshot = Snapshot(self._model, walk=False)
         return _returned(_Call(hit, probe, task), apply(Scope.FAULT, task, snapshot, snapshot.view))
 

@@ -45,8 +45,8 @@ def evaluate_register(expression: str) -> Any:
     """Return the value of `expression`, which names only registers; raise gdb.error.
 
     Each hit calls this, and changing the language twice would take several times as long as the
-    rest. So this leaves the language alone if registers are assigned in it as in C. With `auto`,
-    the language is that of the kernel's code.
+    rest. So this keeps the user's language if it writes an assignment to a register as C does.
+    With `auto`, the language is that of the kernel's code.
     """
     if gdb.parameter("language") in _REGISTERS:
         return gdb.parse_and_eval(expression)

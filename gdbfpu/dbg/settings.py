@@ -42,8 +42,8 @@ class Settings:
 
         The settings are restored once more after GDB's next prompt. A trace may end while GDB
         handles a stop: then, after the prompt, GDB sets pagination to its value at the stop.
-        GDB 13 crashes if it exits with a posted event that it has not handled. So we post the
-        event only at a prompt: in batch mode, for example, no prompt comes.
+        To restore them then, we post an event. GDB 13 crashes if it exits before it handles a
+        posted event. So we post the event only at a prompt, and not in batch mode, for example.
         """
         if self._before:
             self._due, self._before = self._before[::-1], []

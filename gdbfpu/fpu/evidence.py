@@ -49,7 +49,7 @@ class Basis(Enum):
     REGISTERS = "registers"
     """The registers of the CPU that ran the task, as the stub shows them."""
     HEADER = "header"
-    """Header bits that a CPU set, if the CPU is known to track use; the values are initial."""
+    """Header bits that a CPU set although all values are initial, if it is known to track use."""
     STATE = "state"
     """Lazy switching: whether the kernel gave the task a state at its first FPU instruction."""
     KERNEL = "kernel"

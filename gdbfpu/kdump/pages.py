@@ -37,7 +37,7 @@ class Pages:
         self._bitmap: tuple[int, int] | None = None  # the first one's place and size
 
     def left_out(self, address: int, length: int) -> bool:
-        """Return whether the machine had memory there, of which the file has not each page.
+        """Return whether the file lacks a page of these `length` bytes that the machine had.
 
         `address` is physical. Returns False if the file does not tell.
         """

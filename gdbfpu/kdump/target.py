@@ -69,7 +69,7 @@ class DrgnMemory:
     def _why(self, address: int, length: int) -> str:
         """Return why drgn cannot read an address, as far as the kernel's page tables tell.
 
-        Memory that they map and that the dump has not was left out.
+        If they map memory that is not in the dump, a filter left that memory out.
         """
         try:
             self._walker.read(address, length)
@@ -119,8 +119,9 @@ def _is_elf(core: Path) -> bool:
 def _open_kdump(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
     """Return a drgn Program of the kdump file `core`, and one that walks its page tables.
 
-    libkdumpfile knows more ways to translate addresses, so it does. It does not tell drgn what it
-    misses: the other Program finds that out. Raises UsageError.
+    libkdumpfile knows more ways to translate addresses than drgn, so the first Program uses it. But
+    libkdumpfile does not tell whether a filter left a page out. The second Program finds that out.
+    Raises UsageError.
     """
     program, pages = _open(drgn, core, text), Pages(core)
 
@@ -162,10 +163,11 @@ def _open(drgn: Any, core: Path, text: bytes | None) -> Any:
 
 
 def _open_elf(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
-    """Return a drgn Program of the ELF dump `core`, which walks itself; raise UsageError.
+    """Return a drgn Program of the ELF dump `core`, twice: it also walks the page tables.
 
-    drgn itself reads zeros where a filter left memory out. An ELF dump by QEMU may map nothing,
-    or what the CPUs mapped. So we follow the kernel's page tables alone.
+    drgn itself reads zeros where a filter left memory out. The program headers of a dump by QEMU
+    may have no virtual addresses, or only those that the CPUs mapped at that moment. So we follow
+    the kernel's page tables alone. Raises UsageError.
     """
     dump = Vmcore(core)
     text = text or dump.vmcoreinfo()
@@ -175,7 +177,7 @@ def _open_elf(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
     def virtual(address: int, length: int) -> bytes:
         try:
             return dump.read_virtual(address, length)
-        except MemoryFault:  # no program header maps the kernel: it is where it was linked to
+        except MemoryFault:  # no program header has it: assume the physical address by the link
             return dump.read_physical(address - _TEXT, length)
 
     program = _walker(drgn, core, text, dump.read_physical, virtual)

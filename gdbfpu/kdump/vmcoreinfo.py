@@ -16,7 +16,10 @@ _OTHERS = (b"SYMBOL(init_top_pgt)", b"SYMBOL(init_level4_pgt)")
 
 
 def with_top_table(text: bytes) -> bytes:
-    """Return `text` with the line of swapper_pg_dir, which `makedumpfile -g` calls otherwise."""
+    """Return `text` with a line for swapper_pg_dir.
+
+    `makedumpfile -g` writes this symbol under another name.
+    """
     names = (_KERNELS, *_OTHERS)
     values = {name: value for name in names if (value := _value(text, name)) is not None}
     if _KERNELS in values or not values:

@@ -15,7 +15,7 @@ from gdbfpu.target import Machine, Memory
 
 __all__ = ("Running", "RunningReader", "find_reader", "stack_size")
 
-# The symbol of a stack of THREAD_SIZE bytes (a macro): from 4.18 on the first, before the second.
+# The symbol of a stack of THREAD_SIZE bytes: the first from 4.18 on, the second up to 4.17.
 _STACKS = ("init_stack", "init_thread_union")
 # The first from 5.16 on (commit bcf9033e5449), the second from 4.9 to 5.15.
 _CPU = ("thread_info.cpu", "cpu")

@@ -126,7 +126,7 @@ class Vmcore:
         """What the dump has by virtual address, as far as it says so."""
 
     def vmcoreinfo(self) -> bytes | None:
-        """Return the text that the dump has of the kernel, None if it has none."""
+        """Return the contents of the note VMCOREINFO, or None if the dump has no such note."""
         left = _MOST_NOTES
         for offset, size in self._notes:
             data = self._at(offset, min(size, left))

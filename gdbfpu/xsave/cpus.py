@@ -142,7 +142,8 @@ def room(
 ) -> tuple[Span, ...]:
     """Return the places in an area of `size` bytes whose mask is not known.
 
-    These are the components of its header (`used`, u64), and all usual ones that fit.
+    We place the components of its header (`used`, u64) and all others that fit. Without a table of
+    offsets, those of MPX and APX are placed only if the header has them: they share their place.
     """
     usual = _ALL if offsets is not None else _ALL & ~_ONLY_WHEN_SET
     fitting = [s.number for s in standard_spans(usual, offsets, sizes) if s.end <= size]

@@ -59,8 +59,8 @@ def place_standard(
 
     `tables.mask` says which components the image has. If it is None, we use the XCR0 that ptrace
     puts into an image. If there is no XCR0, either, we take the components in the header and all
-    usual ones that fit. `size` is how many bytes the area has, by default those of `image`; `image`
-    may be cut.
+    others that fit (see `room`). `size` is how many bytes the area has, by default those of
+    `image`; `image` may be cut.
     """
     mask = tables.mask if tables.mask is not None else ptrace_xcr0(image, header)
     used, offsets, sizes = in_use(header), tables.offsets, tables.sizes

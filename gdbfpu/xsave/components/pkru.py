@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Component 9, PKRU: which accesses each of the sixteen protection keys allows user code.
+"""Component 9, PKRU: what user code may access with each of the sixteen protection keys.
 
 Source: Intel SDM volume 3, 4.6.2: AD (access disable) is bit 2i, WD (write disable) 2i+1.
 """

@@ -40,8 +40,8 @@ class Register:
     """One register as the program sees it.
 
     `component` is the number of its state component. `raw` is its bytes in memory order (little
-    endian). `initial` is set if they are the initial state because its header bits are clear.
-    Memory may then hold anything.
+    endian). `initial` is true if the register's header bits are clear. Then `raw` has the initial
+    state, whatever memory holds.
     """
 
     name: str
