@@ -22,7 +22,7 @@ _PL3_SSP = 8  # bytes from CET_U's start, Intel SDM volume 1, 13.5.9
 UABI = BlindSpot(
     "UABI", "fpu_guest.uabi_size (CVE-2022-49557) can be reached only through KVM's structures"
 )
-"""The number of a guest's bytes that KVM copies to user space."""
+"""No rule can check uabi_size: how many bytes of a guest's state KVM copies to user space."""
 
 
 @rule(

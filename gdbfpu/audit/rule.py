@@ -122,5 +122,8 @@ class Rule:
 
 
 def rule(name: str, *, scope: Scope, severity: Severity, invariant: str) -> Callable[[Check], Rule]:
-    """Make the function below the check of the rule `name`. A Rule takes the function's place."""
+    """Declare the function below as the check of the rule `name`.
+
+    A Rule takes the function's place.
+    """
     return lambda check: Rule(name, scope, severity, invariant, check)

@@ -49,7 +49,10 @@ class Basis(Enum):
     REGISTERS = "registers"
     """The registers of the CPU that ran the task, as the stub shows them."""
     HEADER = "header"
-    """Header bits that a CPU set although all values are initial, if it is known to track use."""
+    """Header bits that are set although all values are initial.
+
+    They count only for components whose use the CPU is known to track; see `Looks`.
+    """
     STATE = "state"
     """Lazy switching: whether the kernel gave the task a state at its first FPU instruction."""
     KERNEL = "kernel"

@@ -73,7 +73,10 @@ class Pages:
             self._bitmap = (1 + sub_header) * block, size
 
     def _at(self, offset: int, size: int) -> bytes:
-        """Return `size` bytes at `offset` of the file as it is when it is not flattened."""
+        """Return `size` bytes at `offset`.
+
+        For a flattened file, `offset` counts in the original file, which the records describe.
+        """
         if self._records is None:
             return os.pread(self._file, size, offset)
         data = bytearray(size)

@@ -177,7 +177,7 @@ def _open_elf(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
     def virtual(address: int, length: int) -> bytes:
         try:
             return dump.read_virtual(address, length)
-        except MemoryFault:  # no program header has it: assume the physical address by the link
+        except MemoryFault:  # no program header has it: take the address the kernel was linked for
             return dump.read_physical(address - _TEXT, length)
 
     program = _walker(drgn, core, text, dump.read_physical, virtual)

@@ -11,7 +11,10 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("INDEX", "children", "name", "referred", "refers_away", "root", "string")
 
 INDEX = "DW_FORM_addrx"
-"""If the value of a form is an index into a table, the name of the form begins with this."""
+"""What the name of a form begins with if its value is an index into a table.
+
+gdbfpu.layouts.dwarf gives all such forms this name.
+"""
 
 _REFERENCES = ("DW_FORM_GNU_ref_alt", "DW_FORM_ref_sup4", "DW_FORM_ref_sup8")
 _ALTERNATE = ("DW_FORM_GNU_strp_alt", "DW_FORM_strp_sup")

@@ -160,7 +160,7 @@ class _Abbreviations:
         self._known: dict[int, Any] = {}
 
     def get_abbrev(self, code: int) -> Any:
-        """Return abbreviation `code` (pyelftools' name for this); raise KeyError."""
+        """Return abbreviation `code`; raise KeyError. pyelftools calls this method."""
         while code not in self._known:
             self._read_next()
         return self._known[code]
