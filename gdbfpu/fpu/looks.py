@@ -40,9 +40,9 @@ _Read = Callable[[int, int], bytes]
 class Looks:
     """Looks at the states of tasks in the kernel of `model`.
 
-    Looks learn which components the CPU tracks. If a component's bit is ever clear in a frame that
-    a CPU wrote, the CPU tracks it, so a set bit means use. QEMU's TCG sets nearly all bits at each
-    save.
+    The object also learns which components the CPU tracks. If a component's bit is ever clear in a
+    frame that a CPU wrote, the CPU tracks it, so a set bit means use. QEMU's TCG sets nearly all
+    bits at each save.
     """
 
     def __init__(self, model: FpuModel) -> None:

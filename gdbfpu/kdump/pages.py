@@ -2,8 +2,8 @@
 """Which pages a filter left out of a compressed kdump file, as its two bitmaps say.
 
 The first one has the pages that the machine had, the second one those that are in the file. The
-file may be flattened, as QEMU writes it: records of where its bytes belong. Source: makedumpfile's
-IMPLEMENTATION and diskdump_mod.h.
+file may be flattened, as QEMU writes it: then it is a list of records, each with some bytes and the
+place where they belong. Source: makedumpfile's IMPLEMENTATION and diskdump_mod.h.
 """
 
 from __future__ import annotations

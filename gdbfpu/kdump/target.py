@@ -163,7 +163,7 @@ def _open(drgn: Any, core: Path, text: bytes | None) -> Any:
 
 
 def _open_elf(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
-    """Return a drgn Program of the ELF dump `core`, twice: it also walks the page tables.
+    """Return what `_open_kdump` returns, for the ELF dump `core`: here one Program is both.
 
     drgn itself reads zeros where a filter left memory out. The program headers of a dump by QEMU
     may have no virtual addresses, or only those that the CPUs mapped at that moment. So we follow

@@ -11,9 +11,10 @@ from gdbfpu.errors import GdbFpuError
 __all__ = ("INDEX", "children", "name", "referred", "refers_away", "root", "string")
 
 INDEX = "DW_FORM_addrx"
-"""What the name of a form begins with if its value is an index into a table.
+"""A prefix of form names.
 
-gdbfpu.layouts.dwarf gives all such forms this name.
+gdbfpu.layouts.dwarf renames each form whose value is an index into a table: the new name begins
+with this prefix.
 """
 
 _REFERENCES = ("DW_FORM_GNU_ref_alt", "DW_FORM_ref_sup4", "DW_FORM_ref_sup8")

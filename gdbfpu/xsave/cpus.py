@@ -143,7 +143,8 @@ def room(
     """Return the places in an area of `size` bytes whose mask is not known.
 
     We place the components of its header (`used`, u64) and all others that fit. Without a table of
-    offsets, those of MPX and APX are placed only if the header has them: they share their place.
+    offsets, we place components of MPX and APX only if the header has them, because MPX and APX
+    lie in the same place.
     """
     usual = _ALL if offsets is not None else _ALL & ~_ONLY_WHEN_SET
     fitting = [s.number for s in standard_spans(usual, offsets, sizes) if s.end <= size]
