@@ -17,8 +17,9 @@ class StateOptions(TaskOptions):
     """The options of `fpu-state`: the state of a task or of a signal frame.
 
     `components` are those to show (empty: all), `diff` names another task to compare with
-    (empty: none). `sigframe` is an expression for the frame's user address. It is empty for the
-    argument of the function where the CPU stopped, None for a task's state.
+    (empty: none). `sigframe` is an expression for the frame's user address. If it is empty, the
+    address is the argument of the function where the CPU stopped. If it is None, the command shows
+    a task's state.
     """
 
     components: tuple[str, ...] = ()

@@ -52,7 +52,7 @@ class Held:
     """The addresses, virtual or physical, that a dump has, and those that it left out."""
 
     def __init__(self, loads: Iterable[tuple[int, Load]]) -> None:
-        """Take the first address of each program header, and the header."""
+        """Take pairs: a program header, and before it the address where its memory begins."""
         rows = list(loads)
         saved = ((at, at + min(load.saved, load.size), load.offset) for at, load in rows)
         self._saved = _Ranges(saved)

@@ -34,7 +34,7 @@ def children(die: Any) -> Iterator[Any]:
     at, end = die.offset + die.size, unit.cu_offset + unit.size
     while at < end:
         child = type(die)(unit, die.stream, at) if depth else unit.get_DIE_from_refaddr(at)
-        dwarf.spend(3 + len(child.attributes) + child.size // 4)
+        dwarf.spend(3 + 2 * len(child.attributes) + child.size // 4)
         at += child.size
         if child.is_null():
             if not depth:

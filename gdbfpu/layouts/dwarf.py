@@ -27,7 +27,9 @@ __all__ = ("Dwarf", "damage")
 
 _EMPTY = Part(b"", 0, 0)
 _MAX_SEARCHED = 4 << 30  # bytes searched for names; a section may be searched several times
-_MAX_PARSED = 600_000  # roughly microseconds of parsing; one unit of the kernel takes 60,000
+# Roughly microseconds of parsing. A unit of a small kernel takes 25,000 if GCC built it, 70,000 if
+# clang did, and several are read. A larger kernel has larger units.
+_LEAST_PARSED, _PARSED_PER_BYTE, _MOST_PARSED = 400_000, 1 / 32, 3_000_000
 _LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 16, 1 << 12  # bytes
 _FORMS = {
     "DW_FORM_strx": INDEX,
@@ -69,7 +71,8 @@ class Dwarf:
         self.sections = dict(sections)
         self.type_units: Callable[[int], Any] | None = None
         self.search_left = _MAX_SEARCHED
-        self._left = _MAX_PARSED
+        allowed = _LEAST_PARSED + int(self.part("info").size * _PARSED_PER_BYTE)
+        self._left = min(allowed, _MOST_PARSED)
         self._info = _pyelftools(self)
 
     @cached_property

@@ -279,6 +279,19 @@ def test_hostile_entries(program, tmp_path, damage, words):
     refused(put(program, tmp_path / "k", damage(kernel()).sections()), words)
 
 
+def test_a_larger_kernel_may_have_larger_units(program, tmp_path):
+    """clang's units of the kernel have three times as much as GCC's."""
+    made = kernel().struct(b"fpu", 8, (b"last_cpu", 0, "int"))
+    made.die(0x24, False, *[(0x2000 + i, STRING, b"") for i in range(400)])
+    made.info += made.info[-401:] * 600
+    sections = made.sections()
+    refused(put(program, tmp_path / "small", sections), "too much debug information to read")
+    sections["info"] += struct.pack("<IHIB", 8 << 20, 4, 0, 8) + bytes((8 << 20) - 7)
+    status, said = layout(put(program, tmp_path / "large", sections))
+    assert status == 0
+    assert "last_cpu" in said
+
+
 def test_names_are_shown_escaped(program, tmp_path):
     made = kernel().struct(b"fpu", 8, (b"\x1b[31m\xff\xc3\xa9", 0, "int"))
     status, said = layout(put(program, tmp_path / "k", made.sections()))
