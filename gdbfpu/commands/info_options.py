@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gdbfpu.commands.dump_options import add_dump
-from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.parser import Options, Parser
 
 __all__ = ("InfoOptions", "info_parser")
 
 
-@dataclass(frozen=True)
-class InfoOptions:
+@dataclass(frozen=True, eq=False, repr=False)
+class InfoOptions(Options):
     """The options of `fpu-info`: `format` is `table` or `json`."""
 
     format: str = "table"
@@ -28,5 +27,7 @@ def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
     )
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")
     if not stopped:
+        from gdbfpu.commands.dump_options import add_dump  # GDB needs none of it
+
         add_dump(parser)
     return parser

@@ -14,7 +14,7 @@ from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("HelpShown", "Parser", "Several", "picked")
+__all__ = ("HelpShown", "Options", "Parser", "Several", "picked")
 
 _T = TypeVar("_T")
 _Completions = Union[Iterable[str], Callable[[], Iterable[str]]]
@@ -24,6 +24,21 @@ _KIND = "options"  # the attribute of a namespace that holds the options' class
 
 class HelpShown(Exception):
     """Raised by `--help`. The message is the help text."""
+
+
+class Options:
+    """Base of the dataclasses that parsers return.
+
+    dataclass() would compile these methods for each class anew whenever GDB loads gdbfpu.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({vars(self)})"
 
 
 class Several(argparse.Action):

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Parser, Several
 from gdbfpu.commands.task_options import TaskOptions, add_task
 
 __all__ = ("StateOptions", "state_parser")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class StateOptions(TaskOptions):
     """The options of `fpu-state`: the state of a task or of a signal frame.
 
@@ -58,6 +57,8 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
             "argument of the function where the CPU stopped)")  # fmt: skip
         parser.add_conflicts(*((frame, other) for other in (raw, diff, task, comm)))
     else:
+        from gdbfpu.commands.dump_options import add_dump  # GDB needs none of it
+
         add_dump(parser)
     return parser
 

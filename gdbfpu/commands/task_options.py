@@ -7,13 +7,13 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.parser import Options, Parser
 
 __all__ = ("TaskOptions", "add_task")
 
 
-@dataclass(frozen=True)
-class TaskOptions:
+@dataclass(frozen=True, eq=False, repr=False)
+class TaskOptions(Options):
     """The chosen task: `task` is `current`, a pid or an address; `comm` is a name or a glob."""
 
     task: str = "current"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
-from gdbfpu.commands.parser import Parser, Several
+from gdbfpu.commands.parser import Options, Parser, Several
 from gdbfpu.commands.values import file_name, number
 from gdbfpu.probes.jobs import GROUPS
 
@@ -22,8 +22,8 @@ __all__ = (
 )
 
 
-@dataclass(frozen=True)
-class TraceOn:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceOn(Options):
     """`fpu-trace on`: what to trace, how much to read, and where to write it.
 
     `probes` and `groups` name functions (both empty: the default ones). `pids` and `comms`
@@ -50,23 +50,23 @@ class TraceOn:
     out: Path | None = None
 
 
-@dataclass(frozen=True)
-class TraceOff:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceOff(Options):
     """`fpu-trace off`."""
 
 
-@dataclass(frozen=True)
-class TraceStatus:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceStatus(Options):
     """`fpu-trace status`."""
 
 
-@dataclass(frozen=True)
-class TraceClear:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceClear(Options):
     """`fpu-trace clear`."""
 
 
-@dataclass(frozen=True)
-class TraceProbes:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceProbes(Options):
     """`fpu-trace probes`: which `groups` to list (empty: all)."""
 
     groups: tuple[str, ...] = ()
