@@ -140,8 +140,7 @@ class Looks:
         there, flag = self._model.state_there(task.address)
         if there:
             return Observation(Basis.STATE, 1, hit, flag)
-        mask = blocked(self._model.kernel, task.address)
-        if may_be_in_handler(self._model.kernel, task.address, mask):
+        if may_be_in_handler(self._model.kernel, task.address):
             return None
         return Observation(Basis.STATE, 0, hit, f"no {flag}")
 

@@ -38,19 +38,23 @@ def blocked_and_switches(kernel: Kernel, task: int) -> tuple[int, int]:
     return mask, 1 + sum(counts)
 
 
-def may_be_in_handler(kernel: Kernel, task: int, mask: int) -> bool:
+def may_be_in_handler(kernel: Kernel, task: int, mask: int | None = None) -> bool:
     """Return whether the task_struct at `task` can be in a handler while it blocks `mask` (u64).
 
-    Returns True if we lack the types to tell. Raises MemoryFault.
+    Without `mask`, this takes the signals that the task blocks now. Returns True if we lack the
+    types to tell. Raises MemoryFault.
     """
     table = kernel.layouts.find("sighand_struct", "action")
     place = kernel.layouts.find("task_struct", "sighand")
     fields = [kernel.layouts.find("k_sigaction", f"sa.{n}") for n in ("sa_handler", "sa_flags")]
     if table is None or place is None or None in fields:
         return True
-    sighand = read_u64(kernel.target, task + place.offset)
+    members = {"sighand": place, "blocked": kernel.layouts.member("task_struct", "blocked")}
+    read = read_fields(kernel.target, task, members)
+    sighand, now = (int.from_bytes(read[name], "little") for name in members)
     if not sighand:  # the task has ended
         return False
+    mask = now if mask is None else mask
     size = kernel.layouts.struct("k_sigaction").size
     data = kernel.target.read_memory(sighand + table.offset, table.size)
     for number, start in enumerate(range(0, len(data) - size + 1, size)):

@@ -304,8 +304,8 @@ def test_hits_are_what_gdb_prints(guest: Machine, kernel: Kernel, tmp_path: Path
         output = gdb.finish()
     said = [json.loads(line[7:]) for line in output.splitlines() if line.startswith("ORACLE ")]
     _, hits = events(tmp_path / "events")
-    # Beyond the limit a probe is passed only to let the other CPU out of KGDB.
-    assert len(hits) == 50 <= len(said) <= 52
+    # Beyond the limit a probe is passed only to let the other CPU out of KGDB, until none waits.
+    assert len(hits) == 50 <= len(said) < 100
     for hit, gdb_says in zip(hits, said[:50], strict=True):
         for key in ("pid", "tgid"):
             assert hit[key] == int(gdb_says[key], 16)
@@ -433,4 +433,5 @@ def test_dead_machine_ends_the_trace(
         assert "the kernel is gone; tracing is off" in gdb.output
         assert "Traceback" not in gdb.output
     _, hits = events(tmp_path / "events")
-    assert sum(hit["comm"] == "ymmall" for hit in hits) == 10
+    saved = [hit for hit in hits if (hit["comm"], hit["function"]) == ("ymmall", SAVE)]
+    assert len(saved) == 10

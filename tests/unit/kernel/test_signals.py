@@ -40,6 +40,10 @@ def test_a_handler_runs_with_its_signal_blocked(world, handled, flags, mask, may
     world.handle(task, handled, flags=flags)
     kernel = Kernel(world.target, layouts_44())
     assert may_be_in_handler(kernel, task, mask) is may
+    world.target.put_int(task + BLOCKED, mask)
+    world.target.reads.clear()
+    assert may_be_in_handler(kernel, task) is may
+    assert len(world.target.reads) == 2  # two members of the task at once, and the handlers
 
 
 @pytest.mark.parametrize(
