@@ -39,7 +39,7 @@ end
 @pytest.fixture
 def guest(kernel: Kernel, model: str) -> Iterator[Machine]:
     """A machine with two CPUs, both busy with signals."""
-    with Machine(kernel.bzimage, image.test_image(), cpu=model) as machine:
+    with Machine(kernel.bzimage, image.test_image(), cpu=model, parallel=True) as machine:
         machine.boot(PROMPT, 120.0)
         machine.run(LOAD, 10.0)
         yield machine
