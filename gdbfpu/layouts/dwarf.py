@@ -30,7 +30,7 @@ _MAX_SEARCHED = 4 << 30  # bytes searched for names; a section may be searched s
 # Roughly microseconds of parsing. A unit of a small kernel takes 25,000 if GCC built it, 70,000 if
 # clang did, and several are read. A larger kernel has larger units.
 _LEAST_PARSED, _PARSED_PER_BYTE, _MOST_PARSED = 400_000, 1 / 32, 3_000_000
-_LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 16, 1 << 12  # bytes
+_USUAL_TEXT, _LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 7, 1 << 16, 1 << 12  # bytes
 _FORMS = {
     "DW_FORM_strx": INDEX,
     "DW_FORM_strx1": f"{INDEX}1",
@@ -149,10 +149,11 @@ class Dwarf:
     def text(self, section: str, at: int) -> bytes:
         """Return the string at byte `at` of the section `str` or `line_str`."""
         part = self.part(section)
-        found = part.bytes(at, _LONGEST_TEXT).partition(b"\0")
-        if not found[1]:
-            raise ValueError(f"it has no string at {at:#x}")
-        return found[0]
+        for most in (_USUAL_TEXT, _LONGEST_TEXT):
+            found = part.bytes(at, most).partition(b"\0")
+            if found[1]:
+                return found[0]
+        raise ValueError(f"it has no string at {at:#x}")
 
 
 class _Abbreviations:
