@@ -23,6 +23,7 @@ START = resident()
 from fake_kernel import QuickTarget, World, layouts_44  # noqa: E402
 
 from gdbfpu.fpu import model as fpu  # noqa: E402
+from gdbfpu.fpu.looks import Looks  # noqa: E402
 from gdbfpu.kernel.tasks import Kernel  # noqa: E402
 from gdbfpu.probes.catalogue import CATALOGUE  # noqa: E402
 from gdbfpu.trace.totals import Totals  # noqa: E402
@@ -36,7 +37,7 @@ def main() -> None:
     world = World(target=QuickTarget())
     tasks = [world.add(pid, b"task %d" % pid, linked=False) for pid in range(TASKS)]
     kernel = Kernel(world.target, layouts_44())
-    tracer = Tracer(fpu.probe(kernel), Options(), Totals(), None)
+    tracer = Tracer(Looks(fpu.probe(kernel)), Options(), Totals(), None)
     probe = next(p for p in CATALOGUE if p.function == "copy_fpstate_to_sigframe")
     early = 0
     for i in range(HITS):

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 import time
 import types
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -279,3 +283,14 @@ def test_what_is_not_quoted(tmp_path, monkeypatch, page, capsys):
     for data in ("{}", "[]", "no JSON"):
         out.write_text(data)
         assert bench.main(["--quote", str(out), "--page", str(page)]) == 1
+
+
+def test_the_memory_of_a_trace_is_measured():
+    """The script that GDB runs for it; it makes the objects of a trace itself."""
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, root / "tests/bench/memory.py"],
+        env={**os.environ, "HITS": "200", "PYTHONPATH": f"{root}:{root / 'tests/unit'}"},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert re.fullmatch(r"RSS start=\d+ early=\d+ end=\d+\n", done.stdout)
