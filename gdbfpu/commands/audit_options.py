@@ -7,6 +7,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Parser
 from gdbfpu.commands.task_options import TaskOptions, add_task
 from gdbfpu.commands.values import file_name
@@ -60,8 +61,6 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
         parser.add_conflicts((inject, every), (byte_map, inject), (byte_map, frame))
         parser.add_conflicts((frame, task), (frame, comm), (frame, every))
     else:
-        from gdbfpu.commands.dump_options import add_dump  # GDB needs none of it
-
         add_dump(parser)
     return parser
 

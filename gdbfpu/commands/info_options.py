@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Options, Parser
 
 __all__ = ("InfoOptions", "info_parser")
@@ -27,7 +28,5 @@ def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
     )
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")
     if not stopped:
-        from gdbfpu.commands.dump_options import add_dump  # GDB needs none of it
-
         add_dump(parser)
     return parser

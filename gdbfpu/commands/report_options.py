@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Options, Parser
 from gdbfpu.commands.values import file_name
 from gdbfpu.report.sorts import SORTS
@@ -53,8 +54,6 @@ def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
     add("--format", choices=("table", "json", "csv"), help="default: %(default)s")
     add("--out", type=file_name, metavar="FILE", help="write the report to this new file")
     if not stopped:
-        from gdbfpu.commands.dump_options import add_dump  # GDB needs none of it
-
         files = add_dump(parser, required=False)
         parser.add_conflicts(*((events, file) for file in files))
     return parser

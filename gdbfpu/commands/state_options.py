@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Parser, Several
 from gdbfpu.commands.task_options import TaskOptions, add_task
 
@@ -57,8 +58,6 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
             "argument of the function where the CPU stopped)")  # fmt: skip
         parser.add_conflicts(*((frame, other) for other in (raw, diff, task, comm)))
     else:
-        from gdbfpu.commands.dump_options import add_dump  # GDB needs none of it
-
         add_dump(parser)
     return parser
 
