@@ -16,8 +16,9 @@ from gdbfpu.kdump import vmcoreinfo as info
 from gdbfpu.kdump.pages import Pages
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.stubs import CORE
-from gdbfpu.kernel.vmcore import ELF_MAGIC, Vmcore
+from gdbfpu.kernel.vmcore import Vmcore
 from gdbfpu.layouts import elf
+from gdbfpu.xsave.core import ELF_MAGIC
 
 __all__ = ("DrgnMemory",)
 

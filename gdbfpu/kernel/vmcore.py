@@ -17,11 +17,9 @@ from typing import NamedTuple
 from weakref import finalize
 
 from gdbfpu.errors import LEFT_OUT, CorruptState, MemoryFault, UsageError
+from gdbfpu.xsave.core import ELF_MAGIC
 
-__all__ = ("ELF_MAGIC", "Held", "Load", "Vmcore")
-
-ELF_MAGIC = b"\x7fELF"
-"""The first bytes of an ELF file."""
+__all__ = ("Held", "Load", "Vmcore")
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")  # Elf64_Ehdr
 _PROGRAM = struct.Struct("<IIQQQQQQ")  # Elf64_Phdr
