@@ -60,9 +60,8 @@ class Session:
         gdb.events.cont.connect(self._resumed)
         gdb.events.breakpoint_created.connect(self._breakpoint)
         gdb.events.breakpoint_modified.connect(self._breakpoint)
-        if hasattr(
-            gdb.events, "gdb_exiting"
-        ):  # since GDB 12; before, GDB itself removes breakpoints
+        # The event exists since GDB 12. Earlier ones remove breakpoints themselves when they exit.
+        if hasattr(gdb.events, "gdb_exiting"):
             gdb.events.gdb_exiting.connect(lambda _: self.off())
         for name in ("connection_removed", "exited", "new_objfile"):
             if hasattr(gdb.events, name):  # connection_removed exists since GDB 11
