@@ -288,11 +288,11 @@ end
 """
 
 
-def test_hits_are_what_gdb_prints(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+def test_hits_are_what_gdb_prints(racing: Machine, kernel: Kernel, tmp_path: Path) -> None:
     (tmp_path / "oracle.gdb").write_text(ORACLE)
     offsets = {"cwd": (0, 2), "swd": (2, 4), "twd": (4, 6), "mxcsr": (24, 28)}
-    guest.run("ymmall 0 20 & x87calc 0 20 & audiod 0 20 & mmxplay 0 20 &", 10.0)
-    guest.break_in()
+    racing.run("ymmall 0 20 & x87calc 0 20 & audiod 0 20 & mmxplay 0 20 &", 10.0)
+    racing.break_in()
     commands = [
         "source gdbfpu",
         f"source {tmp_path}/oracle.gdb",
@@ -300,12 +300,12 @@ def test_hits_are_what_gdb_prints(guest: Machine, kernel: Kernel, tmp_path: Path
         "continue",
         "detach",
     ]
-    with GdbRun(kernel, guest.kgdb, commands, tmp_path) as gdb:
+    with GdbRun(kernel, racing.kgdb, commands, tmp_path) as gdb:
         output = gdb.finish()
     said = [json.loads(line[7:]) for line in output.splitlines() if line.startswith("ORACLE ")]
     _, hits = events(tmp_path / "events")
-    # Beyond the limit a probe is passed only to let the other CPU out of KGDB, until none waits.
-    assert len(hits) == 50 <= len(said) < 100
+    # Beyond the limit a probe is passed only to let the other CPU out of KGDB.
+    assert len(hits) == 50 <= len(said) <= 52
     for hit, gdb_says in zip(hits, said[:50], strict=True):
         for key in ("pid", "tgid"):
             assert hit[key] == int(gdb_says[key], 16)
