@@ -9,7 +9,7 @@ for the value, because .dwo files do not say where their tables are. Source: DWA
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
 from io import BytesIO
@@ -31,6 +31,7 @@ _MAX_SEARCHED = 4 << 30  # bytes searched for names; a section may be searched s
 # clang did, and several are read. A larger kernel has larger units.
 _LEAST_PARSED, _PARSED_PER_BYTE, _MOST_PARSED = 400_000, 1 / 32, 3_000_000
 _USUAL_TEXT, _LONGEST_TEXT, _LONGEST_DECLARATION = 1 << 7, 1 << 16, 1 << 12  # bytes
+_IN_ABBREVIATION = "DW_FORM_implicit_const"
 _FORMS = {
     "DW_FORM_strx": INDEX,
     "DW_FORM_strx1": f"{INDEX}1",
@@ -139,6 +140,16 @@ class Dwarf:
         if start is None or len(at) != size:
             raise ValueError(f"it has no string number {index}")
         return self.text("str", int.from_bytes(at, "little"))
+
+    def fixed_size(self, unit: Any, forms: Iterable[str]) -> int | None:
+        """Return the bytes that attributes of `forms` take in `unit`, None if that varies."""
+        from elftools.construct import ConstructError
+
+        parsers = unit.structs.Dwarf_dw_form
+        try:
+            return sum(int(parsers[form].sizeof()) for form in forms if form != _IN_ABBREVIATION)
+        except (ConstructError, KeyError):
+            return None
 
     def spend(self, cost: int) -> None:
         """Add `cost`, a rough time of parsing; raise ValueError when the sum is too large."""

@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import compress, count, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -161,11 +161,11 @@ class Elf:
         places = dict(self._places(names, self.sections[table.link]))
         data, found = self.contents(table), dict[str, int]()
         whole = memoryview(data)[: len(data) // _SYMBOL.size * _SYMBOL.size]
-        for i, place in enumerate(whole.cast("I")[:: _SYMBOL.size // 4]):
-            if place in places:
-                _, _, _, section, address, _ = _SYMBOL.unpack_from(data, _SYMBOL.size * i)
-                if section:
-                    found.setdefault(places[place], address)
+        matches = map(places.__contains__, whole.cast("I")[:: _SYMBOL.size // 4])
+        for i in compress(count(), matches):
+            place, _, _, section, address, _ = _SYMBOL.unpack_from(data, _SYMBOL.size * i)
+            if section:
+                found.setdefault(places[place], address)
         return {name: found[name] for name in names if name in found}
 
     def _places(self, names: Iterable[str], texts: Section) -> Iterator[tuple[int, str]]:

@@ -31,6 +31,7 @@ from gdbfpu.layouts.units import TYPE_KINDS, Header, ranges
 __all__ = ("has_dwarf", "read_layouts")
 
 _TYPES = (*STRUCTS, "DW_TAG_typedef")
+_READ = (*_TYPES, "DW_TAG_subprogram", "DW_TAG_imported_unit")
 _MOST_UNITS = 24  # walked for one name
 _MOST_MISSING = 100  # .dwo files; after these, stop looking for others
 _MOST_WALKED = 20_000  # units, including imported ones, which dwz makes small
@@ -187,7 +188,7 @@ class _Search:
     def _take_children(self, unit: Any) -> list[Any]:
         """Read the wanted types of `unit`; return the entries that import other units."""
         imported = []
-        for die in children(root(unit)):
+        for die in children(root(unit), _READ):
             if die.tag == "DW_TAG_imported_unit":
                 imported.append(die)
             elif die.tag == "DW_TAG_subprogram":

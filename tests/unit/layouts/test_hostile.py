@@ -21,6 +21,7 @@ from kernel_like import run
 ROOT = Path(__file__).parents[3]
 SECONDS, BYTES = 2.0, 1 << 30
 POINTER, TYPEDEF, ARRAY, BOUND, UNIT, IMPORT = 0x0F, 0x16, 0x01, 0x21, 0x11, 0x3D
+ENUMERATION = 0x04
 STRUCT, MEMBER = 0x13, 0x0D
 NAME, SIZE, PLACE, TYPE, SIBLING, COUNT, TARGET, SIGNATURE = 3, 0xB, 0x38, 0x49, 1, 0x37, 0x18, 0x69
 STRING, DATA4, REF4, REF_ADDR, SIG8, ALT, STRX, BLOCK1 = 8, 6, 0x13, 0x10, 0x20, 0x1F20, 0x1A, 0x0A
@@ -191,6 +192,11 @@ def sibling_before_it(made):
     return made.end()
 
 
+def sibling_of_an_entry_that_is_not_read_before_it(made):
+    made.die(ENUMERATION, True, (SIZE, DATA4, 8), (SIBLING, REF4, "x"), label="x")
+    return made.end()
+
+
 def sibling_that_is_text(made):
     made.die(STRUCT, True, (NAME, STRING, b"x"), (SIBLING, STRING, b"x"))
     return made.end()
@@ -262,6 +268,7 @@ def entries_with_many_attributes(made):
         (member_outside_of_its_anonymous_struct, "member 'm' is outside its type"),
         (members_place_is_not_a_number, "member 'm' has no fixed offset"),
         (sibling_before_it, "a sibling that does not follow it"),
+        (sibling_of_an_entry_that_is_not_read_before_it, "a sibling that does not follow it"),
         (sibling_that_is_text, "a sibling that does not follow it"),
         (unit_that_imports_itself, "no type 'fpu'"),
         (type_in_no_file, "is missing"),
@@ -292,6 +299,23 @@ def test_a_larger_kernel_may_have_larger_units(program, tmp_path):
     assert "last_cpu" in said
 
 
+def test_entries_that_are_not_read(program, tmp_path):
+    """Their sizes lead to what follows; a member may refer to one that was gone past."""
+    made = kernel()
+    made.die(POINTER, False, (SIZE, DATA4, 8), (TYPE, REF4, "int"), label="pointer")
+    made.die(ENUMERATION, True, (SIZE, DATA4, 4), (SIBLING, REF4, "next"), (NAME, STRING, b"e"))
+    made.info += b"\x7f\x7f"  # no abbreviation, and no end: only the sibling leads past it
+    for number in range(200):  # codes of two bytes
+        label = None if number else "next"
+        made.die(POINTER, False, (SIZE, DATA4, 8), (0x2000 + number, DATA4, 1), label=label)
+    made.struct(b"fpu", 16, (b"last_cpu", 0, "int"), (b"held", 8, "pointer"))
+    status, said = layout(put(program, tmp_path / "k", made.sections()))
+    assert status == 0
+    assert [line.split()[1:4] for line in said.splitlines() if "fpu" in line] == [
+        ["16"], ["last_cpu", "0", "4"], ["held", "8", "8"],
+    ]  # fmt: skip
+
+
 def test_names_are_shown_escaped(program, tmp_path):
     made = kernel().struct(b"fpu", 8, (b"\x1b[31m\xff\xc3\xa9", 0, "int"))
     status, said = layout(put(program, tmp_path / "k", made.sections()))
@@ -309,7 +333,7 @@ def test_units_by_the_million(program, tmp_path):
 
 def test_one_long_string_again_and_again(program, tmp_path):
     made = kernel()
-    made.die(0x24, False, (NAME, 0x0E, 0))  # DW_FORM_strp
+    made.die(TYPEDEF, False, (NAME, 0x0E, 0))  # DW_FORM_strp
     made.info += made.info[-5:] * 50_000
     sections = {**made.sections(), "str": b"x" * (3 << 20) + b"\0"}
     refused(put(program, tmp_path / "k", sections), "it has no string at 0x0")
