@@ -15,7 +15,7 @@ from gdbfpu.commands.values import file_name
 __all__ = ("AuditOptions", "audit_parser")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class AuditOptions(TaskOptions):
     """The options of `fpu-audit`: one task or `all`, a byte `map`, or a signal frame.
 

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdbfpu.commands.parser import Parser, Several
+from gdbfpu.commands.parser import Options, Parser, Several
 from gdbfpu.commands.values import file_name, number
 from gdbfpu.xsave.cpus import Cpu
 from gdbfpu.xsave.formats import FORMATS
@@ -15,8 +15,8 @@ from gdbfpu.xsave.formats import FORMATS
 __all__ = ("DecodeOptions", "decode_parser")
 
 
-@dataclass(frozen=True)
-class DecodeOptions:
+@dataclass(eq=False, repr=False)
+class DecodeOptions(Options):
     """The options of `gdbfpu decode`.
 
     `file` is an image or a core file (`-`: standard input), `image` its format or `auto`.

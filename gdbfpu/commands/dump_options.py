@@ -14,7 +14,7 @@ from gdbfpu.commands.values import file_name, stored_file
 __all__ = ("DumpFiles", "add_dump")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class DumpFiles:
     """The dump `core`, its kernel's `vmlinux`, and VMCOREINFO if the dump does not contain it."""
 

@@ -11,7 +11,7 @@ from gdbfpu.commands.parser import Options, Parser
 __all__ = ("InfoOptions", "info_parser")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class InfoOptions(Options):
     """The options of `fpu-info`: `format` is `table` or `json`."""
 

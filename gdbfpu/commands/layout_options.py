@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.parser import Options, Parser
 from gdbfpu.commands.values import stored_file
 
 __all__ = ("LayoutOptions", "layout_parser")
 
 
-@dataclass(frozen=True)
-class LayoutOptions:
+@dataclass(eq=False, repr=False)
+class LayoutOptions(Options):
     """The options of `gdbfpu layout`: the `vmlinux`, and `table` or `json` as the `format`."""
 
     vmlinux: Path

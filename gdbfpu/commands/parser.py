@@ -2,14 +2,14 @@
 """The parser of a command: it gives usage, help and completion.
 
 Nothing here knows GDB. A parser never exits: wrong input raises a UsageError with one line. The
-result is a frozen dataclass. Its fields name the arguments and hold their defaults.
+result is a dataclass. Its fields name the arguments and hold their defaults.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
 from gdbfpu.errors import UsageError
@@ -26,6 +26,7 @@ class HelpShown(Exception):
     """Raised by `--help`. The message is the help text."""
 
 
+@dataclass(eq=False, repr=False)
 class Options:
     """Base of the dataclasses that parsers return.
 

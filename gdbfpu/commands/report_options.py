@@ -14,7 +14,7 @@ from gdbfpu.report.sorts import SORTS
 __all__ = ("ReportOptions", "report_parser")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class ReportOptions(Options):
     """The options of `fpu-report`.
 

@@ -12,7 +12,7 @@ from gdbfpu.commands.task_options import TaskOptions, add_task
 __all__ = ("StateOptions", "state_parser")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class StateOptions(TaskOptions):
     """The options of `fpu-state`: the state of a task or of a signal frame.
 

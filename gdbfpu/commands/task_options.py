@@ -12,7 +12,7 @@ from gdbfpu.commands.parser import Options, Parser
 __all__ = ("TaskOptions", "add_task")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class TaskOptions(Options):
     """The chosen task: `task` is `current`, a pid or an address; `comm` is a name or a glob."""
 

@@ -22,7 +22,7 @@ __all__ = (
 )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class TraceOn(Options):
     """`fpu-trace on`: what to trace, how much to read, and where to write it.
 
@@ -50,22 +50,19 @@ class TraceOn(Options):
     out: Path | None = None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class TraceOff(Options):
     """`fpu-trace off`."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class TraceStatus(Options):
     """`fpu-trace status`."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class TraceClear(Options):
     """`fpu-trace clear`."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class TraceProbes(Options):
     """`fpu-trace probes`: which `groups` to list (empty: all)."""
 
