@@ -166,7 +166,7 @@ class Looks:
         kernel = self._model.kernel
         if hit:  # the task has run since its last hit
             return Observation(basis, 0, hit, blocked=blocked(kernel, task.address))
-        mask, switches = blocked_and_switches(kernel, task.address)
+        mask, switches = blocked_and_switches(kernel, task)
         return Observation(basis, 0, blocked=mask, switches=switches)
 
     def _values(

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gdbfpu.layouts.types import Member
 from gdbfpu.ranges import joined
-from gdbfpu.target import Memory
+from gdbfpu.target import Memory, Stub
 
-__all__ = ("read_fields",)
+__all__ = ("read_fields", "with_free")
 
 
 def read_fields(target: Memory, address: int, members: Mapping[str, Member]) -> dict[str, bytes]:
@@ -27,3 +27,22 @@ def read_fields(target: Memory, address: int, members: Mapping[str, Member]) -> 
             if start <= first and last <= end:
                 fields[key] = data[first - start : last - start]
     return fields
+
+
+def with_free(
+    stub: Stub, members: Mapping[str, Member], others: Mapping[str, Member]
+) -> dict[str, Member]:
+    """Return `members`, and those of `others` that `read_fields` reads along in as many reads.
+
+    All are members of the same struct.
+    """
+    chosen = dict(members)
+    for key, member in others.items():
+        if _reads(stub, [*chosen.values(), member]) == _reads(stub, chosen.values()):
+            chosen[key] = member
+    return chosen
+
+
+def _reads(stub: Stub, members: Iterable[Member]) -> int:
+    ranges = ((m.offset, m.offset + m.size) for m in members)
+    return sum(1 for _ in joined(ranges, stub.read_gap, stub.read_run))

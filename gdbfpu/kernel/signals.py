@@ -8,7 +8,7 @@ runs, its signal is blocked, unless the program installed the handler with SA_NO
 from __future__ import annotations
 
 from gdbfpu.kernel.fields import read_fields
-from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.kernel.tasks import CHANGES, Kernel, Task
 from gdbfpu.target import read_u64
 
 __all__ = ("TYPES", "blocked", "blocked_and_switches", "may_be_in_handler")
@@ -26,15 +26,18 @@ def blocked(kernel: Kernel, task: int) -> int:
     return read_u64(kernel.target, task + kernel.layouts.offset("task_struct", "blocked"))
 
 
-def blocked_and_switches(kernel: Kernel, task: int) -> tuple[int, int]:
-    """Return what `blocked` returns, and how often the task at `task` left a CPU, plus 1.
+def blocked_and_switches(kernel: Kernel, task: Task) -> tuple[int, int]:
+    """Return the signals that `task` blocks (u64), and how often it left a CPU, plus 1.
 
     As long as that number stays the same, so does the task's state in memory.
     """
-    names = ("blocked", "nvcsw", "nivcsw")
-    members = {name: kernel.layouts.member("task_struct", name) for name in names}
-    fields = read_fields(kernel.target, task, members)
-    mask, *counts = (int.from_bytes(fields[name], "little") for name in names)
+    unread = {
+        name: kernel.layouts.member("task_struct", name)
+        for name in CHANGES
+        if name not in task.changes
+    }
+    fields = {**task.changes, **read_fields(kernel.target, task.address, unread)}
+    mask, *counts = (int.from_bytes(fields[name], "little") for name in CHANGES)
     return mask, 1 + sum(counts)
 
 

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from gdbfpu.errors import CorruptState, MissingSymbol, UsageError
 from gdbfpu.kernel.bounded import remember
-from gdbfpu.kernel.fields import read_fields
+from gdbfpu.kernel.fields import read_fields, with_free
+from gdbfpu.kernel.percpu import cpu_offsets
 from gdbfpu.kernel.running import find_reader
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Machine, Memory, read_u32, read_u64
 from gdbfpu.text.printable import printable
 
-__all__ = ("ANCHORS", "MAX_CPUS", "MAX_TASKS", "TYPES", "Kernel", "Task")
+__all__ = ("ANCHORS", "CHANGES", "MAX_TASKS", "TYPES", "Kernel", "Task")
 
 TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_struct")
 """Types this module reads; only a kernel with CONFIG_KGDB has `debuggerinfo_struct`."""
@@ -22,11 +23,11 @@ TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_
 ANCHORS = ("kgdb_handle_exception",)
 """Functions whose source files describe those TYPES that the FPU code does not include."""
 
-MAX_CPUS = 8192
-"""The largest number of CPUs that we believe (CONFIG_NR_CPUS cannot be larger on x86)."""
-
 MAX_TASKS = 4 << 20
 """The largest number of tasks that we believe (PID_MAX_LIMIT on 64-bit kernels)."""
+
+CHANGES = ("blocked", "nvcsw", "nivcsw")
+"""Members of task_struct that a walk reads too, if that takes no further read."""
 
 _PF_KTHREAD = 0x00200000  # include/linux/sched.h; a macro, so not in DWARF
 _IDENTITY = ("pid", "tgid", "comm", "flags")
@@ -39,7 +40,8 @@ class Task:
 
     `comm` is safe on a terminal (see `printable`); `kthread` is true for a kernel thread.
     `thread_flags` is `thread_info.flags` (u64). It is known only for the task of the stopped CPU,
-    and only if the read that found this task returned it, too.
+    and only if the read that found this task returned it, too. `changes` has the CHANGES that a
+    walk read, and holds while the kernel is stopped.
     """
 
     address: int
@@ -48,6 +50,7 @@ class Task:
     comm: str
     kthread: bool
     thread_flags: int | None = field(default=None, compare=False)
+    changes: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Kernel:
@@ -60,8 +63,10 @@ class Kernel:
     def __init__(self, target: Memory, layouts: Layouts) -> None:
         self.target = target
         self.layouts = layouts
-        self.cpu_offsets = _cpu_offsets(target)
+        self.cpu_offsets = cpu_offsets(target)
         self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
+        changes = {n: m for n in CHANGES if (m := layouts.find("task_struct", n))}
+        self._walked = with_free(target.stub, self._members, changes)
         self._running = find_reader(target, layouts)
         self._known: dict[int, Task] = {}
         self._last: dict[int, tuple[int, int]] = {}  # a pid's CPU and task when it last stopped
@@ -259,21 +264,8 @@ class Kernel:
         if address in seen or len(seen) >= MAX_TASKS:
             raise CorruptState(f"the task list loops at {address:#x}")
         seen.add(address)
-        fields = read_fields(self.target, address, self._members)
+        fields = read_fields(self.target, address, self._walked)
         return _task(address, fields), fields
-
-
-def _cpu_offsets(target: Memory) -> tuple[int, ...]:
-    table, ids = target.symbol_address("__per_cpu_offset"), target.symbol_address("nr_cpu_ids")
-    if table is None or ids is None:  # a uniprocessor kernel: per-CPU variables are ordinary ones
-        return (0,)
-    count = read_u32(target, ids)
-    if not 0 < count <= MAX_CPUS:
-        raise CorruptState(
-            f"nr_cpu_ids is {count}, not 1 to {MAX_CPUS}: does vmlinux match the kernel?"
-        )
-    data = target.read_memory(table, 8 * count)
-    return tuple(_u64(data[at : at + 8]) for at in range(0, 8 * count, 8))
 
 
 def _task(address: int, fields: dict[str, bytes]) -> Task:
@@ -283,6 +275,7 @@ def _task(address: int, fields: dict[str, bytes]) -> Task:
         _int(fields["tgid"]),
         printable(fields["comm"]),
         bool(int.from_bytes(fields["flags"], "little") & _PF_KTHREAD),
+        changes={name: fields[name] for name in CHANGES if name in fields},
     )
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu.errors import MemoryFault
-from gdbfpu.kernel.fields import read_fields
+from gdbfpu.kernel.fields import read_fields, with_free
 from gdbfpu.kernel.kgdb import MAX_READ
+from gdbfpu.kernel.stubs import KGDB
 from gdbfpu.layouts.types import Member
 from gdbfpu.target import Machine, Memory, read_u32, read_u64
 
@@ -104,3 +105,19 @@ def test_fault_tells_where(target):
     assert (caught.value.address, caught.value.length) == (0x10, 8)
     with pytest.raises(MemoryFault):
         read_fields(target, BASE, members((0, 4), (4094, 4)))
+
+
+@pytest.mark.parametrize(
+    ("place", "free"),
+    [((0, 4), True), ((20, 8), True), ((64, 8), True), ((65, 8), False), ((500, 4), True)],
+)
+def test_members_that_take_no_further_read(place, free):
+    """Members at 0 to 8 and 32 to 40 share a read of KGDB's, and so do all up to 24 bytes on."""
+    asked, other = members((0, 8), (32, 8), (504, 4)), members(place)
+    assert with_free(KGDB, asked, other) == {**asked, **(other if free else {})}
+
+
+def test_members_that_would_take_a_read_are_no_bridge(target):
+    """A member that is not read cannot make another one free."""
+    asked = members((0, 8))
+    assert with_free(KGDB, asked, members((60, 8), (30, 8))) == {**asked, **members((30, 8))}

@@ -75,4 +75,18 @@ def test_what_a_task_blocks_and_how_often_it_left_a_cpu(world):
     world.target.put_int(task + NIVCSW, 2)
     kernel = Kernel(world.target, layouts_44())
     assert blocked(kernel, task) == 0x8000000000002000
-    assert blocked_and_switches(kernel, task) == (0x8000000000002000, 43)
+    assert blocked_and_switches(kernel, kernel.task(task)) == (0x8000000000002000, 43)
+
+
+@pytest.mark.parametrize(("stub", "reads"), [("qemu", 0), ("kgdb", 1)])
+def test_a_walk_reads_it_along_where_that_takes_no_read(stub, reads):
+    world = World(stub)
+    world.add(0, flags=PF_KTHREAD)
+    task = world.add(5)
+    world.target.put_int(task + BLOCKED, bit(LAST))
+    world.target.put_int(task + NVCSW, 40)
+    kernel = Kernel(world.target, layouts_44())
+    _, walked = kernel.tasks()
+    world.target.reads.clear()
+    assert blocked_and_switches(kernel, walked) == (1 << 63, 41)
+    assert len(world.target.reads) == reads
