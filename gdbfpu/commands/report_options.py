@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.parser import Options, Parser
 from gdbfpu.commands.values import file_name
 from gdbfpu.report.sorts import SORTS
 
-__all__ = ("ReportOptions", "report_parser")
+__all__ = ("ABOUT", "ReportOptions", "add_report", "report_parser")
+
+ABOUT = """List the tasks that use the FPU and those that never did, with their hits.
+It works without a trace too, from the kernel's tasks alone, and without a kernel,
+from an event file."""
+"""What the command does, for its help."""
 
 
 @dataclass(eq=False, repr=False)
@@ -31,17 +37,16 @@ class ReportOptions(Options):
     out: Path | None = None
 
 
-def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
-    """Return the parser of `fpu-report`, or of `gdbfpu report` if no kernel is `stopped`."""
-    parser = Parser(
-        ReportOptions,
-        prog="fpu-report" if stopped else "gdbfpu report",
-        description="List the tasks that use the FPU and those that never did, with their hits.\n"
-        "It works without a trace too, from the kernel's tasks alone, and without a kernel,\n"
-        "from an event file.",
-    )
+def report_parser() -> Parser[ReportOptions]:
+    """Return the parser of `fpu-report`."""
+    parser = Parser(ReportOptions, prog="fpu-report", description=ABOUT)
+    add_report(parser)
+    return parser
+
+
+def add_report(parser: Parser[Any], piped: str = "") -> argparse.Action:
+    """Add the options of a report, and return the one that names an event file."""
     add = parser.add
-    piped = "" if stopped else "; - for standard input"
     events = add("--from", type=file_name, metavar="FILE", dest="events",
         help=f"report the tasks in this event file, written by `fpu-trace on --out`{piped}"
         )  # fmt: skip
@@ -53,7 +58,4 @@ def report_parser(stopped: bool = True) -> Parser[ReportOptions]:
         help="add the reason for each answer in column FPU")  # fmt: skip
     add("--format", choices=("table", "json", "csv"), help="default: %(default)s")
     add("--out", type=file_name, metavar="FILE", help="write the report to this new file")
-    if not stopped:
-        files = add_dump(parser, required=False)
-        parser.add_conflicts(*((events, file) for file in files))
-    return parser
+    return events

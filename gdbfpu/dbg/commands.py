@@ -20,7 +20,8 @@ from gdbfpu.dbg.session import Session, session
 from gdbfpu.dbg.signal_frame import frame_address
 from gdbfpu.dbg.terminal import say
 from gdbfpu.dbg.trace_command import trace_clear, trace_off, trace_on, trace_probes, trace_status
-from gdbfpu.report.from_events import report_of_file
+from gdbfpu.report.event_lines import open_events
+from gdbfpu.report.from_events import report_of_files
 from gdbfpu.report.report import collect
 from gdbfpu.text.screen import Screen
 
@@ -50,7 +51,8 @@ def _state(session: Session, options: StateOptions, screen: Screen) -> None:
 def _report(session: Session, options: ReportOptions, screen: Screen) -> None:
     with output(options.out, say) as put:
         if options.events is not None:
-            report = report_of_file(options.events, Progress(f"lines of {options.events}"))
+            with open_events(options.events, Progress(f"lines of {options.events}")) as lines:
+                report = report_of_files((lines,))
         else:
             report = collect(session.looks, session.totals, Progress("tasks"))
         put(report_text(report, options, screen))

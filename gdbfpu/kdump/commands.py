@@ -12,23 +12,24 @@ from typing import Any, Callable
 from gdbfpu.commands.audit import audit_text, map_text, run_audit
 from gdbfpu.commands.audit_options import AuditOptions, audit_parser
 from gdbfpu.commands.dump_options import DumpFiles
+from gdbfpu.commands.events import event_files
+from gdbfpu.commands.filter_options import hit_filter
 from gdbfpu.commands.info import info_text
 from gdbfpu.commands.info_options import InfoOptions, info_parser
 from gdbfpu.commands.model import helpers_here, read_model
 from gdbfpu.commands.output import output, standard_output
 from gdbfpu.commands.parser import Parser, picked
 from gdbfpu.commands.report import report_text
-from gdbfpu.commands.report_options import ReportOptions, report_parser
+from gdbfpu.commands.report_files_options import ReportFilesOptions, report_files_parser
 from gdbfpu.commands.state import state_text
 from gdbfpu.commands.state_options import StateOptions, state_parser
-from gdbfpu.commands.streams import remark, show, standard_input
-from gdbfpu.commands.values import STANDARD_INPUT
+from gdbfpu.commands.streams import remark, show
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kdump.target import DrgnMemory
 from gdbfpu.kernel import identity
-from gdbfpu.report.from_events import report_of_file, report_of_stream
+from gdbfpu.report.from_events import report_of_files
 from gdbfpu.report.report import Report, collect
 from gdbfpu.text.progress import Progress
 from gdbfpu.trace.totals import Totals
@@ -52,28 +53,23 @@ def answer(command: str, words: Sequence[str]) -> int:
     `words` are its arguments. Raises GdbFpuError, and HelpShown for --help.
     """
     make, act = _COMMANDS[command]
-    parser = make(stopped=False)
+    parser = make()
     found = parser.parse_args(words)
     return act(parser.options(found), partial(_dump, parser, found))
 
 
-def _report(options: ReportOptions, dump: _Dump) -> int:
+def _report(options: ReportFilesOptions, dump: _Dump) -> int:
     with output(options.out, show) as put:
         put(report_text(_reported(options, dump), options, standard_output()))
     return 0
 
 
-def _reported(options: ReportOptions, dump: _Dump) -> Report:
-    events = options.events
-    if events is None:
+def _reported(options: ReportFilesOptions, dump: _Dump) -> Report:
+    names = options.files or ((options.events,) if options.events else ())
+    if not names:
         return collect(Looks(dump()[0]), Totals(), _progress("tasks"))
-    if events != STANDARD_INPUT:
-        return report_of_file(events, _progress(f"lines of {events}"))
-    name = "standard input"
-    try:
-        return report_of_stream(standard_input(), name, _progress(f"lines of {name}"))
-    except OSError as error:
-        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+    with event_files(names) as files:
+        return report_of_files(files, hit_filter(options))
 
 
 def _state(options: StateOptions, dump: _Dump) -> int:
@@ -98,10 +94,10 @@ def _audit(options: AuditOptions, dump: _Dump) -> int:
 
 
 _COMMANDS: dict[str, tuple[Callable[..., Parser[Any]], Callable[[Any, _Dump], int]]] = {
-    "report": (report_parser, _report),
-    "state": (state_parser, _state),
-    "info": (info_parser, _info),
-    "audit": (audit_parser, _audit),
+    "report": (report_files_parser, _report),
+    "state": (partial(state_parser, stopped=False), _state),
+    "info": (partial(info_parser, stopped=False), _info),
+    "audit": (partial(audit_parser, stopped=False), _audit),
 }
 
 
@@ -109,7 +105,7 @@ def _dump(parser: Parser[Any], found: argparse.Namespace) -> tuple[FpuModel, str
     """Open the dump that `found`, the parsed arguments, names."""
     files = picked(DumpFiles, found)
     if files.core is None or files.vmlinux is None:
-        parser.error("give --from FILE, or --core FILE and --vmlinux FILE")
+        parser.error("give an event file, or --core FILE and --vmlinux FILE")
     notes = _read(files.vmcoreinfo) if files.vmcoreinfo is not None else None
     target = DrgnMemory(files.core, files.vmlinux, notes)
     build_id = identity.verify(target, files.vmlinux)

@@ -23,6 +23,7 @@ __all__ = (
     "HI16_ZMM",
     "HWP",
     "LBR",
+    "NUMBERS",
     "OPMASK",
     "PASID",
     "PKRU",
@@ -92,6 +93,9 @@ COMPONENTS: tuple[Component, ...] = (
 
 SUPERVISOR = sum(1 << component.number for component in COMPONENTS if component.supervisor)
 """The components (u64) that IA32_XSS enables. User space must not see them."""
+
+NUMBERS = {component.name: component.number for component in COMPONENTS}
+"""The numbers of the components by name."""
 
 _BY_NUMBER = {component.number: component for component in COMPONENTS}
 

@@ -59,14 +59,15 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "report": """
-            event_values from_events report sorts text
+            event_filter event_hits event_lines event_values from_events report sorts text
         """,
     },
     {
         "commands": """
-            audit audit_options completion decode decode_options dependencies dump_options info
-            info_options layout layout_options model output parser report report_options state
-            state_options streams task_options trace_options values
+            audit audit_options completion decode decode_options dependencies dump_options events
+            filter_options info info_options layout layout_options model
+            output parser report report_files_options report_options state state_options streams
+            task_options trace_options values
         """,
     },
     {

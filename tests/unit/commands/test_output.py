@@ -16,6 +16,7 @@ from gdbfpu.commands.decode_options import decode_parser
 from gdbfpu.commands.info_options import info_parser
 from gdbfpu.commands.layout_options import layout_parser
 from gdbfpu.commands.output import output
+from gdbfpu.commands.report_files_options import report_files_parser
 from gdbfpu.commands.report_options import report_parser
 from gdbfpu.commands.state_options import state_parser
 from gdbfpu.commands.trace_options import trace_parser
@@ -133,7 +134,7 @@ NAMES_OF_FILES = (
     (layout_parser, ""),
     (partial(state_parser, stopped=False), "--core c --vmlinux"),
     (partial(info_parser, stopped=False), "--vmlinux v --core"),
-    (partial(report_parser, stopped=False), "--vmcoreinfo"),
+    (report_files_parser, "--vmcoreinfo"),
 )
 
 

@@ -30,7 +30,7 @@ def test_drgn_is_missing(capsys, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("command", ["state", "info"])  # report: see test_eventreport.py
+@pytest.mark.parametrize("command", ["state", "info"])  # report: see test_from_events.py
 def test_dump_has_to_be_named(capsys, command):
     assert failing(capsys, command) == (
         "gdbfpu: the following arguments are required: --core, --vmlinux; "

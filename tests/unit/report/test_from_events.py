@@ -10,52 +10,18 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
 
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Answer
 from gdbfpu.probes.catalogue import CATALOGUE
-from gdbfpu.report import from_events as eventreport
-from gdbfpu.report.from_events import MAX_LINE, report_of_file
+from gdbfpu.report import event_hits
+from gdbfpu.report.event_lines import MAX_LINE, open_events
+from gdbfpu.report.from_events import report_of_files
 from gdbfpu.report.report import SORTS
 from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN
 from gdbfpu.trace import totals as totals_module
-
-SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
-HEADER = {
-    "schema": 1,
-    "gdbfpu": "0.1.0",
-    "kernel": "Linux version 4.4.60 (me@here)",
-    "build_id": "ab",
-    "stub": "kgdb",
-    "switching": "lazy",
-    "xsave_format": "standard",
-    "started": "2026-11-22T01:38:11+0000",
-}
-HIT = {
-    "seq": 1,
-    "time_ns": 1000,
-    "function": SIGFRAME,
-    "thread": 7,
-    "pid": 30,
-    "tgid": 29,
-    "comm": "Xorg",
-    "cpu": 1,
-    "task": "0xffff888000001000",
-    "fpu": "0xffff888000001700",
-    "xfeatures": "0x7",
-    "xcomp_bv": "0x0",
-    "components": ["x87", "SSE", "AVX"],
-    "live": True,
-    "backtrace": ["get_sigframe"],
-    "caller_pid": 30,
-    "caller_comm": "Xorg",
-    "uses_fpu": True,
-    "why": "AVX values in memory at hit 1",
-}
-OTHER = {**HIT, "pid": 31, "tgid": 31, "comm": "intonly", "task": "0xffff888000002000",
-         "uses_fpu": False, "why": "a kernel thread", "xfeatures": None, "components": [],
-         "thread": None}  # fmt: skip
 
 
 @pytest.fixture
@@ -63,12 +29,9 @@ def path(tmp_path):
     return tmp_path / "hits.jsonl"
 
 
-def written(path, *hits, header=HEADER, end=b""):
-    """Write a file of these objects and of lines given as bytes; return its path."""
-    lines = [header, *hits]
-    data = (e if isinstance(e, bytes) else json.dumps(e).encode() for e in lines)
-    path.write_bytes(b"".join(line + b"\n" for line in data) + end)
-    return path
+def report_of_file(path, progress):
+    with open_events(path, progress) as lines:
+        return report_of_files((lines,))
 
 
 def report(path, *hits, **more):
@@ -419,7 +382,7 @@ _WRONG = "a value has the wrong type"
         ("backtrace", "abc", _NAMES),
         ("backtrace", ["a", None], _NAMES),
         ("backtrace", {"get_sigframe": 1}, _NAMES),
-        ("backtrace", None, _WRONG),
+        ("backtrace", None, _NAMES),
         ("backtrace", [[]], _WRONG),
     ],
 )
@@ -514,7 +477,7 @@ def test_all_functions_of_the_catalogue_are_counted_apart(path):
 
 
 def test_functions_beyond_the_cap_are_counted_together(path, monkeypatch):
-    monkeypatch.setattr(eventreport, "MAX_FUNCTIONS", 2)
+    monkeypatch.setattr(event_hits, "MAX_FUNCTIONS", 2)
     found = report(path, *({**HIT, "function": f"f{i % 5}"} for i in range(10)))
     assert found.rows[0].hits == {"f0": 2, "f1": 2, "(other functions)": 6}
     assert found.hits == 10
@@ -566,9 +529,9 @@ def test_on_the_command_line(path, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "give --from FILE, or --core FILE and --vmlinux FILE"),
-        (["--core", "c"], "give --from FILE, or --core FILE and --vmlinux FILE"),
-        (["--vmlinux", "v"], "give --from FILE, or --core FILE and --vmlinux FILE"),
+        ([], "give an event file, or --core FILE and --vmlinux FILE"),
+        (["--core", "c"], "give an event file, or --core FILE and --vmlinux FILE"),
+        (["--vmlinux", "v"], "give an event file, or --core FILE and --vmlinux FILE"),
         (["--from", "f", "--core", "c"], "--from and --core cannot be combined"),
         (["--vmlinux", "v", "--from", "f"], "--from and --vmlinux cannot be combined"),
         (["--vmcoreinfo", "v", "--from", "f"], "--from and --vmcoreinfo cannot be combined"),
