@@ -77,6 +77,13 @@ def _layout(words: Sequence[str]) -> int:
     return 0
 
 
+def _export(words: Sequence[str]) -> int:
+    from gdbfpu.commands.export import export
+    from gdbfpu.commands.export_options import export_parser
+
+    return export(export_parser().parse(words))
+
+
 def _of_dump(command: str, words: Sequence[str]) -> int:
     from gdbfpu.kdump.commands import answer
 
@@ -85,6 +92,7 @@ def _of_dump(command: str, words: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "decode": ("show what an FPU state image contains", _decode),
+    "export": ("write an event file as CSV, Markdown, flame graph or timeline", _export),
     "layout": ("show the offsets of members of kernel types", _layout),
     "report": (
         "list the tasks that use the FPU, from a dump or an event file",

@@ -27,8 +27,9 @@ def standard_output() -> Screen:
 def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable[[str], object]]:
     """Yield a function that writes a command's text to `out`, or `show` if `out` is None.
 
-    `out` is checked at once, so that nobody waits for an answer that cannot be written. The file
-    appears only when it is complete. Raises UsageError if `out` exists or cannot be written.
+    It may be called several times, and adds a newline to each text. `out` is checked at once, so
+    that nobody waits for an answer that cannot be written. The file appears only when it is
+    complete. Raises UsageError if `out` exists or cannot be written.
     """
     if out is None:
         yield show
@@ -42,12 +43,13 @@ def output(out: Path | None, show: Callable[[str], object]) -> Iterator[Callable
 
         def write(text: str) -> None:
             with writing(out):
-                with stream:
-                    stream.write(text + "\n")
-                _publish(draft, out)
+                stream.write(text + "\n")
 
         with stream:
             yield write
+            with writing(out):
+                stream.close()
+                _publish(draft, out)
     finally:
         _remove(draft)
 

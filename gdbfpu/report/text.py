@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,13 +11,14 @@ from typing import Any
 from gdbfpu.fpu.evidence import Answer
 from gdbfpu.report.report import Report
 from gdbfpu.text.counted import counted
+from gdbfpu.text.csv_lines import csv_line
 from gdbfpu.text.fit import Fit
 from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import paint, table
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
 
-__all__ = ("report_csv", "report_table")
+__all__ = ("report_csv", "report_table", "summary_lines")
 
 
 _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
@@ -34,7 +33,6 @@ _FIT = Fit(
         "last": lambda clock: clock[:8],
     },
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet evaluates text that begins with these
 _CSV_TASK = ("thread", "pid", "tgid", "comm", "uses_fpu")
 _CSV_HITS = (
     "cpu",
@@ -60,7 +58,7 @@ def report_table(report: Report, by: str, order: str, screen: Screen, why: bool 
         headers, lines = _grouped(report, by)
         align = ("right",) * (len(headers) - 1) + ("left",)
         body = table(lines, headers, align, screen, Fit(wrap=("path",)))
-    summary = "\n".join(_summary(report, screen.colour))
+    summary = "\n".join(summary_lines(report, screen.colour))
     return f"{body}\n\n{screen.wrapped(summary, '  ')}"
 
 
@@ -73,19 +71,7 @@ def report_csv(report: Report, by: str, order: str) -> str:
         rows = [_csv_task(row, functions) for row in tasks]
     else:
         headers, rows = _grouped(report, by)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows([_csv_cell(value) for value in row] for row in (headers, *rows))
-    return out.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    """Return `value`, with a `'` in front if a spreadsheet would take it for a formula.
-
-    A task chooses its own name: `=cmd|...` would run a program on the reader's machine.
-    """
-    formula = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if formula else value
+    return "".join(f"{csv_line(row)}\n" for row in (headers, *rows))
 
 
 def _csv_task(row: TaskTotals, functions: tuple[str, ...]) -> list[Any]:
@@ -177,7 +163,8 @@ def _each(counts: Mapping[str, int], thing: str) -> str:
     return ", ".join(f"{name} {counted(count, thing)}" for name, count in counts.items())
 
 
-def _summary(report: Report, colour: bool) -> list[str]:
+def summary_lines(report: Report, colour: bool = False) -> list[str]:
+    """Return what a report says in sum, then a line for each thing more to know."""
     if report.source:
         found = f"{counted(report.tasks, 'task')} in {report.source}"
         rest = f", {report.using} of them known to use the FPU"

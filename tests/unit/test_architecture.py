@@ -17,7 +17,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"": "errors ranges target"},
     {
         "text": """
-            counted fit names printable progress screen table
+            counted csv_lines fit names printable progress screen table
         """,
     },
     {
@@ -59,13 +59,14 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "report": """
-            event_filter event_hits event_lines event_values from_events report sorts text
+            event_filter event_hits event_lines event_values folded from_events hits_csv markdown
+            perfetto report sorts text
         """,
     },
     {
         "commands": """
             audit audit_options completion decode decode_options dependencies dump_options events
-            filter_options info info_options layout layout_options model
+            export export_options filter_options info info_options layout layout_options model
             output parser report report_files_options report_options state state_options streams
             task_options trace_options values
         """,
