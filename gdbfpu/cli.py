@@ -77,6 +77,20 @@ def _layout(words: Sequence[str]) -> int:
     return 0
 
 
+def _show(words: Sequence[str]) -> int:
+    from gdbfpu.commands.show import show_hit
+    from gdbfpu.commands.show_options import show_parser
+
+    return show_hit(show_parser().parse(words))
+
+
+def _diff(words: Sequence[str]) -> int:
+    from gdbfpu.commands.show import diff_hits
+    from gdbfpu.commands.show_options import diff_parser
+
+    return diff_hits(diff_parser().parse(words))
+
+
 def _export(words: Sequence[str]) -> int:
     from gdbfpu.commands.export import export
     from gdbfpu.commands.export_options import export_parser
@@ -92,6 +106,8 @@ def _of_dump(command: str, words: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "decode": ("show what an FPU state image contains", _decode),
+    "show": ("show one hit of an event file, with its registers", _show),
+    "diff": ("show what changed between two hits of an event file", _diff),
     "export": ("write an event file as CSV, Markdown, flame graph or timeline", _export),
     "layout": ("show the offsets of members of kernel types", _layout),
     "report": (

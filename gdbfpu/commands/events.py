@@ -12,7 +12,7 @@ from gdbfpu.commands.values import STANDARD_INPUT
 from gdbfpu.report.event_lines import EventLines, open_events
 from gdbfpu.text.progress import Progress
 
-__all__ = ("event_files", "event_lines")
+__all__ = ("event_files", "event_lines", "tell_defects")
 
 
 @contextmanager
@@ -31,3 +31,10 @@ def event_files(files: Sequence[Path]) -> Iterator[tuple[EventLines, ...]]:
     """Yield the lines of each of the event `files`; raise UsageError."""
     with ExitStack() as stack:
         yield tuple(stack.enter_context(event_lines(file)) for file in files)
+
+
+def tell_defects(lines: EventLines) -> int:
+    """Say on standard error which lines could not be read; return the exit status: 1 if any."""
+    for defect in lines.defects():
+        remark(f"gdbfpu: incomplete: {defect}")
+    return int(bool(lines.defects()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Protocol
 
-from gdbfpu.commands.events import event_lines
+from gdbfpu.commands.events import event_lines, tell_defects
 from gdbfpu.commands.export_options import ExportOptions
 from gdbfpu.commands.filter_options import hit_filter
 from gdbfpu.commands.output import output
-from gdbfpu.commands.streams import remark, show
+from gdbfpu.commands.streams import show
 from gdbfpu.report.event_filter import HitFilter
 from gdbfpu.report.event_hits import EventHit, HitReader, is_hit
 from gdbfpu.report.event_lines import EventLines
@@ -45,9 +45,7 @@ def export(options: ExportOptions) -> int:
             batch = _Batch(put)
             _write(lines, chosen, _WRITERS[options.to](batch.add, lines, options))
             batch.flush()
-    for defect in lines.defects():
-        remark(f"gdbfpu: incomplete: {defect}")
-    return int(bool(lines.defects()))
+    return tell_defects(lines)
 
 
 def _write(lines: EventLines, chosen: HitFilter, writer: _Writer) -> None:

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gdbfpu.fpu.state import TaskState
-from gdbfpu.text.fit import Fit
 from gdbfpu.text.screen import PLAIN, Screen
-from gdbfpu.text.table import table
 from gdbfpu.xsave.area import in_use, parse_header
-from gdbfpu.xsave.components.views import Register
-from gdbfpu.xsave.text import render_table, to_json, value_lines
+from gdbfpu.xsave.differences import difference_table, differing
+from gdbfpu.xsave.text import render_table, to_json
 
 __all__ = ("diff_json", "diff_table", "state_json", "state_raw", "state_table")
 
@@ -55,42 +53,18 @@ def diff_table(
     one: TaskState, other: TaskState, components: Sequence[str], screen: Screen = PLAIN
 ) -> str:
     """Return a table of the registers that differ between two states."""
-    rows = [(name, _value(a), _value(b)) for name, a, b in _differing(one, other, components)]
     names = [f"{s.task.comm} ({s.task.pid})" for s in (one, other)]
     heads = f"{_head(one, screen)}\n{_head(other, screen)}\n\n"
-    if not rows:
-        return f"{heads}no register differs"
-    return heads + table(rows, ("register", *names), (), screen, Fit(wrap=tuple(names)))
+    return heads + difference_table(one.image, other.image, names, components, screen)
 
 
 def diff_json(one: TaskState, other: TaskState, components: Sequence[str]) -> dict[str, Any]:
     """Return the registers that differ between two states, as `#/$defs/diff` of the schema."""
-    differing = {
+    registers = {
         name: [register.raw.hex() if register else None for register in pair]
-        for name, *pair in _differing(one, other, components)
+        for name, *pair in differing(one.image, other.image, components)
     }
-    return {"tasks": [_task_json(one), _task_json(other)], "registers": differing}
-
-
-def _differing(
-    one: TaskState, other: TaskState, components: Sequence[str]
-) -> Iterator[tuple[str, Register | None, Register | None]]:
-    """Yield the name and both values of each register that differs; None: not in that state."""
-    left, right = _chosen(one, components), _chosen(other, components)
-    for name in {**left, **right}:
-        a, b = left.get(name), right.get(name)
-        if a is None or b is None or a.raw != b.raw:
-            yield name, a, b
-
-
-def _chosen(state: TaskState, components: Sequence[str]) -> dict[str, Register]:
-    numbers = {state.image.component(name).number for name in components}
-    registers = state.image.registers
-    return {r.name: r for r in registers if not numbers or r.component in numbers}
-
-
-def _value(register: Register | None) -> str:
-    return "\n".join(value_lines(register)) if register else "-"
+    return {"tasks": [_task_json(one), _task_json(other)], "registers": registers}
 
 
 def _head(state: TaskState, screen: Screen) -> str:

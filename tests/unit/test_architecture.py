@@ -32,7 +32,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             area components.amx components.apx components.avx components.avx512 components.cet
             components.float80 components.mpx components.parts components.pkru components.sse
             components.supervisor components.views components.x87 core cpuid cpus decode
-            defects features formats image legacy places sigframe sparse text
+            defects differences features formats image legacy places sigframe sparse text
         """,
     },
     {
@@ -59,16 +59,16 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "report": """
-            event_filter event_hits event_lines event_values folded from_events hits_csv markdown
-            perfetto report sorts text
+            event_filter event_hits event_lines event_values folded from_events hit_page hits_csv
+            markdown perfetto report sorts text whole_hit
         """,
     },
     {
         "commands": """
             audit audit_options completion decode decode_options dependencies dump_options events
             export export_options filter_options info info_options layout layout_options model
-            output parser report report_files_options report_options state state_options streams
-            task_options trace_options values
+            output parser report report_files_options report_options show show_options state
+            state_options streams task_options trace_options values
         """,
     },
     {
