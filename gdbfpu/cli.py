@@ -91,6 +91,13 @@ def _diff(words: Sequence[str]) -> int:
     return diff_hits(diff_parser().parse(words))
 
 
+def _compare(words: Sequence[str]) -> int:
+    from gdbfpu.commands.compare import compare
+    from gdbfpu.commands.compare_options import compare_parser
+
+    return compare(compare_parser().parse(words))
+
+
 def _export(words: Sequence[str]) -> int:
     from gdbfpu.commands.export import export
     from gdbfpu.commands.export_options import export_parser
@@ -108,6 +115,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "decode": ("show what an FPU state image contains", _decode),
     "show": ("show one hit of an event file, with its registers", _show),
     "diff": ("show what changed between two hits of an event file", _diff),
+    "compare": ("show what changed between two event files", _compare),
     "export": ("write an event file as CSV, Markdown, flame graph or timeline", _export),
     "layout": ("show the offsets of members of kernel types", _layout),
     "report": (

@@ -59,16 +59,17 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "report": """
-            event_filter event_hits event_lines event_values folded from_events hit_page hits_csv
-            markdown perfetto report sorts text whole_hit
+            comparison event_filter event_hits event_lines event_values folded from_events
+            hit_page hits_csv markdown perfetto report sorts text whole_hit
         """,
     },
     {
         "commands": """
-            audit audit_options completion decode decode_options dependencies dump_options events
-            export export_options filter_options info info_options layout layout_options model
-            output parser report report_files_options report_options show show_options state
-            state_options streams task_options trace_options values
+            audit audit_options compare compare_options completion decode decode_options
+            dependencies dump_options events export export_options filter_options info
+            info_options layout layout_options model output parser report report_files_options
+            report_options show show_options state state_options streams task_options
+            trace_options values
         """,
     },
     {
