@@ -6,11 +6,13 @@ A command imports its modules when it runs: importing all of them takes longer t
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
+from gdbfpu import __version__
 from gdbfpu.commands.dependencies import PACKAGES
 from gdbfpu.commands.parser import HelpShown, Parser
 from gdbfpu.commands.streams import remark, show
@@ -18,6 +20,18 @@ from gdbfpu.errors import GdbFpuError
 from gdbfpu.text.printable import one_line
 
 __all__ = ("main",)
+
+_ABOUT = "Decode x86 FPU state, read traces and memory dumps, show layouts of kernel types."
+_EXAMPLES = """\
+examples:
+  gdbfpu report hits.jsonl                              who used the FPU in a trace
+  gdbfpu export hits.jsonl --to perfetto --out t.json   the trace as a timeline
+  gdbfpu show hits.jsonl --hit 7                        one hit, with its registers
+  gdbfpu decode core --thread 42                        the registers of a thread in a core file
+  gdbfpu audit --all --core DUMP --vmlinux vmlinux      what is wrong in a memory dump
+
+exit status: 0; 1 if the command failed, or parts of a file could not be read, which standard error
+or the text names; 3 if `gdbfpu audit` has findings or could not read everything."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +56,7 @@ def _run(words: Sequence[str]) -> int:
     try:
         if words and words[0] in _COMMANDS:
             return _COMMANDS[words[0]][1](words[1:])
-        _parser().parse(words)
+        _parser().parse(words or ["--help"])
     except HelpShown as shown:
         show(str(shown))
     return 0
@@ -50,14 +64,17 @@ def _run(words: Sequence[str]) -> int:
 
 def _parser() -> Parser[Any]:
     """Return the parser that handles wrong commands and the main help."""
-    parser: Parser[Any] = Parser(
-        prog="gdbfpu",
-        description="Decode x86 FPU state, examine memory dumps, show layouts of kernel types.",
-    )
+    parser: Parser[Any] = Parser(prog="gdbfpu", description=_ABOUT, epilog=_EXAMPLES)
+    parser.add("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, _) in _COMMANDS.items():
         commands.add_parser(name, help=text)
     return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: Any) -> NoReturn:
+        raise HelpShown(f"gdbfpu {__version__}")
 
 
 def _decode(words: Sequence[str]) -> int:

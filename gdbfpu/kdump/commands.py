@@ -60,8 +60,9 @@ def answer(command: str, words: Sequence[str]) -> int:
 
 def _report(options: ReportFilesOptions, dump: _Dump) -> int:
     with output(options.out, show) as put:
-        put(report_text(_reported(options, dump), options, standard_output()))
-    return 0
+        report = _reported(options, dump)
+        put(report_text(report, options, standard_output()))
+    return int(bool(report.defects))
 
 
 def _reported(options: ReportFilesOptions, dump: _Dump) -> Report:

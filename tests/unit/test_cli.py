@@ -6,6 +6,8 @@ import gzip
 import json
 import lzma
 import os
+import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -252,3 +254,26 @@ def test_reader_that_has_gone_away(tmp_path):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=30)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_called_bare_it_shows_examples_that_parse():
+    done = run()
+    assert (done.returncode, done.stderr) == (0, b"")
+    help_text = run("--help")
+    assert done.stdout == help_text.stdout
+    examples = done.stdout.decode().partition("examples:\n")[2].partition("\n\n")[0].splitlines()
+    commands = [
+        shlex.split(line.partition("   ")[0] or line)[1:] for line in map(str.strip, examples)
+    ]
+    assert len(commands) == 5
+    for words in commands:
+        said = run(*words).stderr.decode()
+        assert "see `gdbfpu" not in said, said  # what is missing is the file, not an argument
+        assert "No such file" in said
+
+
+def test_version():
+    done = run("--version")
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    (version,) = re.findall(r'^version = "(.*)"', project.read_text(), re.MULTILINE)
+    assert (done.returncode, done.stdout.decode()) == (0, f"gdbfpu {version}\n")

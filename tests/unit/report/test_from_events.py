@@ -526,6 +526,13 @@ def test_on_the_command_line(path, tmp_path):
     assert [task["comm"] for task in json.loads(out.read_text())["tasks"]] == ["intonly", "Xorg"]
 
 
+def test_a_report_that_lacks_lines_is_no_success(path):
+    written(path, HIT, b"{}")
+    done = gdbfpu(path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[-1] == "incomplete: line 3: 'task' is missing"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
