@@ -36,7 +36,7 @@ def is_hit(event: dict[str, Any]) -> bool:
 
 
 class HitReader:
-    """Reads hits of one or several files. Names that it has seen often are not checked again."""
+    """Reads hits of one or several files. The names of a path are checked once."""
 
     def __init__(self) -> None:
         self._functions: set[str] = set()
@@ -51,11 +51,9 @@ class HitReader:
         if type(callers) is not list:
             raise CorruptState(_NO_NAMES)
         given = (function, *callers)
-        path = self._paths.get(given)
-        if path is None:
-            if len(self._paths) >= MAX_PATHS:
-                self._paths.clear()
-            path = self._paths[given] = self._checked(given)
+        path = self._paths.get(given) or self._checked(given)
+        if path == given and len(self._paths) < MAX_PATHS:  # others may be long
+            self._paths[path] = path
         return path
 
     def _checked(self, given: tuple[Any, ...]) -> tuple[str, ...]:

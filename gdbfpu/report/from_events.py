@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -46,25 +46,30 @@ def report_of_files(files: Sequence[EventLines], chosen: HitFilter | None = None
         lines.each(readings.setdefault(header, _Reading(chosen)).take)
         place = f"{_name(lines)}: " if len(files) > 1 else ""
         defects += (f"{place}{defect}" for defect in lines.defects())
-    all_totals = [reading.totals for reading in readings.values()]
-    rows = by_use(row for t in all_totals for row in (*t.tasks.values(), *t.rest()))
+    source = _name(files[0]) if len(files) == 1 else f"{len(files)} files"
+    return replace(_added_up(readings), defects=tuple(defects), source=source)
+
+
+def _added_up(readings: Mapping[Header, _Reading]) -> Report:
+    """Return the report of what was read of each kernel."""
+    each = [reading.totals for reading in readings.values()]
+    rows = by_use(row for totals in each for row in (*totals.tasks.values(), *totals.rest()))
     paths, undecided = Counter[tuple[str, ...]](), Counter[str]()
-    for totals in all_totals:
+    for totals in each:
         paths.update(totals.paths)
         undecided.update(totals.undecided)
     return Report(
         kernel="; ".join(dict.fromkeys(header.kernel for header in readings)),
         switching=" and ".join(dict.fromkeys(header.switching for header in readings)),
         rows=rows,
-        tasks=sum(len(totals.tasks) + totals.folded for totals in all_totals),
+        tasks=sum(len(totals.tasks) + totals.folded for totals in each),
         kthreads=0,
         using=sum(row.use.answer is Answer.YES for row in rows),
         hits=sum(paths.values()),
         paths=tuple(paths.most_common()),
-        defects=tuple(defects),
-        audits=sum(totals.audited for totals in all_totals),
+        defects=(),
+        audits=sum(totals.audited for totals in each),
         undecided=dict(undecided),
-        source=_name(files[0]) if len(files) == 1 else f"{len(files)} files",
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import ExitStack
 
 import pytest
@@ -96,3 +97,14 @@ def test_lines_about_hits_that_were_not_chosen_count_nowhere(tmp_path):
     audit = {"of": 1, "pid": 31, "findings": [{"rule": "STALE"}], "undecided": [], "cleaned": {}}
     found = report_of([written(tmp_path / "f", OTHER, frame, audit, HIT)], HitFilter(pids=(30,)))
     assert ([row.pid for row in found.rows], found.audits, found.defects) == ([30], 0, ())
+
+
+def test_long_names_are_not_kept(tmp_path):
+    """16 MB of names that are cut when they are shown: none stays in memory."""
+    long = ({**HIT, "backtrace": [f"{number}{'x' * 100_000}"]} for number in range(160))
+    file = written(tmp_path / "f", *long)
+    tracemalloc.start()
+    assert report_of([file]).hits == 160
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20
