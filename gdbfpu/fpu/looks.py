@@ -17,7 +17,7 @@ from gdbfpu.fpu.registers import shown_registers
 from gdbfpu.kernel.signals import blocked, blocked_and_switches, may_be_in_handler
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
-from gdbfpu.xsave.area import LEGACY_SIZE, Span, changed, standard_spans
+from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, Span, changed, standard_spans
 from gdbfpu.xsave.legacy import FXSAVE_PLACES
 
 __all__ = ("Looks",)
@@ -30,6 +30,7 @@ _FXSAVE_SIZE = 416
 _POINTERS = slice(6, 24)  # FOP, FIP, FDP: may be stale, or the kernel's own (FXSAVE_LEAK)
 _HEADER = slice(512, 520)
 _MXCSR = slice(24, 28)
+_LEGACY, _SSE_ALONE = standard_spans(_X87 | _SSE), standard_spans(_SSE)
 _INITIAL = (b"\x7f\x03".ljust(24, b"\0") + b"\x80\x1f").ljust(LEGACY_SIZE, b"\0")
 
 _OLDER = {"fpregs_active", "has_fpu"}  # members of struct fpu up to 4.13
@@ -128,7 +129,7 @@ class Looks:
         image = bytearray(_INITIAL)
         for name, value in shown.items():
             image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
-        used = self._used(image, standard_spans(3), _X87 | _SSE)
+        used = self._used(image, _LEGACY, _X87 | _SSE)
         return Observation(Basis.REGISTERS, used, hit) if used else None
 
     def state(self, task: Task, hit: int = 0) -> Observation | None:
@@ -178,12 +179,12 @@ class Looks:
         where this kernel saves them.
         """
         image, bits = bytearray(_INITIAL.ljust(size, b"\0")), _X87 | _SSE
-        first, read_to = self._first(size)
+        first, read_to = self._first(size, spans)
         for at, end in first:
             image[at:end] = read(start + at, end - at)
             if self._model.format != "fxsave":
                 bits = int.from_bytes(image[_HEADER], "little")
-            used = self._used(image, standard_spans(3), bits)
+            used = self._used(image, _LEGACY, bits)
             if used:
                 return used, bits
         for span in spans or self._model.spans(bytes(image)):
@@ -196,16 +197,21 @@ class Looks:
                     return used, bits
         return 0, bits
 
-    def _first(self, size: int) -> tuple[tuple[tuple[int, int], ...], int]:
+    def _first(self, size: int, spans: Sequence[Span]) -> tuple[tuple[tuple[int, int], ...], int]:
         """Return the ranges to read first from an image of `size` bytes, and an offset.
 
         The ranges cover all bytes before that offset. The offset is 0 if the ranges leave gaps.
+        `spans` is as for `_values`.
         """
         stub = self._model.kernel.target.stub
         if self._model.format == "fxsave":
             return ((0, _FXSAVE_SIZE),), _FXSAVE_SIZE
         if stub.max_read is None:  # one large read is cheaper than two small ones
-            end = min(size, stub.read_run)
+            most = min(size, stub.read_run)
+            if self._model.format == "compacted" and not spans:  # the header says where they are
+                return ((0, most),), most
+            ends = (span.end for span in spans or self._model.xstate.spans)
+            end = min(most, max((EXTENDED_OFFSET, *(end for end in ends if end <= most))))
             return ((0, end),), end
         return _FIRST, 0
 
@@ -221,6 +227,6 @@ class Looks:
         if found & _SSE & ~bits and self._model.format != "compacted":
             bare = bytearray(_INITIAL)
             bare[_MXCSR] = image[_MXCSR]
-            mxcsr = changed(bytes(bare), standard_spans(_SSE), xstate.init or None, xstate.spans)
+            mxcsr = changed(bytes(bare), _SSE_ALONE, xstate.init or None, xstate.spans)
             return found & bits | mxcsr & _SSE
         return found & bits

@@ -36,7 +36,9 @@ def blocked_and_switches(kernel: Kernel, task: Task) -> tuple[int, int]:
         for name in CHANGES
         if name not in task.changes
     }
-    fields = {**task.changes, **read_fields(kernel.target, task.address, unread)}
+    fields = dict(task.changes)
+    if unread:
+        fields.update(read_fields(kernel.target, task.address, unread))
     mask, *counts = (int.from_bytes(fields[name], "little") for name in CHANGES)
     return mask, 1 + sum(counts)
 

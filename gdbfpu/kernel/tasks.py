@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from gdbfpu.errors import CorruptState, MissingSymbol, UsageError
 from gdbfpu.kernel.bounded import remember
-from gdbfpu.kernel.fields import read_fields, with_free
+from gdbfpu.kernel.fields import Fields, read_fields, with_free
 from gdbfpu.kernel.percpu import cpu_offsets
 from gdbfpu.kernel.running import find_reader
 from gdbfpu.layouts.types import Layouts
@@ -66,7 +66,7 @@ class Kernel:
         self.cpu_offsets = cpu_offsets(target)
         self._members = {name: layouts.member("task_struct", name) for name in _LINKS}
         changes = {n: m for n in CHANGES if (m := layouts.find("task_struct", n))}
-        self._walked = with_free(target.stub, self._members, changes)
+        self._walked = Fields(target.stub, with_free(target.stub, self._members, changes))
         self._running = find_reader(target, layouts)
         self._known: dict[int, Task] = {}
         self._last: dict[int, tuple[int, int]] = {}  # a pid's CPU and task when it last stopped
@@ -264,7 +264,7 @@ class Kernel:
         if address in seen or len(seen) >= MAX_TASKS:
             raise CorruptState(f"the task list loops at {address:#x}")
         seen.add(address)
-        fields = read_fields(self.target, address, self._walked)
+        fields = self._walked.read(self.target, address)
         return _task(address, fields), fields
 
 
