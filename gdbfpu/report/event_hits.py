@@ -45,14 +45,16 @@ class HitReader:
     def read(self, event: dict[str, Any]) -> EventHit:
         """Return the hit in `event`; raise CorruptState, KeyError or TypeError."""
         task = _task(event["task"], event["pid"], event["tgid"], event["comm"])
-        return task, self._path(event["function"], event["backtrace"]), _facts(event)
-
-    def _path(self, function: Any, callers: Any) -> tuple[str, ...]:
+        callers = event["backtrace"]
         if type(callers) is not list:
             raise CorruptState(_NO_NAMES)
-        given = (function, *callers)
-        path = self._paths.get(given) or self._checked(given)
-        if path == given and len(self._paths) < MAX_PATHS:  # others may be long
+        given = (event["function"], *callers)
+        return task, self._paths.get(given) or self._new(given), _facts(event)
+
+    def _new(self, given: tuple[Any, ...]) -> tuple[str, ...]:
+        """Check the path `given`, and keep it unless it had to be cut: it may be long."""
+        path = self._checked(given)
+        if path == given and len(self._paths) < MAX_PATHS:
             self._paths[path] = path
         return path
 

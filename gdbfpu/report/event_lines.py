@@ -63,12 +63,11 @@ class EventLines:
         A line that `take` refuses (CorruptState, KeyError, TypeError) counts as defective.
         """
         for line in self._lines():
-            whole = line.endswith(b"\n")
             try:
                 take(_object(line))
             except CorruptState as error:
                 why = str(error)
-                self._note(why if whole or why != _NO_JSON else _CUT)
+                self._note(why if line.endswith(b"\n") or why != _NO_JSON else _CUT)
             except KeyError as error:
                 self._note(f"{error} is missing")
             except TypeError:  # a list instead of a string, say
