@@ -37,8 +37,8 @@ class Perfetto:
         self._cpus: set[int] = set()
         self._tasks: dict[tuple[int, int, str], str] = {}  # the names of slices on CPUs
         self._slices: dict[Any, tuple[str, str]] = {}  # the names of functions, the arguments
-        self._states: dict[int, int] = {}  # by task_struct, the components in use at its last hit
-        self._users: dict[str, int] = {}  # by component, how many tasks have it in use
+        self._states: dict[int, int] = {}  # by task_struct, XSTATE_BV at its last hit
+        self._users: dict[str, int] = {}  # by component, in how many tasks' headers it is
 
     def add(self, event: dict[str, Any], hit: EventHit) -> None:
         """Write the slices of `hit`, read from `event`; raise CorruptState or KeyError."""
@@ -109,7 +109,7 @@ class Perfetto:
         )
 
     def _count(self, address: int, mask: int, time: str) -> None:
-        """Write how many tasks use each component, now that the task at `address` uses `mask`."""
+        """Write in how many tasks' headers each component is, now that `mask` is at `address`."""
         if len(self._states) >= MAX_ROWS:
             self._states.clear()
             self._users = dict.fromkeys(self._users, 0)
@@ -118,7 +118,7 @@ class Perfetto:
             name = features.component_name(bit)
             self._users[name] = self._users.get(name, 0) + (1 if mask >> bit & 1 else -1)
         self._put(
-            f',{{"name":"tasks that use a component","pid":{_CPUS},'
+            f',{{"name":"tasks by component in XSTATE_BV","pid":{_CPUS},'
             f'{time.replace("X", "C")},"args":{json.dumps(self._users)}}}'
         )
 
