@@ -90,27 +90,25 @@ class _Reading:
     def __init__(self, chosen: HitFilter | None) -> None:
         self.totals = Totals()
         self._chosen = chosen
-        self._hits = HitReader()
+        self._read = HitReader().read
         self._latest: dict[int, TaskTotals] = {}  # the last task seen with each pid
 
     def take(self, event: dict[str, Any]) -> None:
         """Add all of a line, or nothing: raise CorruptState, KeyError or TypeError."""
         if "use_of" in event:
             self._learned(event)
-        elif "of" in event:
-            self._audited(event)
-        else:
-            self._count(event)
-
-    def _count(self, event: dict[str, Any]) -> None:
-        hit = self._hits.read(event)
-        if self._chosen is not None and not self._chosen.wants(hit):
-            self._latest.pop(hit[0].pid, None)  # so that the audit of this call counts no more
             return
-        row = self.totals.add(*hit)
-        if len(self._latest) >= MAX_ROWS:  # drop all: an audit's line comes soon after its hit's
-            self._latest.clear()
-        self._latest[row.pid] = row
+        if "of" in event:
+            self._audited(event)
+            return
+        task, path, facts = hit = self._read(event)
+        if self._chosen is not None and not self._chosen.wants(hit):
+            self._latest.pop(task.pid, None)  # so that the audit of this call counts no more
+            return
+        latest = self._latest
+        if len(latest) >= MAX_ROWS:  # drop all: an audit's line comes soon after its hit's
+            latest.clear()
+        latest[task.pid] = self.totals.add(task, path, facts)
 
     def _learned(self, event: dict[str, Any]) -> None:
         """Note what a signal frame showed about its task."""
