@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.parser import Options, Parser
 from gdbfpu.commands.values import file_name, stored_file
 
 __all__ = ("DumpFiles", "add_dump")
 
 
 @dataclass(eq=False, repr=False)
-class DumpFiles:
+class DumpFiles(Options):
     """The dump `core`, its kernel's `vmlinux`, and VMCOREINFO if the dump does not contain it."""
 
     core: Path | None = None

@@ -48,13 +48,13 @@ def export(options: ExportOptions) -> int:
     return tell_defects(lines)
 
 
-def _write(lines: EventLines, chosen: HitFilter, writer: _Writer) -> None:
+def _write(lines: EventLines, chosen: HitFilter | None, writer: _Writer) -> None:
     reader = HitReader()
 
     def take(event: dict[str, Any]) -> None:
         if is_hit(event):
             hit = reader.read(event)
-            if chosen.wants(hit):
+            if chosen is None or chosen.wants(hit):
                 writer.add(event, hit)
 
     lines.each(take)

@@ -58,9 +58,9 @@ def _seconds(text: str) -> float:
     return value
 
 
-def hit_filter(options: FilterOptions) -> HitFilter:
-    """Return the filter that `options` ask for."""
-    return HitFilter(
+def hit_filter(options: FilterOptions) -> HitFilter | None:
+    """Return the filter that `options` ask for; None if all hits count."""
+    chosen = HitFilter(
         pids=options.pids,
         comms=options.comms,
         functions=options.probes,
@@ -69,3 +69,4 @@ def hit_filter(options: FilterOptions) -> HitFilter:
         since=options.since,
         until=options.until,
     )
+    return None if chosen == HitFilter() else chosen

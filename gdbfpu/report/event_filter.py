@@ -30,12 +30,6 @@ class HitFilter:
     until: float | None = None
     _first: int | None = field(default=None, init=False)
 
-    @property
-    def chooses(self) -> bool:
-        """Return whether any hit may fail to pass."""
-        lists = self.pids, self.comms, self.functions, self.cpus
-        return any(lists) or bool(self.components or self.since) or self.until is not None
-
     def restart(self) -> None:
         """Begin with another file, whose times count from its own first hit."""
         self._first = None

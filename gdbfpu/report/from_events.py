@@ -36,7 +36,6 @@ def report_of_files(files: Sequence[EventLines], chosen: HitFilter | None = None
     (None: all). Defects of lines are listed in the report. Raises UsageError if a file cannot be
     read.
     """
-    chosen = chosen if chosen and chosen.chooses else None
     readings: dict[Header, _Reading] = {}
     defects: list[str] = []
     for lines in sorted(files, key=_started):
