@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from qemu.cache import fresh_log
@@ -27,12 +28,11 @@ def boot_kernel(name: str, initrd: Path, memory: str = "512M") -> tuple[Machine,
     cpu = model_for(kernel)
     print(f"booting {name} (Linux {kernel.version}) on 2 CPUs, {cpu} ...", flush=True)
     machine = Machine(kernel.bzimage, initrd, cpu=cpu, memory=memory)
-    try:
+    with ExitStack() as unless_booted:
+        unless_booted.callback(machine.close)
         with fresh_log(f"{name}_{kernel.version}.console") as log:
             _boot(machine, name, log)
-    except BaseException:
-        machine.close()
-        raise
+        unless_booted.pop_all()
     return machine, kernel
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -87,13 +88,12 @@ def run_long(
         env={**os.environ, **(environment or {})},
         preexec_fn=die_with_parent,
     )
-    with process, (log or Path(os.devnull)).open("a") as kept:
-        try:
-            for text in _count_steps(_lines(process), said, kept, steps):
-                progress(f"{what} {text}".rstrip())
-        except BaseException:
-            process.terminate()
-            raise
+    kept_in = log or Path(os.devnull)
+    with process, kept_in.open("a") as kept, ExitStack() as unless_read:
+        unless_read.callback(process.terminate)
+        for text in _count_steps(_lines(process), said, kept, steps):
+            progress(f"{what} {text}".rstrip())
+        unless_read.pop_all()
     if process.returncode:
         raise _failure(what, said, progress, log)
 

@@ -163,6 +163,5 @@ def _replace(path: Path, data: bytes) -> None:
         with os.fdopen(file, "wb") as stream:
             stream.write(data)
         Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # it is not there any more once it is in place

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
 
+from gdbfpu.commands.filter_options import FilterOptions, hit_filter
 from gdbfpu.report.event_filter import HitFilter
 from gdbfpu.report.event_lines import open_events
 from gdbfpu.report.from_events import report_of_files
@@ -85,6 +86,13 @@ def test_a_choice_of_hits(tmp_path, chosen, numbers):
     for row in found.rows:
         times = [hit["time_ns"] for hit in wanted if hit["pid"] == row.pid]
         assert (row.count, row.first_ns, row.last_ns) == (len(times), times[0], times[-1])
+
+
+def test_without_a_choice_there_is_no_filter():
+    assert hit_filter(FilterOptions()) is None
+    for name, value in (("pids", (1,)), ("comms", ("x",)), ("probes", ("f",)), ("cpus", (0,)),
+                        ("components", ("x87",)), ("since", 0.5), ("until", 0.0)):  # fmt: skip
+        assert hit_filter(FilterOptions(**{name: value})) is not None
 
 
 def test_a_clock_that_was_set_back_hides_no_hit(tmp_path):
