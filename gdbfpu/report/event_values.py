@@ -11,7 +11,7 @@ from typing import Any
 
 from gdbfpu.errors import CorruptState
 
-__all__ = ("S32", "U64", "flag", "hexadecimal", "listed", "number")
+__all__ = ("S32", "U64", "flag", "hexadecimal", "listed", "number", "string")
 
 U64 = 1 << 64
 """One more than the largest u64."""
@@ -19,6 +19,13 @@ S32 = 1 << 31
 """One more than the largest s32."""
 
 _HEX = re.compile("0x[0-9a-f]{1,16}")
+
+
+def string(name: str, value: Any) -> str:
+    """Return `value` if it is a string, else raise CorruptState."""
+    if type(value) is not str:
+        raise CorruptState(f"`{name}` is not a string")
+    return value
 
 
 def listed(name: str, value: Any) -> list[Any]:

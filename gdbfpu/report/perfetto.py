@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 from typing import Any, Callable
 
-from gdbfpu.errors import CorruptState
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.report.event_hits import EventHit
 from gdbfpu.report.event_lines import Header
-from gdbfpu.report.event_values import S32, U64, number
+from gdbfpu.report.event_values import S32, U64, number, string
 from gdbfpu.trace.totals import MAX_ROWS
 from gdbfpu.xsave import features
 
@@ -45,8 +44,7 @@ class Perfetto:
         task, path, facts = hit
         seq = number("seq", event["seq"], U64)
         caller = number("caller_pid", event["caller_pid"], S32)
-        if type(event["caller_comm"]) is not str:
-            raise CorruptState("`caller_comm` is not a string")
+        caller_comm = string("caller_comm", event["caller_comm"])
         if self._first is None:
             self._first = facts.time_ns
         if facts.cpu not in self._cpus:
@@ -61,7 +59,7 @@ class Perfetto:
             f',{{"name":{function},"pid":{task.tgid},"tid":{task.pid},{time},{says}'
         )
         if caller != task.pid:
-            self._flow(event["caller_comm"], task, seq, caller, time)
+            self._flow(caller_comm, task, seq, caller, time)
         if self._states.get(task.address) != facts.mask:
             self._count(task.address, facts.mask, time)
 

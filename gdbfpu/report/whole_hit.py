@@ -11,7 +11,7 @@ from gdbfpu.errors import CorruptState, UsageError
 from gdbfpu.fpu.evidence import Use
 from gdbfpu.report.event_hits import EventHit, HitReader, is_hit, use_of
 from gdbfpu.report.event_lines import EventLines, Header
-from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number
+from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number, string
 from gdbfpu.text.printable import one_line
 from gdbfpu.xsave.decode import decode
 from gdbfpu.xsave.formats import FORMATS
@@ -90,9 +90,9 @@ class WholeHits:
             hit,
             hexadecimal("fpu", event["fpu"]),
             None if xcomp_bv is None else hexadecimal("xcomp_bv", xcomp_bv),
-            one_line(_string("caller_comm", event["caller_comm"])),
+            one_line(string("caller_comm", event["caller_comm"])),
             number("caller_pid", event["caller_pid"], S32),
-            None if raw is None else self._image(_string("raw", raw)),
+            None if raw is None else self._image(string("raw", raw)),
             hit[2].use,
         )
 
@@ -103,16 +103,10 @@ class WholeHits:
             raise CorruptState(f"`raw` is not an image: {error}") from error
 
 
-def _string(name: str, value: Any) -> str:
-    if type(value) is not str:
-        raise CorruptState(f"`{name}` is not a string")
-    return value
-
-
 def _findings(event: dict[str, Any]) -> tuple[str, ...]:
     return tuple(_finding(one) for one in listed("findings", event["findings"]))
 
 
 def _finding(one: dict[str, Any]) -> str:
-    rule, why = _string("rule", one["rule"]), _string("why", one["why"])
+    rule, why = string("rule", one["rule"]), string("why", one["why"])
     return one_line(f"{rule}: {why}")[:_MAX_TEXT]
