@@ -18,7 +18,7 @@ from gdbfpu.report.event_filter import HitFilter
 from gdbfpu.report.event_hits import HitReader, use_of
 from gdbfpu.report.event_lines import EventLines, Header
 from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number
-from gdbfpu.report.report import Report, by_use
+from gdbfpu.report.report import Report, by_use, seconds_of
 from gdbfpu.trace.totals import MAX_ROWS, AuditFacts, TaskTotals, Totals
 from gdbfpu.xsave.features import names
 
@@ -45,8 +45,10 @@ def report_of_files(files: Sequence[EventLines], chosen: HitFilter | None = None
         lines.each(readings.setdefault(header, _Reading(chosen)).take)
         place = f"{_name(lines)}: " if len(files) > 1 else ""
         defects += (f"{place}{defect}" for defect in lines.defects())
-    source = _name(files[0]) if len(files) == 1 else f"{len(files)} files"
-    return replace(_added_up(readings), defects=tuple(defects), source=source)
+    report = replace(_added_up(readings), defects=tuple(defects), source=f"{len(files)} files")
+    if len(files) > 1:
+        return report
+    return replace(report, source=_name(files[0]), seconds=seconds_of(report.rows))
 
 
 def _added_up(readings: Mapping[Header, _Reading]) -> Report:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gdbfpu.report.headline import headline
 from gdbfpu.report.report import Report
-from gdbfpu.report.text import summary_lines
+from gdbfpu.report.text import remarks
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
 
@@ -17,11 +18,11 @@ _SPECIAL = "\\`*_{}[]<>#|~"
 
 def report_markdown(report: Report) -> str:
     """Return `report` as a paragraph, a table of its tasks and a list of its defects."""
-    summary, *rest = summary_lines(report)
+    rest = remarks(report)
     functions = report.functions()
     headings = ("task", "pid", "FPU", *functions, "components", "live", "memory", "why")
     rows = [_cells(row, functions) for row in report.rows]
-    lines = [f"{_plain(summary)}.", "", f"Kernel: {_plain(report.kernel)}", ""]
+    lines = [f"{_plain(headline(report))}.", "", f"Kernel: {_plain(report.kernel)}", ""]
     lines += [_row(map(_plain, headings)), _row(["---"] * len(headings))]
     lines += [_row(map(_plain, row)) for row in rows]
     if rest:

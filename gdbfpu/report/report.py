@@ -17,7 +17,7 @@ from gdbfpu.text.counted import counted
 from gdbfpu.trace.totals import TaskTotals, Totals
 from gdbfpu.xsave import features
 
-__all__ = ("Report", "by_use", "collect")
+__all__ = ("Report", "by_use", "collect", "seconds_of")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Report:
     - `audits`: how many audits the findings come from; `undecided`: how often each rule could not
       decide.
     - `source`: the name of the event file; empty if the report comes from a kernel.
+    - `seconds`: the time from the first hit to the last; 0 if it says nothing, as for several
+      files.
     """
 
     kernel: str
@@ -48,6 +50,7 @@ class Report:
     audits: int = 0
     undecided: Mapping[str, int] = field(default_factory=dict)
     source: str = ""
+    seconds: float = 0.0
 
     def sorted(self, order: str) -> tuple[TaskTotals, ...]:
         """Return the rows in the order `order`, a key of SORTS."""
@@ -63,11 +66,24 @@ class Report:
             "kernel": self.kernel,
             "switching": self.switching,
             "tasks": [_row_json(row) for row in (self.sorted(order) if order else self.rows)],
-            "totals": {"tasks": self.tasks, "using_fpu": self.using, "hits": self.hits},
+            "totals": {
+                "tasks": self.tasks,
+                "using_fpu": self.using,
+                "hits": self.hits,
+                "seconds": self.seconds,
+            },
             "defects": list(self.defects),
             "audits": self.audits,
             "undecided": dict(self.undecided),
         }
+
+
+def seconds_of(rows: Iterable[TaskTotals]) -> float:
+    """Return the time from the first hit of `rows` to the last, in seconds."""
+    hit = [(row.first_ns, row.last_ns) for row in rows if row.first_ns]
+    if not hit:
+        return 0.0
+    return (max(last for _, last in hit) - min(first for first, _ in hit)) / 1e9
 
 
 def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Report:
@@ -77,11 +93,9 @@ def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Re
     tasks read so far. What cannot be read is listed in the report's defects.
     """
     model, hit = looks.model, dict(totals.tasks)
-    defects = [
-        f"{counted(count, 'hit')} not recorded: {why}" for why, count in totals.errors.items()
-    ]
+    defects = [f"{counted(n, 'hit')} not recorded: {why}" for why, n in totals.errors.items()]
     threads = _thread_numbers(model.kernel)
-    rows, seen = [], Counter[str]()
+    rows, seen = list[TaskTotals](), Counter[str]()
     try:
         running = _running(model.kernel) if model.switching == "eager" else {}
         for task in model.kernel.tasks():
@@ -95,8 +109,7 @@ def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Re
                 rows.append(row)
     except (CorruptState, MemoryFault) as error:
         defects.append(f"the remaining tasks could not be read: {error}")
-    rows += hit.values()
-    rows += totals.rest()
+    rows += (*hit.values(), *totals.rest())
     return Report(
         kernel=model.kernel.banner(),
         switching=model.switching,
@@ -109,6 +122,7 @@ def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Re
         defects=tuple(defects),
         audits=totals.audited,
         undecided=dict(totals.undecided),
+        seconds=seconds_of(rows),
     )
 
 
@@ -158,6 +172,10 @@ def _row_json(row: TaskTotals) -> dict[str, Any]:
         "hits": dict(row.hits),
         "cpu": row.cpu if row.cpu >= 0 else None,
         "components": list(features.names(row.components)),
+        "component_hits": {
+            features.component_name(number): row.with_component(number)
+            for number in features.bits(row.components)
+        },
         "live_hits": row.live_hits,
         "memory_hits": row.memory_hits,
         "first_ns": row.first_ns or None,

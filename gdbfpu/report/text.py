@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdbfpu.fpu.evidence import Answer
+from gdbfpu.report.headline import headline
 from gdbfpu.report.report import Report
 from gdbfpu.text.counted import counted
 from gdbfpu.text.csv_lines import csv_line
@@ -18,7 +19,7 @@ from gdbfpu.text.table import paint, table
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
 
-__all__ = ("report_csv", "report_table", "summary_lines")
+__all__ = ("remarks", "report_csv", "report_table")
 
 
 _TASK_COLUMNS = ("thread", "pid", "tgid", "task", "FPU")
@@ -49,7 +50,7 @@ _CSV_HITS = (
 def report_table(report: Report, by: str, order: str, screen: Screen, why: bool = False) -> str:
     """Return `report` as tables for people: `by` is `task`, `probe` or `path`.
 
-    `why` adds a column with the reason for each task's answer.
+    The headline comes first. `why` adds a column with the reason for each task's answer.
     """
     rows = report.sorted(order) if order else report.rows
     if by == "task":
@@ -58,8 +59,10 @@ def report_table(report: Report, by: str, order: str, screen: Screen, why: bool 
         headers, lines = _grouped(report, by)
         align = ("right",) * (len(headers) - 1) + ("left",)
         body = table(lines, headers, align, screen, Fit(wrap=("path",)))
-    summary = "\n".join(summary_lines(report, screen.colour))
-    return f"{body}\n\n{screen.wrapped(summary, '  ')}"
+    parts = [screen.wrapped(headline(report, screen.colour), "  "), body]
+    if more := remarks(report, screen.colour):
+        parts.append(screen.wrapped("\n".join(more), "  "))
+    return "\n\n".join(parts)
 
 
 def report_csv(report: Report, by: str, order: str) -> str:
@@ -147,34 +150,17 @@ def _grouped(report: Report, by: str) -> tuple[tuple[str, ...], list[list[Any]]]
     return ("hits", "tasks", "function"), [[n, tasks[f], f] for f, n in counts.most_common()]
 
 
-def _audit_summary(report: Report) -> list[str]:
-    found = sum(sum(row.findings.values()) for row in report.rows)
-    lines = [f"{counted(report.audits, 'audit')}: {counted(found, 'finding')}"]
+def remarks(report: Report, colour: bool = False) -> list[str]:
+    """Return a line for each thing to know beside the headline and the rows."""
+    lines = []
     for row in report.rows:
         if row.cleaned:
             clean = _each(row.cleaned, "byte")
             lines.append(f"made clean for {row.comm} (pid {row.pid}): {clean}")
     if report.undecided:
         lines.append(f"memory alone could not tell: {_each(report.undecided, 'time')}")
-    return lines
+    return lines + [paint(f"incomplete: {defect}", "red", colour) for defect in report.defects]
 
 
 def _each(counts: Mapping[str, int], thing: str) -> str:
     return ", ".join(f"{name} {counted(count, thing)}" for name, count in counts.items())
-
-
-def summary_lines(report: Report, colour: bool = False) -> list[str]:
-    """Return what a report says in sum, then a line for each thing more to know."""
-    if report.source:
-        found = f"{counted(report.tasks, 'task')} in {report.source}"
-        rest = f", {report.using} of them known to use the FPU"
-    else:
-        uses = "uses" if 1 in (report.using, report.tasks) else "use"
-        found = f"{report.using} of {counted(report.tasks, 'task')} {uses} the FPU"
-        are = "is a kernel thread" if report.kthreads == 1 else "are kernel threads"
-        rest = f" ({report.kthreads} {are}, without FPU state)"
-    found = paint(found, "bold", colour)
-    lines = [f"{found}{rest}; {counted(report.hits, 'hit')}; {report.switching} switching"]
-    if report.audits:
-        lines += _audit_summary(report)
-    return lines + [paint(f"incomplete: {defect}", "red", colour) for defect in report.defects]

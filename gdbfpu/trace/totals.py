@@ -18,6 +18,7 @@ from gdbfpu.kernel.tasks import Task
 __all__ = (
     "MAX_ERRORS",
     "MAX_KNOWN",
+    "MAX_MASKS",
     "MAX_PATHS",
     "MAX_ROWS",
     "AuditFacts",
@@ -37,6 +38,9 @@ MAX_PATHS = 10_000
 
 MAX_ROWS = 10_000
 """How many tasks have totals of their own; beyond that, the least recently hit are merged."""
+
+MAX_MASKS = 64
+"""How many values of XSTATE_BV are counted separately for a task; hits with others are not."""
 
 MAX_KNOWN = 4 * MAX_ROWS
 """The most tasks, hit or not, for which we remember whether they use the FPU."""
@@ -80,8 +84,9 @@ class TaskTotals:
     """The sum of all hits of one task. Times are CLOCK_REALTIME in ns, 0 before the first hit.
 
     `thread` is GDB's number of the task's thread, `cpu` the CPU of the last hit (-1: never hit),
-    `components` a mask, `use` whether the task uses the FPU. `findings` counts what audits found,
-    by rule; `cleaned` counts the bytes that the sanitizer cleaned, by component.
+    `components` a mask, `masks` counts the hits by XSTATE_BV, `use` whether the task uses the FPU.
+    `findings` counts what audits found, by rule; `cleaned` counts the bytes that the sanitizer
+    cleaned, by component.
     """
 
     pid: int
@@ -99,11 +104,16 @@ class TaskTotals:
     use: Use = _UNKNOWN
     findings: Counter[str] = field(default_factory=Counter)
     cleaned: Counter[str] = field(default_factory=Counter)
+    masks: Counter[int] = field(default_factory=Counter)
 
     @property
     def count(self) -> int:
         """Return the number of hits on all functions."""
         return self.live_hits + self.memory_hits
+
+    def with_component(self, number: int) -> int:
+        """Return the number of hits at which XSTATE_BV had the bit `number`."""
+        return sum(count for mask, count in self.masks.items() if mask >> number & 1)
 
     def plus(self, other: TaskTotals) -> TaskTotals:
         """Return these totals with those of `other` added, still under this task's name."""
@@ -118,6 +128,7 @@ class TaskTotals:
             last_ns=max(self.last_ns, other.last_ns),
             findings=self.findings + other.findings,
             cleaned=self.cleaned + other.cleaned,
+            masks=Counter(dict((self.masks + other.masks).most_common(MAX_MASKS))),
         )
 
 
@@ -178,14 +189,16 @@ class Totals:
         known = row.use
         if use is not known and (use is None or known.answer is Answer.YES):
             use = known
+        masks, same = row.masks, row.masks.get(mask, 0)
+        counted = same or len(masks) < MAX_MASKS
         # No call from here on: Python handles a ^C only at calls.
         self._added = facts
         self.paths[path] = passed + 1
         row.hits[function] = hits + 1
-        if live:
-            row.live_hits += 1
-        else:
-            row.memory_hits += 1
+        if counted:
+            masks[mask] = same + 1
+        row.live_hits += live
+        row.memory_hits += not live
         row.components |= mask
         row.use = use
         row.comm, row.thread, row.cpu = task.comm, thread, cpu

@@ -100,7 +100,8 @@ def _command_line(file: Path, hits: int, tasks: int) -> Usage:
 def _check_report(text: str, hits: int, tasks: int) -> None:
     report = json.loads(text)
     users = sum(bool(number % 3) for number in range(tasks))
-    assert report["totals"] == {"tasks": tasks, "using_fpu": users, "hits": hits}
+    totals = report["totals"]
+    assert (totals["tasks"], totals["using_fpu"], totals["hits"]) == (tasks, users, hits)
     assert {sum(t["hits"].values()) for t in report["tasks"]} == {hits // tasks}
     assert report["defects"] == []
 

@@ -57,7 +57,9 @@ def replayed(kernel44: Path) -> list[str]:
 def test_json_after_the_golden_hits(replayed: list[str]) -> None:
     report = json.loads(replayed[0])
     assert report["kernel"] == GOLDEN["kernel"].strip()
-    assert report["totals"] == {"tasks": ALL, "using_fpu": 9, "hits": 24}
+    times = [t[key] for t in report["tasks"] if t["hits"] for key in ("first_ns", "last_ns")]
+    seconds = pytest.approx((max(times) - min(times)) / 1e9)
+    assert report["totals"] == {"tasks": ALL, "using_fpu": 9, "hits": 24, "seconds": seconds}
     assert {t["pid"]: (t["tgid"], t["comm"], t["uses_fpu"]) for t in report["tasks"]} == {
         pid: row[:3] for pid, row in TASKS.items()
     }
@@ -68,6 +70,9 @@ def test_json_after_the_golden_hits(replayed: list[str]) -> None:
         live = sum(hit.golden["fpu"]["fpregs_active"] for hit in hits)
         assert (task["live_hits"], task["memory_hits"]) == (live, len(hits) - live)
         assert task["components"] == (["x87", "SSE", "AVX"] if hits else [])
+        headers = [hit.golden["header"]["xfeatures"] for hit in hits]
+        assert set(headers) <= {0, 7}
+        assert task["component_hits"] == dict.fromkeys(task["components"], headers.count(7))
         assert task["thread"] == (hits[-1].thread if hits else None)
         assert (task["first_ns"] or 0) <= (task["last_ns"] or 0)
         assert bool(task["first_ns"]) is bool(hits)
@@ -81,7 +86,12 @@ def test_users_come_first_then_most_hits(replayed: list[str]) -> None:
 
 def test_table(replayed: list[str]) -> None:
     lines = replayed[1].splitlines()
-    assert lines[0].split() == [
+    assert re.fullmatch(
+        r"Xorg took 6 of 24 hits, 4 with AVX in use; 9 of 13 tasks use the FPU \(2 are kernel "
+        r"threads, without FPU state\); 24 hits in [\d.]+ s, [\d.]+/s; lazy switching",
+        lines[0],
+    )
+    assert lines[2].split() == [
         "thread", "pid", "tgid", "task", "FPU", "copy_fpstate_to_sigframe",
         "fpstate_sanitize_xstate", "CPU", "components", "live", "memory", "first", "last",
     ]  # fmt: skip
@@ -90,16 +100,12 @@ def test_table(replayed: list[str]) -> None:
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", field) for field in xorg[11:])
     intonly = next(line.split() for line in lines if " intonly " in line)
     assert intonly == ["-", "34", "34", "intonly", "no", *"--------"]
-    assert lines[-1] == (
-        "9 of 13 tasks use the FPU (2 are kernel threads, without FPU state); 24 hits; "
-        "lazy switching"
-    )
 
 
 def test_by_probe_and_path(replayed: list[str]) -> None:
-    rows = [line.split() for line in replayed[2].splitlines()[2:4]]
+    rows = [line.split() for line in replayed[2].splitlines()[4:6]]
     assert rows == [["16", "4", "copy_fpstate_to_sigframe"], ["8", "4", "fpstate_sanitize_xstate"]]
-    paths = [line.split(None, 1) for line in replayed[3].splitlines()[2:4]]
+    paths = [line.split(None, 1) for line in replayed[3].splitlines()[4:6]]
     assert paths == [
         ["16", "copy_fpstate_to_sigframe < get_sigframe < __setup_rt_frame"],
         ["8", "fpstate_sanitize_xstate < copy_fpstate_to_sigframe < get_sigframe"],
@@ -149,7 +155,7 @@ def test_without_a_trace(kernel44: Path, tmp_path: Path, switching: str, column:
         pid: row[column] or (None if switching == "eager" else False) for pid, row in TASKS.items()
     }
     using = sum(row[column] for row in TASKS.values())
-    assert report["totals"] == {"tasks": ALL, "using_fpu": using, "hits": 0}
+    assert report["totals"] == {"tasks": ALL, "using_fpu": using, "hits": 0, "seconds": 0}
     assert f"{using} of {ALL} tasks use the FPU" in output.parts[1]
 
 
@@ -202,14 +208,14 @@ def test_event_file_without_a_kernel(kernel44: Path, tmp_path: Path) -> None:
     for task in report["tasks"]:
         assert (task["tgid"], task["comm"], task["uses_fpu"]) == TASKS[task["pid"]][:3]
     using = sum(TASKS[pid][2] for pid in hits)
-    assert report["totals"] == {"tasks": len(hits), "using_fpu": using, "hits": 24}
+    totals = report["totals"]
+    assert totals.pop("seconds") > 0
+    assert totals == {"tasks": len(hits), "using_fpu": using, "hits": 24}
     assert (report["kernel"], report["switching"]) == (GOLDEN["kernel"].strip(), "lazy")
     assert parts[1] == ""
-    assert parts[2].splitlines()[-2:] == [
-        f"{len(hits)} tasks in hits.jsonl, {using} of them known to use the FPU; 24 hits; "
-        "lazy switching",
-        "incomplete: line 26: cut short, as when a session is killed",
-    ]
+    first, *_, last = parts[2].splitlines()
+    assert f"; {len(hits)} tasks in hits.jsonl, {using} of them known to use the FPU; " in first
+    assert last == "incomplete: line 26: cut short, as when a session is killed"
     assert parts[3] == (
         f"fpu-report: {again} is not an event file: write one with `fpu-trace on --out`"
     )

@@ -60,7 +60,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "report": """
             comparison event_filter event_hits event_lines event_values folded from_events
-            hit_page hits_csv markdown perfetto report sorts text whole_hit
+            headline hit_page hits_csv markdown perfetto report sorts text whole_hit
         """,
     },
     {

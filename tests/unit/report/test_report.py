@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from fake_kernel import FPU, GOLDEN, NVCSW, PF_KTHREAD, SYMBOLS, TASK_BASE, TASKS, World, layouts_44
@@ -242,7 +243,8 @@ def test_order_of_tasks_without_a_thread_number(setup):
 
 
 def test_json(setup):
-    setup.hits(*(setup.user, 30, 3, "Xorg"), cpu=1, components=1 << 42 | 3, first_ns=5, last_ns=9)
+    row = setup.hits(*(setup.user, 30, 3, "Xorg"), cpu=1, components=1 << 42 | 3)
+    row.first_ns, row.last_ns, row.masks = 5, 9, Counter({3: 2, 1 << 42 | 3: 1})
     data = json.loads(json.dumps(setup.collect().to_json("pid")))
     assert data == {
         "kernel": GOLDEN["kernel"].strip(),
@@ -256,6 +258,7 @@ def test_json(setup):
                 "hits": {},
                 "cpu": None,
                 "components": [],
+                "component_hits": {},
                 "live_hits": 0,
                 "memory_hits": 0,
                 "first_ns": None,
@@ -273,6 +276,7 @@ def test_json(setup):
                 "cpu": 1,
                 "hits": {"copy_fpstate_to_sigframe": 3},
                 "components": ["x87", "SSE", "bit 42"],
+                "component_hits": {"x87": 3, "SSE": 3, "bit 42": 1},
                 "live_hits": 2,
                 "memory_hits": 1,
                 "first_ns": 5,
@@ -290,6 +294,7 @@ def test_json(setup):
                 "hits": {},
                 "cpu": None,
                 "components": [],
+                "component_hits": {},
                 "live_hits": 0,
                 "memory_hits": 0,
                 "first_ns": None,
@@ -300,7 +305,7 @@ def test_json(setup):
                 "cleaned": {},
             },
         ],
-        "totals": {"tasks": 4, "using_fpu": 2, "hits": 3},
+        "totals": {"tasks": 4, "using_fpu": 2, "hits": 3, "seconds": 4e-9},
         "defects": [],
         "audits": 0,
         "undecided": {},

@@ -15,6 +15,7 @@ import pytest
 
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Answer, Use
+from gdbfpu.report.headline import headline
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN, Screen
@@ -134,7 +135,8 @@ def cells(text):
     lines = text.split("\n")
     rule = next(i for i, line in enumerate(lines) if line and set(line) <= {"-", " "})
     spans = [found.span() for found in re.finditer("-+", lines[rule])]
-    body = lines[rule - 1 : rule] + lines[rule + 1 : lines.index("")]
+    lines.append("")
+    body = lines[rule - 1 : rule] + lines[rule + 1 : lines.index("", rule)]
     return [[line[start:end].strip() for start, end in spans] for line in body]
 
 
@@ -158,15 +160,16 @@ EXPECTED = [
 def test_table_of_tasks():
     text = report_table(report(), "task", "", PLAIN)
     assert cells(text) == EXPECTED
-    assert text.split("\n")[-1] == (
-        "1 of 20 tasks uses the FPU (11 are kernel threads, without FPU state); 61 hits; "
-        "lazy switching"
-    )
+    assert text.split("\n")[:2] == [
+        "Xorg took 60 of 61 hits; 1 of 20 tasks uses the FPU (11 are kernel threads, without FPU "
+        "state); 61 hits; lazy switching",
+        "",
+    ]
     assert "\x1b" not in text
 
 
 def test_numbers_end_and_names_begin_below_each_other():
-    lines = report_table(report(), "task", "", PLAIN).split("\n")
+    lines = report_table(report(), "task", "", PLAIN).split("\n")[2:]
     heading, xorg, evil = lines[0], lines[2], lines[3]
     for name in ("task", "FPU", "components", "first"):
         at = heading.index(name)
@@ -176,7 +179,7 @@ def test_numbers_end_and_names_begin_below_each_other():
         end = heading.index(name) + len(name)
         assert xorg[end] == evil[end] == " "
         assert " " not in (xorg[end - 1], evil[end - 1])
-    heading, _, *hits = report_table(report(), "probe", "", PLAIN).split("\n")[:4]
+    heading, _, *hits = report_table(report(), "probe", "", PLAIN).split("\n")[2:6]
     at = heading.index("function")
     assert [line[at - 1 :] for line in hits] == [f" {SIGFRAME}", f" {SANITIZE}"]
     end = heading.index("hits") + 4
@@ -247,7 +250,7 @@ def test_names_of_other_widths_are_aligned(name):
     plain = TaskTotals(
         9, 9, "plain", 2, 3, 1, Counter({SIGFRAME: 1}), 7, 1, 0, 1, 1, Use(Answer.YES)
     )
-    lines = report_table(report((wide, plain)), "task", "", PLAIN).split("\n")[2:4]
+    lines = report_table(report((wide, plain)), "task", "", PLAIN).split("\n")[4:6]
     lines += [hit_lines(hit(comm=who), 0)[0] for who in (name, "plain")]
     for one, other in (lines[:2], lines[2:]):
         assert columns(one.partition("x87|")[0]) == columns(other.partition("x87|")[0])
@@ -284,12 +287,61 @@ def test_one_of_each():
         report((one,), tasks=1, kthreads=1, using=1, hits=1, audits=1, undecided={"READ": 1}),
         *("task", "", PLAIN),
     )
-    assert text.split("\n")[-4:] == [
-        "1 of 1 task uses the FPU (1 is a kernel thread, without FPU state); 1 hit; lazy switching",
-        "1 audit: 1 finding",
+    assert text.split("\n")[0] == (
+        "a took 1 of 1 hit; 1 of 1 task uses the FPU (1 is a kernel thread, without FPU state); "
+        "1 hit; lazy switching; 1 finding in 1 audit"
+    )
+    assert text.split("\n")[-3:] == [
+        "",
         "made clean for a (pid 1): AVX 1 byte",
         "memory alone could not tell: READ 1 time",
     ]
+
+
+@pytest.mark.parametrize(
+    ("masks", "said"),
+    [
+        ({0x7: 4, 0x207: 80, 0x3: 2, 0x0: 1}, ", 84 with AVX in use"),
+        ({0x3: 2, 0x0: 1}, ", 2 with SSE in use"),
+        ({0x1: 2}, ", 2 with x87 in use"),
+        ({0x2E7: 5, 0x7: 80}, ", 5 with Hi16_ZMM in use"),
+        ({0x602E7: 1}, ", 1 with TILEDATA in use"),
+        ({0x200: 3, 1 << 42: 4}, ""),
+    ],
+)
+def test_the_headline_names_the_busiest_task_and_its_widest_registers(masks, said):
+    busy, idle = rows()[0], rows()[1]
+    busy.masks.update(masks)
+    text = headline(report((idle, busy), seconds=2.0))
+    assert text.startswith(f"Xorg took 60 of 61 hits{said}; 1 of 20 tasks uses the FPU (")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "61 hits"),
+        (0.05, "61 hits in 0.050 s, 1220/s"),
+        (3.17, "61 hits in 3.17 s, 19.2/s"),
+        (25.0, "61 hits in 25.0 s, 2.44/s"),
+        (3600.0, "61 hits in 3600 s, 0.017/s"),
+    ],
+)
+def test_the_headline_says_how_long_and_how_fast(seconds, said):
+    assert headline(report(seconds=seconds)).split("; ")[2:] == [said, "lazy switching"]
+
+
+@pytest.mark.parametrize(
+    ("audits", "findings", "said"),
+    [
+        (0, {}, "lazy switching"),
+        (7, {}, "no findings in 7 audits"),
+        (1, {"STALE": 1, "FORK": 2}, "3 findings in 1 audit"),
+    ],
+)
+def test_the_headline_says_what_audits_found(audits, findings, said):
+    found = rows()
+    found[2].findings.update(findings)
+    assert headline(report(found, audits=audits)).split("; ")[-1] == said
 
 
 def test_none_of_one():
@@ -297,7 +349,7 @@ def test_none_of_one():
     said = (
         "0 of 1 task uses the FPU (0 are kernel threads, without FPU state); 0 hits; lazy switching"
     )
-    assert text.split("\n")[-1] == said
+    assert text.split("\n")[0] == said
 
 
 def test_what_is_not_installed_is_named(monkeypatch):
@@ -385,8 +437,8 @@ def test_csv_of_tasks():
 
 def test_why_is_a_column_that_is_asked_for():
     plain = report_table(report(), "task", "", PLAIN)
-    assert "why" not in plain.split("\n")[0]
-    lines = report_table(report(), "task", "", PLAIN, why=True).split("\n")
+    assert "why" not in plain.split("\n")[2]
+    lines = report_table(report(), "task", "", PLAIN, why=True).split("\n")[2:]
     at = lines[0].index("why")
     assert [line[at:] for line in lines[2:5]] == [
         "AVX values in the frame of hit 3",

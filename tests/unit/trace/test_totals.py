@@ -181,3 +181,23 @@ def test_no_hit_is_lost_at_the_cap_of_tasks(monkeypatch):
         assert len(totals.tasks) <= 50
     assert totals.folded + len(totals.tasks) == 3000
     assert totals.others.count + sum(row.count for row in totals.tasks.values()) == 3000
+
+
+def test_hits_are_counted_by_their_header(monkeypatch):
+    monkeypatch.setattr(totals_module, "MAX_MASKS", 3)
+    totals = Totals()
+    for mask in (3, 7, 3, 1, 15, 7, 31):
+        row = totals.add(task(1, 1), ("f",), facts(mask=mask))
+    assert row.masks == {3: 2, 7: 2, 1: 1}
+    assert [row.with_component(number) for number in range(4)] == [5, 4, 2, 0]
+    assert (row.count, row.components) == (7, 31)
+
+
+def test_merged_tasks_have_as_many_headers_as_one():
+    a, b = TaskTotals(1, 1, "a", 1), TaskTotals(2, 2, "b", 2)
+    a.masks.update(dict.fromkeys(range(40), 2))
+    b.masks.update(dict.fromkeys(range(20, 60), 1))
+    assert a.plus(b).masks == {n: (n < 40) * 2 + (n >= 20) for n in range(60)}
+    b.masks.update(dict.fromkeys(range(60, 84), 1))
+    assert len(a.plus(b).masks) == totals_module.MAX_MASKS
+    assert set(range(40)) < set(a.plus(b).masks)
