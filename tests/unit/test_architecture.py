@@ -32,7 +32,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             area components.amx components.apx components.avx components.avx512 components.cet
             components.float80 components.mpx components.parts components.pkru components.sse
             components.supervisor components.views components.x87 core cpuid cpus decode
-            defects differences features formats image legacy places sigframe sparse text
+            defects differences features formats image legacy pieces places sigframe sparse text
         """,
     },
     {
