@@ -13,14 +13,14 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
 WITH_KERNEL = $(PY) -m qemu.ready
 
-.PHONY: help setup kernel demo interact test test-unit test-gdb test-vm test-gdbs test-kernels bench \
+.PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels bench \
 	lint install uninstall clean
 
 help:
 	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
 	@echo 'make demo       boot a kernel, trace its FPU use over KGDB, print the report'
 	@echo 'make interact   boot the same machine and leave you in GDB, attached'
-	@echo 'make test       all tests; test-unit, test-gdb, test-vm: one tier of them'
+	@echo 'make test       all tests; test-unit, test-pages, test-gdb, test-vm: one tier of them'
 	@echo 'make test-gdbs  the gdb tier and a trace over KGDB with the GDB of each newer Debian suite'
 	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
 	@echo 'make bench      measure gdbfpu beside its rivals: a table, build/bench.json, two pictures'
@@ -53,6 +53,9 @@ test: setup
 
 test-unit: setup
 	$(PY) -m pytest tests/unit tests/golden
+
+test-pages: setup
+	$(PY) -m pytest tests/pages
 
 test-gdb: setup
 	$(PY) -m pytest tests/gdb

@@ -6,6 +6,7 @@ from __future__ import annotations
 __all__ = ("PACKAGES",)
 
 PACKAGES = {
+    "jinja2": "jinja2",
     "elftools": "pyelftools",
     "capstone": "capstone",
     "tabulate": "tabulate",

@@ -17,6 +17,8 @@ from gdbfpu.report.folded import Folded
 from gdbfpu.report.from_events import report_of_files
 from gdbfpu.report.hits_csv import HitsCsv
 from gdbfpu.report.markdown import report_markdown
+from gdbfpu.report.page.hits import PageHits
+from gdbfpu.report.page.render import render
 from gdbfpu.report.perfetto import Perfetto
 
 __all__ = ("export",)
@@ -41,11 +43,18 @@ def export(options: ExportOptions) -> int:
         chosen = hit_filter(options)
         if options.to == "markdown":
             put(report_markdown(report_of_files((lines,), chosen)))
+        elif options.to == "html":
+            put(_page(lines, chosen))
         else:
             batch = _Batch(put)
             _write(lines, chosen, _WRITERS[options.to](batch.add, lines, options))
             batch.flush()
     return tell_defects(lines)
+
+
+def _page(lines: EventLines, chosen: HitFilter | None) -> str:
+    hits = PageHits(lines.header)
+    return render(report_of_files((lines,), chosen, hits), hits)
 
 
 def _write(lines: EventLines, chosen: HitFilter | None, writer: _Writer) -> None:

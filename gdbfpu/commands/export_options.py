@@ -16,6 +16,7 @@ __all__ = ("FORMS", "ExportOptions", "export_parser")
 FORMS = {
     "csv": "a row for each hit",
     "folded": "call paths, for flame graph tools",
+    "html": "a page with all of it, for a browser; it needs no network",
     "markdown": "the report, to paste into a mail or an issue",
     "perfetto": "a timeline, for https://ui.perfetto.dev and chrome://tracing",
 }

@@ -9,27 +9,41 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gdbfpu.audit.rules import RULES
 from gdbfpu.errors import CorruptState
 from gdbfpu.fpu.evidence import Answer
 from gdbfpu.report.event_filter import HitFilter
-from gdbfpu.report.event_hits import HitReader, use_of
+from gdbfpu.report.event_hits import EventHit, HitReader, use_of
 from gdbfpu.report.event_lines import EventLines, Header
 from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number
 from gdbfpu.report.report import Report, by_use, seconds_of
 from gdbfpu.trace.totals import MAX_ROWS, AuditFacts, TaskTotals, Totals
 from gdbfpu.xsave.features import names
 
-__all__ = ("report_of_files",)
+__all__ = ("Listener", "report_of_files")
 
 _OTHER_RULES = "(other rules)"
 _RULES = {rule.name for rule in RULES}
 _COMPONENTS = set(names((1 << 64) - 1))
 
 
-def report_of_files(files: Sequence[EventLines], chosen: HitFilter | None = None) -> Report:
+class Listener(Protocol):
+    """Is told each line that counts before it does; may refuse it (CorruptState, KeyError)."""
+
+    def hit(self, event: dict[str, Any], hit: EventHit) -> None:
+        """Take a hit, read from `event`."""
+
+    def audit(self, event: dict[str, Any]) -> None:
+        """Take the audit of a call."""
+
+
+def report_of_files(
+    files: Sequence[EventLines],
+    chosen: HitFilter | None = None,
+    listener: Listener | None = None,
+) -> Report:
     """Return the report of event files: the tasks that were hit.
 
     Files of the same kernel add up by task, others stay apart. `chosen` says which hits count
@@ -42,7 +56,7 @@ def report_of_files(files: Sequence[EventLines], chosen: HitFilter | None = None
         if chosen is not None:
             chosen.restart()
         header = replace(lines.header, started="")
-        lines.each(readings.setdefault(header, _Reading(chosen)).take)
+        lines.each(readings.setdefault(header, _Reading(chosen, listener)).take)
         place = f"{_name(lines)}: " if len(files) > 1 else ""
         defects += (f"{place}{defect}" for defect in lines.defects())
     report = replace(_added_up(readings), defects=tuple(defects), source=f"{len(files)} files")
@@ -88,9 +102,9 @@ def _started(lines: EventLines) -> float:
 class _Reading:
     """What has been read from an event file so far."""
 
-    def __init__(self, chosen: HitFilter | None) -> None:
+    def __init__(self, chosen: HitFilter | None, listener: Listener | None) -> None:
         self.totals = Totals()
-        self._chosen = chosen
+        self._chosen, self._listener = chosen, listener
         self._read = HitReader().read
         self._latest: dict[int, TaskTotals] = {}  # the last task seen with each pid
 
@@ -106,6 +120,8 @@ class _Reading:
         if self._chosen is not None and not self._chosen.wants(hit):
             self._latest.pop(task.pid, None)  # so that the audit of this call counts no more
             return
+        if self._listener is not None:
+            self._listener.hit(event, hit)
         latest = self._latest
         if len(latest) >= MAX_ROWS:  # drop all: an audit's line comes soon after its hit's
             latest.clear()
@@ -137,6 +153,8 @@ class _Reading:
             if self._chosen is not None:
                 return
             raise CorruptState("an audit of a task that was never hit")
+        if self._listener is not None:
+            self._listener.audit(event)
         self.totals.add_audit(self._latest[pid], AuditFacts(rules, undecided, cleaned))
 
 

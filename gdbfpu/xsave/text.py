@@ -19,7 +19,7 @@ from gdbfpu.xsave.features import describe
 from gdbfpu.xsave.image import ComponentState, FpuImage
 from gdbfpu.xsave.sigframe import Frame
 
-__all__ = ("render_table", "to_json", "value_lines")
+__all__ = ("register_row", "render_table", "summary", "to_json", "value_lines")
 
 _INDENT = " " * 11  # aligns broken lines of the summary with the text after the first word
 _BYTES_PER_LINE = 16
@@ -72,13 +72,13 @@ def render_table(
     chosen = _chosen(image, components)
     parts = ("component", "number", "offset", "size", "header", "bytes")
     states = table([_component_row(c) for c in chosen], parts)
-    rows = [_register_row(register) for register in _registers(image, chosen)]
+    rows: list[tuple[str, ...]] = [register_row(register) for register in _registers(image, chosen)]
     headers: tuple[str, ...] = ("register", "value", "bytes in memory order")
     if sources is not None:
         rows = [(*row, sources[row[0]]) for row in rows]
         headers += ("from",)
     registers = table(rows, headers, (), screen, Fit(wrap=headers[1:]))
-    return "\n\n".join((screen.wrapped(_summary(image), _INDENT), states, registers))
+    return "\n\n".join((screen.wrapped(summary(image), _INDENT), states, registers))
 
 
 def value_lines(register: Register) -> tuple[str, ...]:
@@ -122,7 +122,8 @@ def _component_json(component: ComponentState) -> dict[str, Any]:
     }
 
 
-def _summary(image: FpuImage) -> str:
+def summary(image: FpuImage) -> str:
+    """Return what the image is, a line for each thing that it says of itself."""
     lines = [f"format     {image.format} ({image.reason}), {image.size} bytes"]
     if image.xfeatures is not None and image.xcomp_bv is not None:
         lines.append(f"xfeatures  {image.xfeatures:#x} {describe(image.xfeatures)}")
@@ -147,7 +148,8 @@ def _component_row(component: ComponentState) -> tuple[str, ...]:
     )
 
 
-def _register_row(register: Register) -> tuple[str, ...]:
+def register_row(register: Register) -> tuple[str, str, str]:
+    """Return the name of `register`, its value in words, and its bytes in memory order."""
     raw = register.raw
     data = [
         raw[start : start + _BYTES_PER_LINE].hex() for start in range(0, len(raw), _BYTES_PER_LINE)

@@ -60,7 +60,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "report": """
             comparison event_filter event_hits event_lines event_values folded from_events
-            headline hit_page hits_csv markdown perfetto report sorts text whole_hit
+            headline hit_page hits_csv markdown page.flame page.hits page.images page.render
+            perfetto report sorts text whole_hit
         """,
     },
     {
@@ -103,10 +104,11 @@ FENCES = {
     "capstone": "probes/",
     "drgn": "kdump/target.py",
     "zstandard": "layouts/compression.py",
+    "jinja2": "report/page/render.py",
 }
 """Packages that one place may import, a module or a folder of the package."""
 
-LAZY = {"drgn", "elftools", "pygments", "tabulate", "wcwidth", "zstandard"}
+LAZY = {"drgn", "elftools", "jinja2", "pygments", "tabulate", "wcwidth", "zstandard"}
 """Packages that are imported when they are first needed, within a function."""
 
 BOUNDARIES = {

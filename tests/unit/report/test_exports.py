@@ -207,7 +207,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_written(tmp_path):
     ("words", "said"),
     [
         (["x"], "the following arguments are required: --to"),
-        (["x", "--to", "html"], "--to: there is no 'html': choose from csv, folded, markdown, "
+        (["x", "--to", "pdf"], "--to: there is no 'pdf': choose from csv, folded, html, markdown, "
          "perfetto"),
         (["x", "--to", "csv", "--component", "AXV"], "--component: there is no 'AXV': did you mean "
          "`AVX`?"),

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A browser that opens the pages which gdbfpu makes, and records what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Its sandbox wants a user that is not root."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def opened(browser: Browser) -> Callable[..., Any]:
+    """Opens a file as a page; at its end, nothing else was loaded and no script had an error."""
+
+    @contextmanager
+    def opening(file: Path, **more: Any) -> Iterator[Page]:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, **more)
+        page = context.new_page()
+        trouble: list[str] = []
+        page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("dialog", lambda dialog: trouble.append(dialog.message))
+        page.on("request", lambda request: trouble.append(request.url))
+        try:
+            page.goto(file.as_uri())
+            yield page
+        finally:
+            context.close()
+        assert trouble == [file.as_uri()]
+
+    return opening
