@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from gdbfpu.audit.bytemap import map_json, map_table, read_map
@@ -17,6 +16,7 @@ from gdbfpu.errors import UsageError
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.fpu.state import find_task, frame_bytes
 from gdbfpu.kernel.tasks import Task
+from gdbfpu.text.json_text import json_text
 from gdbfpu.text.screen import PLAIN, Screen
 
 __all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_injected_audit")
@@ -88,11 +88,12 @@ def _user_task(model: FpuModel, options: AuditOptions) -> Task:
 
 def audit_text(found: Audit, options: AuditOptions, screen: Screen = PLAIN) -> str:
     """Return the text of `found` that `fpu-audit` prints on `screen` or writes to a file."""
+    paper = PLAIN if options.out else screen
     if options.format == "json":
-        return json.dumps(audit_json(found, options.reveal), indent=1)
+        return json_text(audit_json(found, options.reveal), paper, 1)
     if options.format == "sarif":
-        return json.dumps(audit_sarif(found, options.reveal), indent=1)
-    return audit_table(found, options.reveal, PLAIN if options.out else screen)
+        return json_text(audit_sarif(found, options.reveal), paper, 1)
+    return audit_table(found, options.reveal, paper)
 
 
 def map_text(model: FpuModel, options: AuditOptions, screen: Screen = PLAIN) -> str:
@@ -101,6 +102,7 @@ def map_text(model: FpuModel, options: AuditOptions, screen: Screen = PLAIN) -> 
         raise UsageError("--map cannot be written as SARIF: use --format json or table")
     snapshot = Snapshot(model, gaps=True)
     found = read_map(snapshot, snapshot.view(_user_task(model, options)))
+    paper = PLAIN if options.out else screen
     if options.format == "json":
-        return json.dumps(map_json(found, options.reveal), indent=1)
-    return map_table(found, options.reveal, PLAIN if options.out else screen)
+        return json_text(map_json(found, options.reveal), paper, 1)
+    return map_table(found, options.reveal, paper)

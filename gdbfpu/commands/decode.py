@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gdbfpu.commands.decode_options import DecodeOptions
+from gdbfpu.commands.output import standard_output
 from gdbfpu.commands.streams import standard_input
 from gdbfpu.commands.values import STANDARD_INPUT
 from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.text.json_text import json_text
 from gdbfpu.xsave.core import ELF_MAGIC, Thread, read_core
 from gdbfpu.xsave.cpuid import read_tables
 from gdbfpu.xsave.decode import decode
@@ -82,9 +83,10 @@ def _threads(threads: tuple[Thread, ...], tables: Tables, options: DecodeOptions
 
 
 def _text(image: FpuImage, options: DecodeOptions, more: dict[str, Any]) -> str:
+    screen = standard_output()
     if options.format == "json":
-        return json.dumps({**more, **to_json(image, options.components)})
-    return render_table(image, options.components)
+        return json_text({**more, **to_json(image, options.components)}, screen)
+    return render_table(image, options.components, screen=screen)
 
 
 def _tables(options: DecodeOptions) -> Tables | None:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 
 from gdbfpu.commands.layout_options import LayoutOptions
 from gdbfpu.commands.model import helpers_here, question
+from gdbfpu.commands.output import standard_output
 from gdbfpu.layouts import elf
 from gdbfpu.layouts.sources import from_file, neither
 from gdbfpu.layouts.types import Layouts, Member
+from gdbfpu.text.json_text import json_text
 from gdbfpu.text.table import table
 
 __all__ = ("layout_text",)
@@ -25,10 +26,12 @@ def layout_text(options: LayoutOptions) -> str:
     layouts = from_file(vmlinux, question(build_id), addresses, helpers_here())
     if layouts is None:
         raise neither(vmlinux)
+    screen = standard_output()
     if options.format == "json":
-        return json.dumps({"build_id": build_id, **layouts.to_json()})
+        return json_text({"build_id": build_id, **layouts.to_json()}, screen)
     headers = ("type", "member", "offset", "size", "what")
-    lines = table(_rows(layouts), headers, ("left", "left", "right", "right", "left"))
+    align = ("left", "left", "right", "right", "left")
+    lines = table(_rows(layouts), headers, align, screen)
     return f"{lines}\n\nlayouts from {layouts.origin}; build-id {build_id or 'none'}"
 
 

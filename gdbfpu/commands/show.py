@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Callable
 
 from gdbfpu.commands.events import event_lines, tell_defects
@@ -16,6 +15,7 @@ from gdbfpu.report.event_lines import EventLines
 from gdbfpu.report.hit_page import hit_heading, hit_json, hit_page
 from gdbfpu.report.whole_hit import WholeHit, WholeHits, numbered_hits
 from gdbfpu.text.counted import counted
+from gdbfpu.text.json_text import json_text
 from gdbfpu.xsave.differences import difference_table
 
 __all__ = ("diff_hits", "show_hit")
@@ -25,8 +25,8 @@ def show_hit(options: ShowOptions) -> int:
     """Print the hit that `options` name; return the exit status. Raises UsageError."""
     with event_lines(options.file) as lines:
         (one,) = numbered_hits(lines, (options.hit,))
-    as_json = options.format == "json"
-    show(json.dumps(hit_json(one), indent=1) if as_json else hit_page(one, standard_output()))
+    screen, as_json = standard_output(), options.format == "json"
+    show(json_text(hit_json(one), screen, 1) if as_json else hit_page(one, screen))
     return tell_defects(lines)
 
 

@@ -74,12 +74,12 @@ def _reported(options: ReportFilesOptions, dump: _Dump) -> Report:
 
 
 def _state(options: StateOptions, dump: _Dump) -> int:
-    show(state_text(dump()[0], options))
+    show(state_text(dump()[0], options, standard_output()))
     return 0
 
 
 def _info(options: InfoOptions, dump: _Dump) -> int:
-    show(info_text(*dump(), options))
+    show(info_text(*dump(), options, standard_output()))
     return 0
 
 

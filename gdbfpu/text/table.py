@@ -6,14 +6,15 @@ This imports tabulate and pygments when they are first needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gdbfpu.errors import UsageError
 from gdbfpu.text.fit import KEEP, Columns, Fit, fitted
 from gdbfpu.text.screen import PLAIN, Screen
 
-__all__ = ("padded", "paint", "table")
+__all__ = ("coloured", "padded", "paint", "table")
 
 
 def table(
@@ -63,12 +64,19 @@ def paint(text: str, colour: str, on: bool) -> str:
     """Return `text` in `colour` (a name that pygments knows) if `on`, else unchanged."""
     if not on:
         return text
-    try:
+    with coloured():
         from pygments.console import colorize
+    return str(colorize(colour, text))
+
+
+@contextmanager
+def coloured() -> Iterator[None]:
+    """Within it pygments is imported; raise UsageError if it is not installed."""
+    try:
+        yield
     except ImportError as error:
         message = "colour needs the Python package pygments: install it, or set NO_COLOR"
         raise UsageError(message) from error
-    return str(colorize(colour, text))
 
 
 def padded(text: str, columns: int) -> str:
