@@ -22,6 +22,7 @@ __all__ = ("Perfetto",)
 
 _CPUS = S32 - 1  # the number of the process that stands for the CPUs; no pid is as large
 _LONG = 1  # us that a hit is drawn long
+_MAX_COMM = 64
 
 
 class Perfetto:
@@ -34,76 +35,83 @@ class Perfetto:
         self._put = put
         self._first: int | None = None
         self._cpus: set[int] = set()
-        self._tasks: dict[tuple[int, int, str], str] = {}  # the names of slices on CPUs
+        self._tasks: set[tuple[int, int, str]] = set()  # whose tracks have names
+        self._tracks: dict[Any, tuple[str, str]] = {}  # how slices begin, and which track they have
         self._slices: dict[Any, tuple[str, str]] = {}  # the names of functions, the arguments
         self._states: dict[int, int] = {}  # by task_struct, XSTATE_BV at its last hit
-        self._users: dict[str, int] = {}  # by component, in how many tasks' headers it is
+        self._users: dict[int, int] = {}  # by component, in how many tasks' headers it is
 
     def add(self, event: dict[str, Any], hit: EventHit) -> None:
         """Write the slices of `hit`, read from `event`; raise CorruptState or KeyError."""
         task, path, facts = hit
-        seq = number("seq", event["seq"], U64)
-        caller = number("caller_pid", event["caller_pid"], S32)
-        caller_comm = string("caller_comm", event["caller_comm"])
+        time_ns, cpu, _, mask, live, _ = facts
+        seq, caller = number("seq", event["seq"], U64), event["caller_pid"]
+        reader = "" if caller == task.pid else _reader(event)
         if self._first is None:
-            self._first = facts.time_ns
-        if facts.cpu not in self._cpus:
-            self._cpus.add(facts.cpu)
-            self._put("," + _named("thread_name", _CPUS, facts.cpu, f"CPU {facts.cpu}"))
-        name = self._task(task)
-        time = f'"ts":{(facts.time_ns - self._first) / 1000:.3f},"dur":{_LONG},"ph":"X"'
-        function, said = self._said(path, facts.mask, facts.live)
-        says = f'"args":{{"hit":{seq},{said}'
-        self._put(
-            f',{{"name":{name},"pid":{_CPUS},"tid":{facts.cpu},{time},{says}\n'
-            f',{{"name":{function},"pid":{task.tgid},"tid":{task.pid},{time},{says}'
-        )
-        if caller != task.pid:
-            self._flow(caller_comm, task, seq, caller, time)
-        if self._states.get(task.address) != facts.mask:
-            self._count(task.address, facts.mask, time)
+            self._first = time_ns
+        where, what = (task.pid, task.tgid, task.comm, cpu), (path, mask, live)
+        on_cpu, of_task = self._tracks.get(where) or self._track(where)
+        function, said = self._slices.get(what) or self._slice(what)
+        time = f'"ts":{(time_ns - self._first) / 1000:.3f}'
+        says = f'{time},"dur":{_LONG},"ph":"X","args":{{"hit":{seq},{said}'
+        self._put(f'{on_cpu}{says}\n,{{"name":{function},{of_task}{says}')
+        if reader:
+            self._flow(reader, task, seq, caller, time)
+        if self._states.get(task.address) != mask:
+            self._count(task.address, mask, time)
 
     def end(self) -> None:
         """Write the end of the trace."""
         self._put("]}")
 
-    def _task(self, task: Task) -> str:
-        """Return the name of a slice of `task` on a CPU, as JSON; name its track if it is new."""
-        key = task.pid, task.tgid, task.comm
-        name = self._tasks.get(key)
-        if name is None:
-            if len(self._tasks) >= MAX_ROWS:
-                self._tasks.clear()
-            name = self._tasks[key] = json.dumps(f"{task.comm} ({task.pid})")
-            self._put("," + _named("thread_name", task.tgid, task.pid, task.comm))
-            if task.pid == task.tgid:
-                self._put("," + _named("process_name", task.tgid, task.pid, task.comm))
-        return name
+    def _track(self, where: tuple[int, int, str, int]) -> tuple[str, str]:
+        """Return how a slice begins on the track of its CPU, and the number of its task's track.
 
-    def _said(self, path: tuple[str, ...], mask: int, live: bool) -> tuple[str, str]:
+        Name these tracks if they are new.
+        """
+        pid, tgid, comm, cpu = where
+        self._name_tracks(pid, tgid, comm, cpu)
+        if len(self._tracks) >= MAX_ROWS:
+            self._tracks.clear()
+        begin = f',{{"name":{json.dumps(f"{comm} ({pid})")},"pid":{_CPUS},"tid":{cpu},'
+        track = self._tracks[where] = begin, f'"pid":{tgid},"tid":{pid},'
+        return track
+
+    def _slice(self, what: tuple[tuple[str, ...], int, bool]) -> tuple[str, str]:
         """Return a function's name as JSON, and the arguments of a slice after the hit's number."""
-        key = path, mask, live
-        said = self._slices.get(key)
-        if said is None:
-            if len(self._slices) >= MAX_ROWS:
-                self._slices.clear()
-            arguments = {
-                "function": path[0],
-                "callers": " < ".join(path[1:]),
-                "components": features.describe(mask),
-                "registers": "in the CPU" if live else "in memory",
-            }
-            said = self._slices[key] = json.dumps(path[0]), json.dumps(arguments)[1:] + "}"
+        path, mask, live = what
+        if len(self._slices) >= MAX_ROWS:
+            self._slices.clear()
+        arguments = {
+            "function": path[0],
+            "callers": " < ".join(path[1:]),
+            "components": features.describe(mask),
+            "registers": "in the CPU" if live else "in memory",
+        }
+        said = self._slices[what] = json.dumps(path[0]), json.dumps(arguments)[1:] + "}"
         return said
+
+    def _name_tracks(self, pid: int, tgid: int, comm: str, cpu: int) -> None:
+        if cpu not in self._cpus:
+            self._cpus.add(cpu)
+            self._put("," + _named("thread_name", _CPUS, cpu, f"CPU {cpu}"))
+        if (pid, tgid, comm) in self._tasks:
+            return
+        if len(self._tasks) >= MAX_ROWS:
+            self._tasks.clear()
+        self._tasks.add((pid, tgid, comm))
+        self._put("," + _named("thread_name", tgid, pid, comm))
+        if pid == tgid:
+            self._put("," + _named("process_name", tgid, pid, comm))
 
     def _flow(self, comm: str, task: Task, seq: int, caller: int, time: str) -> None:
         """Write an arrow from the running task, a tracer say, to the one whose state it reads."""
-        name = json.dumps(f"{comm[:64]} reads {task.comm} ({task.pid})")
-        start, end = time.replace('"X"', '"s"'), time.replace('"X"', '"f","bp":"e"')
+        name = json.dumps(f"{comm} reads {task.comm} ({task.pid})")
+        here, there = f'"pid":{caller},"tid":{caller}', f'"pid":{task.tgid},"tid":{task.pid}'
+        arrow = f',{{"name":"reads","cat":"reads","id":{seq},{time}'
         self._put(
-            f',{{"name":{name},"pid":{caller},"tid":{caller},{time},"args":{{"hit":{seq}}}}}\n'
-            f',{{"name":"reads","cat":"reads","id":{seq},"pid":{caller},"tid":{caller},{start}}}\n'
-            f',{{"name":"reads","cat":"reads","id":{seq},"pid":{task.tgid},"tid":{task.pid},{end}}}'
+            f',{{"name":{name},{here},{time},"dur":{_LONG},"ph":"X","args":{{"hit":{seq}}}}}\n'
+            f'{arrow},{here},"ph":"s"}}\n{arrow},{there},"ph":"f","bp":"e"}}'
         )
 
     def _count(self, address: int, mask: int, time: str) -> None:
@@ -113,12 +121,19 @@ class Perfetto:
             self._users = dict.fromkeys(self._users, 0)
         before, self._states[address] = self._states.get(address, 0), mask
         for bit in features.bits(before ^ mask):
+            users = self._users.get(bit, 0) + (1 if mask >> bit & 1 else -1)
+            self._users[bit] = users
             name = features.component_name(bit)
-            self._users[name] = self._users.get(name, 0) + (1 if mask >> bit & 1 else -1)
-        self._put(
-            f',{{"name":"tasks by component in XSTATE_BV","pid":{_CPUS},'
-            f'{time.replace("X", "C")},"args":{json.dumps(self._users)}}}'
-        )
+            self._put(
+                f',{{"name":"tasks with {name} in XSTATE_BV","pid":{_CPUS},"ph":"C",{time},'
+                f'"args":{{"tasks":{users}}}}}'
+            )
+
+
+def _reader(event: dict[str, Any]) -> str:
+    """Return the name of the running task, which is not the one whose state it reads."""
+    number("caller_pid", event["caller_pid"], S32)
+    return string("caller_comm", event["caller_comm"])[:_MAX_COMM] or "?"
 
 
 def _named(what: str, process: int, thread: int, name: str) -> str:

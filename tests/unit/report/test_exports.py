@@ -133,11 +133,14 @@ def test_a_timeline_has_an_arrow_from_a_tracer_to_its_tracee(tmp_path):
 
 
 def test_a_timeline_counts_the_tasks_that_use_a_component(tmp_path):
-    counts = [(e["ts"], e["args"]) for e in of(timeline(tmp_path, *HITS), "C")]
+    more = {**HIT, "seq": 4, "time_ns": 6000, "task": "0x1000", "xfeatures": "0x6"}
+    counts = [(e["ts"], e["name"], e["args"]) for e in of(timeline(tmp_path, *HITS, more), "C")]
     assert counts == [
-        (0.0, {"x87": 1, "SSE": 1, "AVX": 1}),
-        (0.0, {"x87": 1, "SSE": 1, "AVX": 1}),  # intonly: no state was read
-        (3.5, {"x87": 1, "SSE": 1, "AVX": 0}),
+        (ts, f"tasks with {name} in XSTATE_BV", {"tasks": tasks})
+        for ts, name, tasks in [
+            *((0.0, "x87", 1), (0.0, "SSE", 1), (0.0, "AVX", 1)),
+            *((3.5, "AVX", 0), (5.0, "SSE", 2), (5.0, "AVX", 1)),
+        ]
     ]
 
 
