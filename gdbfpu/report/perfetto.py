@@ -30,7 +30,7 @@ class Perfetto:
 
     def __init__(self, put: Callable[[str], object], header: Header) -> None:
         about = {"kernel": header.kernel, "switching": header.switching}
-        put(f'{{"displayTimeUnit":"ms","otherData":{json.dumps(about)},"traceEvents":[')
+        put(f'{{"displayTimeUnit":"ms","otherData":{_json(about)},"traceEvents":[')
         put(_named("process_name", _CPUS, 0, "CPUs"))
         self._put = put
         self._first: int | None = None
@@ -73,7 +73,7 @@ class Perfetto:
         self._name_tracks(pid, tgid, comm, cpu)
         if len(self._tracks) >= MAX_ROWS:
             self._tracks.clear()
-        begin = f',{{"name":{json.dumps(f"{comm} ({pid})")},"pid":{_CPUS},"tid":{cpu},'
+        begin = f',{{"name":{_json(f"{comm} ({pid})")},"pid":{_CPUS},"tid":{cpu},'
         track = self._tracks[where] = begin, f'"pid":{tgid},"tid":{pid},'
         return track
 
@@ -88,7 +88,7 @@ class Perfetto:
             "components": features.describe(mask),
             "registers": "in the CPU" if live else "in memory",
         }
-        said = self._slices[what] = json.dumps(path[0]), json.dumps(arguments)[1:] + "}"
+        said = self._slices[what] = _json(path[0]), _json(arguments)[1:] + "}"
         return said
 
     def _name_tracks(self, pid: int, tgid: int, comm: str, cpu: int) -> None:
@@ -106,7 +106,7 @@ class Perfetto:
 
     def _flow(self, comm: str, task: Task, seq: int, caller: int, time: str) -> None:
         """Write an arrow from the running task, a tracer say, to the one whose state it reads."""
-        name = json.dumps(f"{comm} reads {task.comm} ({task.pid})")
+        name = _json(f"{comm} reads {task.comm} ({task.pid})")
         here, there = f'"pid":{caller},"tid":{caller}', f'"pid":{task.tgid},"tid":{task.pid}'
         arrow = f',{{"name":"reads","cat":"reads","id":{seq},{time}'
         self._put(
@@ -125,7 +125,7 @@ class Perfetto:
             self._users[bit] = users
             name = features.component_name(bit)
             self._put(
-                f',{{"name":"tasks with {name} in XSTATE_BV","pid":{_CPUS},"ph":"C",{time},'
+                f',{{"name":"{name} in XSTATE_BV","pid":{_CPUS},"ph":"C",{time},'
                 f'"args":{{"tasks":{users}}}}}'
             )
 
@@ -136,8 +136,14 @@ def _reader(event: dict[str, Any]) -> str:
     return string("caller_comm", event["caller_comm"])[:_MAX_COMM] or "?"
 
 
+def _json(value: Any) -> str:
+    """Return `value` as JSON, with a backslash as its number.
+
+    Perfetto's page (version 52) fails on a name that ends in an escaped backslash.
+    """
+    return json.dumps(value).replace(r"\\", r"\u005c")
+
+
 def _named(what: str, process: int, thread: int, name: str) -> str:
     """Return the event that names a track."""
-    return json.dumps(
-        {"name": what, "ph": "M", "pid": process, "tid": thread, "args": {"name": name}}
-    )
+    return _json({"name": what, "ph": "M", "pid": process, "tid": thread, "args": {"name": name}})

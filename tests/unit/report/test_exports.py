@@ -136,7 +136,7 @@ def test_a_timeline_counts_the_tasks_that_use_a_component(tmp_path):
     more = {**HIT, "seq": 4, "time_ns": 6000, "task": "0x1000", "xfeatures": "0x6"}
     counts = [(e["ts"], e["name"], e["args"]) for e in of(timeline(tmp_path, *HITS, more), "C")]
     assert counts == [
-        (ts, f"tasks with {name} in XSTATE_BV", {"tasks": tasks})
+        (ts, f"{name} in XSTATE_BV", {"tasks": tasks})
         for ts, name, tasks in [
             *((0.0, "x87", 1), (0.0, "SSE", 1), (0.0, "AVX", 1)),
             *((3.5, "AVX", 0), (5.0, "SSE", 2), (5.0, "AVX", 1)),
