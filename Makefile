@@ -18,7 +18,7 @@ WITH_KERNEL = $(PY) -m qemu.ready
 
 help:
 	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
-	@echo 'make demo       boot a kernel, trace its FPU use over KGDB, print the report'
+	@echo 'make demo       boot a kernel, trace its FPU use over KGDB, print the report, make its page'
 	@echo 'make interact   boot the same machine and leave you in GDB, attached'
 	@echo 'make test       all tests; test-unit, test-pages, test-gdb, test-vm: one tier of them'
 	@echo 'make test-gdbs  the gdb tier and a trace over KGDB with the GDB of each newer Debian suite'

@@ -40,11 +40,14 @@ def _parts(report: Report, colour: bool) -> Iterator[str]:
 
 
 def _share(row: TaskTotals, hits: int) -> str:
-    """Return how many of all `hits` were of the task of `row`, and what was in its header."""
+    """Return how many of all `hits` were of the task of `row`, and what it had in use.
+
+    At how many of them is not said: where the CPU has the registers, the header may be older.
+    """
     text = f"{row.comm} took {row.count} of {counted(hits, 'hit')}"
     for number in _REGISTERS:
-        if with_it := row.with_component(number):
-            return f"{text}, {with_it} with {features.component_name(number)} in use"
+        if row.components >> number & 1:
+            return f"{text}, with {features.component_name(number)} in use"
     return text
 
 

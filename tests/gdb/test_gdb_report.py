@@ -87,7 +87,7 @@ def test_users_come_first_then_most_hits(replayed: list[str]) -> None:
 def test_table(replayed: list[str]) -> None:
     lines = replayed[1].splitlines()
     assert re.fullmatch(
-        r"Xorg took 6 of 24 hits, 4 with AVX in use; 9 of 13 tasks use the FPU \(2 are kernel "
+        r"Xorg took 6 of 24 hits, with AVX in use; 9 of 13 tasks use the FPU \(2 are kernel "
         r"threads, without FPU state\); 24 hits in [\d.]+ s, [\d.]+/s; lazy switching",
         lines[0],
     )

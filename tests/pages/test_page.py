@@ -81,7 +81,7 @@ def table(page, selector):
 
 def test_it_begins_with_the_sentence(page):
     assert page.inner_text(".headline") == (
-        "Xorg took 3 of 5 hits, 2 with AVX in use; 2 tasks in hits.jsonl, 2 of them known to use "
+        "Xorg took 3 of 5 hits, with AVX in use; 2 tasks in hits.jsonl, 2 of them known to use "
         "the FPU; 5 hits in 1.00 s, 5.00/s; lazy switching; 1 finding in 1 audit."
     )
     assert page.inner_text("h1") == "FPU use in hits.jsonl"

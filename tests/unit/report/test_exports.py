@@ -161,7 +161,7 @@ def test_markdown_escapes_what_is_markdowns(tmp_path):
     text = exported(tmp_path, "markdown", {**HIT, "comm": "a|b_*<x>"}, OTHER)
     lines = text.splitlines()
     assert lines[0] == (
-        r"a\|b\_\*\<x\> took 1 of 2 hits, 1 with AVX in use; "
+        r"a\|b\_\*\<x\> took 1 of 2 hits, with AVX in use; "
         "2 tasks in hits.jsonl, 1 of them known to use the FPU; 2 hits; lazy switching."
     )
     assert lines[2] == "Kernel: Linux version 4.4.60 (me@here)"

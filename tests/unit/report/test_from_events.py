@@ -155,7 +155,7 @@ def test_tables_and_csv(path):
     first, *_, three, one = report_table(found, "probe", "", PLAIN).split("\n")
     assert (three, one) == (f"     3        2  {SIGFRAME}", f"     1        1  {SANITIZE}")
     assert first == (
-        "Xorg took 2 of 4 hits, 2 with AVX in use; 2 tasks in hits.jsonl, 1 of them known to use "
+        "Xorg took 2 of 4 hits, with AVX in use; 2 tasks in hits.jsonl, 1 of them known to use "
         "the FPU; 4 hits; lazy switching"
     )
     assert report_csv(found, "task", "pid").splitlines() == [
@@ -520,7 +520,7 @@ def test_on_the_command_line(path, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[4].split()[:6] == ["7", "30", "29", "Xorg", "yes", "1"]
     assert done.stdout.splitlines()[0] == (
-        "Xorg took 1 of 2 hits, 1 with AVX in use; "
+        "Xorg took 1 of 2 hits, with AVX in use; "
         "2 tasks in hits.jsonl, 1 of them known to use the FPU; 2 hits; lazy switching"
     )
     out = tmp_path / "out"
