@@ -51,7 +51,8 @@
   }
 
   for (const heading of document.querySelectorAll(".sortable thead th")) {
-    const button = element("button", heading.textContent, { type: "button" });
+    const button = element("button", "", { type: "button" });
+    button.append(...heading.childNodes);
     button.addEventListener("click", () => sortBy(heading));
     heading.replaceChildren(button);
   }
