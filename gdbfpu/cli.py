@@ -2,6 +2,7 @@
 """The command line of gdbfpu: everything that needs no debugger, for images, dumps and vmlinux.
 
 A command imports its modules when it runs: importing all of them takes longer than most commands.
+Which commands there are, and with which options, `commands/parsers` says.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from gdbfpu import __version__
 from gdbfpu.commands.dependencies import PACKAGES
 from gdbfpu.commands.parser import HelpShown, Parser
+from gdbfpu.commands.parsers import SHELL
 from gdbfpu.commands.streams import remark, show
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.text.printable import one_line
+
+if TYPE_CHECKING:
+    from gdbfpu.commands.compare_options import CompareOptions
+    from gdbfpu.commands.decode_options import DecodeOptions
+    from gdbfpu.commands.export_options import ExportOptions
+    from gdbfpu.commands.layout_options import LayoutOptions
+    from gdbfpu.commands.show_options import DiffOptions, ShowOptions
 
 __all__ = ("main",)
 
@@ -54,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     try:
-        if words and words[0] in _COMMANDS:
-            return _COMMANDS[words[0]][1](words[1:])
+        if words and words[0] in SHELL:
+            return _ACTIONS[words[0]](SHELL[words[0]].parser(), words[1:])
         _parser().parse(words or ["--help"])
     except HelpShown as shown:
         show(str(shown))
@@ -67,8 +76,8 @@ def _parser() -> Parser[Any]:
     parser: Parser[Any] = Parser(prog="gdbfpu", description=_ABOUT, epilog=_EXAMPLES)
     parser.add("--version", action=_Version, nargs=0, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (text, _) in _COMMANDS.items():
-        commands.add_parser(name, help=text)
+    for name, command in SHELL.items():
+        commands.add_parser(name, help=command.about)
     return parser
 
 
@@ -77,72 +86,57 @@ class _Version(argparse.Action):
         raise HelpShown(f"gdbfpu {__version__}")
 
 
-def _decode(words: Sequence[str]) -> int:
+def _decode(parser: Parser[DecodeOptions], words: Sequence[str]) -> int:
     from gdbfpu.commands.decode import decode_texts
-    from gdbfpu.commands.decode_options import decode_parser
 
-    for text in decode_texts(decode_parser().parse(words)):
+    for text in decode_texts(parser.parse(words)):
         show(text)
     return 0
 
 
-def _layout(words: Sequence[str]) -> int:
+def _layout(parser: Parser[LayoutOptions], words: Sequence[str]) -> int:
     from gdbfpu.commands.layout import layout_text
-    from gdbfpu.commands.layout_options import layout_parser
 
-    show(layout_text(layout_parser().parse(words)))
+    show(layout_text(parser.parse(words)))
     return 0
 
 
-def _show(words: Sequence[str]) -> int:
+def _show(parser: Parser[ShowOptions], words: Sequence[str]) -> int:
     from gdbfpu.commands.show import show_hit
-    from gdbfpu.commands.show_options import show_parser
 
-    return show_hit(show_parser().parse(words))
+    return show_hit(parser.parse(words))
 
 
-def _diff(words: Sequence[str]) -> int:
+def _diff(parser: Parser[DiffOptions], words: Sequence[str]) -> int:
     from gdbfpu.commands.show import diff_hits
-    from gdbfpu.commands.show_options import diff_parser
 
-    return diff_hits(diff_parser().parse(words))
+    return diff_hits(parser.parse(words))
 
 
-def _compare(words: Sequence[str]) -> int:
+def _compare(parser: Parser[CompareOptions], words: Sequence[str]) -> int:
     from gdbfpu.commands.compare import compare
-    from gdbfpu.commands.compare_options import compare_parser
 
-    return compare(compare_parser().parse(words))
+    return compare(parser.parse(words))
 
 
-def _export(words: Sequence[str]) -> int:
+def _export(parser: Parser[ExportOptions], words: Sequence[str]) -> int:
     from gdbfpu.commands.export import export
-    from gdbfpu.commands.export_options import export_parser
 
-    return export(export_parser().parse(words))
+    return export(parser.parse(words))
 
 
-def _of_dump(command: str, words: Sequence[str]) -> int:
+def _of_dump(command: str, parser: Parser[Any], words: Sequence[str]) -> int:
     from gdbfpu.kdump.commands import answer
 
-    return answer(command, words)
+    return answer(command, parser, words)
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
-    "decode": ("show what an FPU state image contains", _decode),
-    "show": ("show one hit of an event file, with its registers", _show),
-    "diff": ("show what changed between two hits of an event file", _diff),
-    "compare": ("show what changed between two event files", _compare),
-    "export": ("write an event file as CSV, Markdown, flame graph or timeline", _export),
-    "layout": ("show the offsets of members of kernel types", _layout),
-    "report": (
-        "list the tasks that use the FPU, from a dump or an event file",
-        partial(_of_dump, "report"),
-    ),
-    "state": ("show a task's FPU state, from a dump", partial(_of_dump, "state")),
-    "info": ("show how the kernel handles the FPU, from a dump", partial(_of_dump, "info")),
-    "audit": (
-        "check the FPU memory of one task or of all, from a dump",
-        partial(_of_dump, "audit"),
-    ),
+_ACTIONS: dict[str, Callable[[Parser[Any], Sequence[str]], int]] = {
+    "decode": _decode,
+    "show": _show,
+    "diff": _diff,
+    "compare": _compare,
+    "export": _export,
+    "layout": _layout,
+    **{name: partial(_of_dump, name) for name in ("report", "state", "info", "audit")},
 }

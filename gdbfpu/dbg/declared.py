@@ -10,13 +10,9 @@ from typing import Any
 
 import gdb
 
-from gdbfpu.commands.audit_options import audit_parser
 from gdbfpu.commands.completion import complete
-from gdbfpu.commands.info_options import info_parser
 from gdbfpu.commands.parser import HelpShown, Parser
-from gdbfpu.commands.report_options import report_parser
-from gdbfpu.commands.state_options import state_parser
-from gdbfpu.commands.trace_options import trace_parser
+from gdbfpu.commands.parsers import GDB
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.text.printable import one_line
 
@@ -69,12 +65,5 @@ def _documentation(parser: Parser[Any]) -> str:
 
 def register_commands() -> None:
     """Create the commands in GDB."""
-    parsers: tuple[Parser[Any], ...] = (
-        trace_parser(),
-        report_parser(),
-        info_parser(),
-        state_parser(),
-        audit_parser(),
-    )
-    for parser in parsers:
-        _Command(parser)
+    for command in GDB.values():
+        _Command(command.parser())

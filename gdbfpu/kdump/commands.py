@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any, Callable
 
 from gdbfpu.commands.audit import audit_text, map_text, run_audit
-from gdbfpu.commands.audit_options import AuditOptions, audit_parser
+from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.dump_options import DumpFiles
 from gdbfpu.commands.events import event_files
 from gdbfpu.commands.filter_options import hit_filter
 from gdbfpu.commands.info import info_text
-from gdbfpu.commands.info_options import InfoOptions, info_parser
+from gdbfpu.commands.info_options import InfoOptions
 from gdbfpu.commands.model import helpers_here, read_model
 from gdbfpu.commands.output import output, standard_output
 from gdbfpu.commands.parser import Parser, picked
 from gdbfpu.commands.report import report_text
-from gdbfpu.commands.report_files_options import ReportFilesOptions, report_files_parser
+from gdbfpu.commands.report_files_options import ReportFilesOptions
 from gdbfpu.commands.state import state_text
-from gdbfpu.commands.state_options import StateOptions, state_parser
+from gdbfpu.commands.state_options import StateOptions
 from gdbfpu.commands.streams import remark, show
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.looks import Looks
@@ -47,15 +47,13 @@ _Dump = Callable[[], tuple[FpuModel, str]]
 """Returns the model of the dump's kernel, and the kernel's build-id (hex); raises GdbFpuError."""
 
 
-def answer(command: str, words: Sequence[str]) -> int:
+def answer(command: str, parser: Parser[Any], words: Sequence[str]) -> int:
     """Run `command` (`report`, `state`, `info`, `audit`) and return its exit status.
 
-    `words` are its arguments. Raises GdbFpuError, and HelpShown for --help.
+    `parser` reads its arguments, `words`. Raises GdbFpuError, and HelpShown for --help.
     """
-    make, act = _COMMANDS[command]
-    parser = make()
     found = parser.parse_args(words)
-    return act(parser.options(found), partial(_dump, parser, found))
+    return _ACTIONS[command](parser.options(found), partial(_dump, parser, found))
 
 
 def _report(options: ReportFilesOptions, dump: _Dump) -> int:
@@ -94,11 +92,11 @@ def _audit(options: AuditOptions, dump: _Dump) -> int:
     return FOUND if found.verdict in ("findings", "incomplete") else 0
 
 
-_COMMANDS: dict[str, tuple[Callable[..., Parser[Any]], Callable[[Any, _Dump], int]]] = {
-    "report": (report_files_parser, _report),
-    "state": (partial(state_parser, stopped=False), _state),
-    "info": (partial(info_parser, stopped=False), _info),
-    "audit": (partial(audit_parser, stopped=False), _audit),
+_ACTIONS: dict[str, Callable[[Any, _Dump], int]] = {
+    "report": _report,
+    "state": _state,
+    "info": _info,
+    "audit": _audit,
 }
 
 

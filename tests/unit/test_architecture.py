@@ -68,9 +68,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "commands": """
             audit audit_options compare compare_options completion decode decode_options
             dependencies dump_options events export export_options filter_options info
-            info_options layout layout_options model output parser report report_files_options
-            report_options show show_options state state_options streams task_options
-            trace_options values
+            info_options layout layout_options model output parser parsers report
+            report_files_options report_options show show_options state state_options streams
+            task_options trace_options values
         """,
     },
     {
