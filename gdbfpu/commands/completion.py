@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -18,15 +17,8 @@ def complete(parser: Parser[Any], text: str) -> tuple[str, ...]:
     words = text.split()
     last = "" if not words or text[-1].isspace() else words.pop()
     for word in words:
-        parser = _verbs(parser).get(word, parser)
+        parser = parser.verbs.get(word, parser)
     return tuple(sorted(c for c in _candidates(parser, words) if c.startswith(last)))
-
-
-def _verbs(parser: Parser[Any]) -> dict[str, Parser[Any]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
 
 
 def _candidates(parser: Parser[Any], words: Sequence[str]) -> Iterable[str]:

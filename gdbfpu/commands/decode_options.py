@@ -7,6 +7,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from gdbfpu.commands.names import components
 from gdbfpu.commands.parser import Options, Parser, Several
 from gdbfpu.commands.values import file_name, number
 from gdbfpu.xsave.cpus import Cpu
@@ -60,6 +61,7 @@ def decode_parser() -> Parser[DecodeOptions]:
         help="take sizes and offsets from FILE: the output of `cpuid -r` on that CPU, or "
         "xstate_offsets and xstate_sizes of its kernel")  # fmt: skip
     add("--component", action=Several, metavar="NAME", dest="components",
+        completions=components,
         help="show only this component (x87, SSE, AVX, ...); may be repeated")  # fmt: skip
     add("--format", choices=("table", "json"), help="default: %(default)s")
     parser.add_conflicts((cpu, cpuid), (image, thread))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-__all__ = ("PACKAGES",)
+__all__ = ("PACKAGES", "SHELL_PACKAGES")
 
 PACKAGES = {
     "jinja2": "jinja2",
@@ -13,4 +13,7 @@ PACKAGES = {
     "pygments": "pygments",
     "wcwidth": "wcwidth",
 }
-"""The package to install for each module that gdbfpu imports."""
+"""The package to install for each module that gdbfpu imports in GDB."""
+
+SHELL_PACKAGES = {**PACKAGES, "shtab": "shtab"}
+"""The same for the command line."""

@@ -7,6 +7,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from gdbfpu.commands.names import functions
 from gdbfpu.commands.parser import Options, Parser, Several
 from gdbfpu.commands.values import number
 from gdbfpu.report.event_filter import HitFilter
@@ -37,7 +38,7 @@ def add_filters(parser: Parser[Any]) -> tuple[argparse.Action, ...]:
         add("--comm", action=Several, metavar="GLOB", dest="comms",
             help="only hits of tasks with this name, which may be a glob"),
         add("--probe", action=Several, metavar="FUNCTION", dest="probes",
-            help="only hits of this function"),
+            completions=functions, help="only hits of this function"),
         add("--cpu", action=Several, type=number, metavar="N", dest="cpus",
             help="only hits on this CPU"),
         add("--component", action=Several, metavar="NAME", dest="components",

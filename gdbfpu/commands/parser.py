@@ -8,7 +8,7 @@ result is a dataclass. Its fields name the arguments and hold their defaults.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
@@ -42,8 +42,11 @@ class Options:
         return f"{type(self).__name__}({vars(self)})"
 
 
-class Several(argparse.Action):
-    """The action of an option that may be repeated. Its field is a tuple."""
+class Several(argparse._AppendAction):
+    """The action of an option that may be repeated. Its field is a tuple.
+
+    By its base, others such as shtab know that it may be repeated.
+    """
 
     def __call__(
         self, _parser: Any, namespace: argparse.Namespace, value: Any, _option: Any = None
@@ -85,6 +88,12 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Return the words that complete the value of `action`."""
         found = action.choices or self._completions.get(action, ())
         return tuple(found() if callable(found) else found)
+
+    @property
+    def verbs(self) -> Mapping[str, Parser[_T]]:
+        """Return the parser of each verb by its name, empty if the command has no verbs."""
+        actions = (a for a in self._actions if isinstance(a, argparse._SubParsersAction))
+        return next((dict(action.choices) for action in actions), {})
 
     def parse(self, words: Sequence[str]) -> _T:
         """Return the options in `words`; raise UsageError or HelpShown."""

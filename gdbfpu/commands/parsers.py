@@ -94,6 +94,12 @@ def _audit(stopped: bool = True) -> Parser[Any]:
     return audit_parser(stopped)
 
 
+def _completion() -> Parser[Any]:
+    from gdbfpu.commands.completion_options import completion_parser
+
+    return completion_parser()
+
+
 SHELL = {
     "decode": Command("show what an FPU state image contains", _decode),
     "show": Command("show one hit of an event file, with its registers", _show),
@@ -111,6 +117,7 @@ SHELL = {
     "audit": Command(
         "check the FPU memory of one task or of all, from a dump", partial(_audit, stopped=False)
     ),
+    "completion": Command("print a script that completes the words of this command", _completion),
 }
 """The commands of `gdbfpu`, by the word that follows it."""
 

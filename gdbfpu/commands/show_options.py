@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gdbfpu.commands.names import components
 from gdbfpu.commands.parser import Options, Parser, Several
 from gdbfpu.commands.values import STANDARD_INPUT, file_name, number
 
@@ -67,6 +68,7 @@ def diff_parser() -> Parser[DiffOptions]:
     task = parser.add("--task", type=number, metavar="PID",
         help="compare each hit of this task with its hit before")  # fmt: skip
     parser.add("--component", action=Several, metavar="NAME", dest="components",
+        completions=components,
         help="compare only this component (x87, SSE, AVX, ...); may be repeated")  # fmt: skip
     parser.add_conflicts((one, task))
     return parser

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.names import components
 from gdbfpu.commands.parser import Parser, Several
 from gdbfpu.commands.task_options import TaskOptions, add_task
 
@@ -44,7 +45,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     add = parser.add
     task, comm = add_task(parser, stopped)
     add("--component", action=Several, metavar="NAME", dest="components",
-        completions=_components,
+        completions=components,
         help="show only this state component; may be repeated")  # fmt: skip
     raw = add("--raw", action="store_true",
         help="dump the bytes in memory, even those that the header marks as unused")  # fmt: skip
@@ -60,10 +61,3 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     else:
         add_dump(parser)
     return parser
-
-
-def _components() -> tuple[str, ...]:
-    """Return the names of the components. Their module is imported only when it is needed."""
-    from gdbfpu.xsave.features import COMPONENTS
-
-    return tuple(component.name for component in COMPONENTS)

@@ -26,7 +26,7 @@ def add_task(parser: Parser[Any], stopped: bool) -> tuple[argparse.Action, argpa
     `current` needs a `stopped` CPU.
     """
     current = ", or `current`, the selected thread's task (default)" if stopped else ""
-    task = parser.add("task", nargs="?", completions=("current",),
+    task = parser.add("task", nargs="?", completions=("current",) if stopped else (),
         metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
         help=f"a pid, the address of a task_struct or struct fpu{current}")  # fmt: skip
     comm = parser.add("--comm", metavar="NAME",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
 
+from gdbfpu.commands.names import functions
 from gdbfpu.commands.parser import Options, Parser, Several
 from gdbfpu.commands.values import file_name, number
 from gdbfpu.probes.jobs import GROUPS
@@ -106,13 +107,6 @@ def trace_parser() -> Parser[TraceOptions]:
     return parser
 
 
-def _functions() -> tuple[str, ...]:
-    """Return the functions in the catalogue. Its module is imported only when it is needed."""
-    from gdbfpu.probes.catalogue import CATALOGUE
-
-    return tuple(probe.function for probe in CATALOGUE)
-
-
 def _add_probes(parser: Parser[TraceOptions]) -> None:
     parser.add("--group", action=Several, choices=GROUPS, dest="groups",
         help="list only this group; may be repeated")  # fmt: skip
@@ -121,7 +115,7 @@ def _add_probes(parser: Parser[TraceOptions]) -> None:
 def _add_on(parser: Parser[TraceOptions]) -> None:
     add = parser.add
     add("--probe", action=Several, metavar="FUNCTION", dest="probes",
-        completions=_functions,
+        completions=functions,
         help="trace this function; may be repeated (default: signal frame save and sanitizing)"
         )  # fmt: skip
     add("--group", action=Several, choices=GROUPS, dest="groups",

@@ -66,11 +66,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "commands": """
-            audit audit_options compare compare_options completion decode decode_options
-            dependencies dump_options events export export_options filter_options info
-            info_options layout layout_options model output parser parsers report
-            report_files_options report_options show show_options state state_options streams
-            task_options trace_options values
+            audit audit_options compare compare_options completion completion_options
+            completion_script decode decode_options dependencies dump_options events export
+            export_options filter_options info info_options
+            layout layout_options man_page model names output parser parsers report
+            report_files_options report_options shell_parser show show_options state state_options
+            streams task_options trace_options values
         """,
     },
     {
@@ -103,12 +104,13 @@ FENCES = {
     "elftools": "layouts/dwarf.py",
     "capstone": "probes/",
     "drgn": "kdump/target.py",
+    "shtab": "commands/completion_script.py",
     "zstandard": "layouts/compression.py",
     "jinja2": "report/page/render.py",
 }
 """Packages that one place may import, a module or a folder of the package."""
 
-LAZY = {"drgn", "elftools", "jinja2", "pygments", "tabulate", "wcwidth", "zstandard"}
+LAZY = {"drgn", "elftools", "jinja2", "pygments", "shtab", "tabulate", "wcwidth", "zstandard"}
 """Packages that are imported when they are first needed, within a function."""
 
 BOUNDARIES = {
