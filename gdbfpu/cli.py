@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gdbfpu.commands.completion_options import CompletionOptions
     from gdbfpu.commands.decode_options import DecodeOptions
     from gdbfpu.commands.export_options import ExportOptions
+    from gdbfpu.commands.install_options import InstallOptions
     from gdbfpu.commands.layout_options import LayoutOptions
     from gdbfpu.commands.show_options import DiffOptions, ShowOptions
 
@@ -98,6 +99,22 @@ def _export(parser: Parser[ExportOptions], words: Sequence[str]) -> int:
     return export(parser.parse(words))
 
 
+def _install(parser: Parser[InstallOptions], words: Sequence[str]) -> int:
+    parser.parse(words)
+    from gdbfpu.commands.install_gdb import install_text
+
+    show(install_text())
+    return 0
+
+
+def _uninstall(parser: Parser[InstallOptions], words: Sequence[str]) -> int:
+    parser.parse(words)
+    from gdbfpu.commands.install_gdb import uninstall_text
+
+    show(uninstall_text())
+    return 0
+
+
 def _completion(parser: Parser[CompletionOptions], words: Sequence[str]) -> int:
     options = parser.parse(words)
     from gdbfpu.commands.completion_script import completion_script
@@ -119,6 +136,8 @@ _ACTIONS: dict[str, Callable[[Parser[Any], Sequence[str]], int]] = {
     "compare": _compare,
     "export": _export,
     "layout": _layout,
+    "install-gdb": _install,
+    "uninstall-gdb": _uninstall,
     "completion": _completion,
     **{name: partial(_of_dump, name) for name in ("report", "state", "info", "audit")},
 }

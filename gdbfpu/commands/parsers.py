@@ -94,6 +94,18 @@ def _audit(stopped: bool = True) -> Parser[Any]:
     return audit_parser(stopped)
 
 
+def _install() -> Parser[Any]:
+    from gdbfpu.commands.install_options import install_parser
+
+    return install_parser()
+
+
+def _uninstall() -> Parser[Any]:
+    from gdbfpu.commands.install_options import uninstall_parser
+
+    return uninstall_parser()
+
+
 def _completion() -> Parser[Any]:
     from gdbfpu.commands.completion_options import completion_parser
 
@@ -117,6 +129,8 @@ SHELL = {
     "audit": Command(
         "check the FPU memory of one task or of all, from a dump", partial(_audit, stopped=False)
     ),
+    "install-gdb": Command("let `source gdbfpu` work anywhere in GDB", _install),
+    "uninstall-gdb": Command("remove what install-gdb added to your GDB init file", _uninstall),
     "completion": Command("print a script that completes the words of this command", _completion),
 }
 """The commands of `gdbfpu`, by the word that follows it."""

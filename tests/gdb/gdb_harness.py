@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GOLDEN = json.loads((ROOT / "tests/data/linux-4.4.60/hits.json").read_text())
 DEADLINE = 60.0  # seconds for one GDB
+WORKS = "tracing is off; 0 hits of 0 tasks, 0 filtered out"  # fpu-trace status, at first
 EVIL = r"\x1b[31mX\xff\xfe\x07\x0a\\\x09"  # the name in kernel44.c, made fit for a terminal
 NOTES = (  # for the linker: a kernel's notes, with the build-id
     "SECTIONS { .notes : { __start_notes = .; KEEP(*(.note.gnu.build-id)) "

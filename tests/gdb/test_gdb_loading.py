@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from gdb_harness import DEADLINE, NOTES, ROOT, Compiler, environment, gdb, started
+from gdb_harness import DEADLINE, NOTES, ROOT, WORKS, Compiler, environment, gdb, started
 
-WORKS = "tracing is off; 0 hits of 0 tasks, 0 filtered out"
+from gdbfpu.commands.dependencies import PACKAGES
+
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
 
 
@@ -70,6 +72,35 @@ def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
     assert 'Undefined command: "fpu-trace"' in output.parts[3]
 
 
+def test_an_installation_has_its_packages_beside_it(tmp_path: Path) -> None:
+    """Not in the cache: what is missing is missing there.
+
+    They go before other packages of GDB's Python, and not before what belongs to Python.
+    """
+    found = gdb("python import sys; print('%d.%d' % sys.version_info[:2])").parts[0]
+    home = tmp_path / f"lib/python{found}/site-packages"
+    shutil.copytree(ROOT / "gdbfpu", home / "gdbfpu", ignore=shutil.ignore_patterns("*.pyc"))
+    for module in set(PACKAGES) - {"capstone"}:
+        (home / f"{module}.py").touch()
+    filtered = "python import sys; sys.path[:] = [p for p in sys.path if 'packages' not in p]"
+    output = gdb(filtered, f"source {home}/gdbfpu/source/gdbfpu")
+    said = f"lacks capstone; install with: .* --target {home} capstone"
+    assert re.fullmatch(f"gdbfpu: .* {said}", output.parts[1])
+    (home / "capstone.py").touch()
+    (tmp_path / "other-packages").mkdir()
+    for folder, module in ((tmp_path / "other-packages", "tabulate"), (home, "colorsys")):
+        (folder / f"{module}.py").touch()
+    output = gdb(
+        f"{filtered}; sys.path.append('{tmp_path}/other-packages')",
+        f"source {home}/gdbfpu/source/gdbfpu",
+        "python import colorsys, tabulate; print(colorsys.__file__ or '', tabulate.__file__)",
+    )
+    assert output.parts[1] == ""
+    own, beside = output.parts[2].split()
+    assert beside == f"{home}/tabulate.py"
+    assert not own.startswith(str(home))
+
+
 def test_a_relative_cache_is_ignored(tmp_path: Path) -> None:
     """As the XDG specification has it, and as all other parts do."""
     (tmp_path / ".cache/gdbfpu").mkdir(parents=True)
@@ -122,7 +153,7 @@ def test_its_own_folder_is_not_found(tmp_path: Path) -> None:
     copy.write_bytes((ROOT / "scripts/gdbfpu").read_bytes())
     output = gdb("directory", f"source {copy}", cwd=tmp_path)
     assert output.parts[1] == (
-        "gdbfpu: this is not the file in the folder scripts of gdbfpu: source that one, by its path"
+        "gdbfpu: this is a copy of the file: source the one in gdbfpu's own folder, by its path"
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`make install`: one line in the init file that GDB reads, and out again, exactly it.
+"""`gdbfpu install-gdb`: one line in the init file that GDB reads, and out again, exactly it.
 
-The command that it makes besides has its tests in tests/unit/scripts/test_install.py.
+`make install` uses the same code; tests/unit/scripts/test_install.py is about the rest of it.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from qemu.gdbs import gdb_program
 
-_INSTALL = Path(__file__).parents[2] / "scripts" / "install"
+_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
     """A checkout whose path has a space and a quote, and whose loader says that it was read."""
-    root = tmp_path / "a user's checkout"
-    (root / "scripts").mkdir(parents=True)
-    shutil.copy(_INSTALL, root / "scripts" / "install")
-    (root / "scripts" / "gdbfpu").write_text("echo the loader was read\\n\n")
-    (root / "gdbfpu").mkdir()
+    return _copied(tmp_path / "a user's checkout")
+
+
+def _copied(root: Path) -> Path:
+    ignored = shutil.ignore_patterns("*.pyc")
+    shutil.copytree(_ROOT / "gdbfpu", root / "gdbfpu", ignore=ignored)
+    (root / "gdbfpu/source/gdbfpu").write_text("echo the loader was read\\n\n")
     return root
 
 
@@ -40,12 +43,18 @@ def _environment(home: Path, **more: str) -> dict[str, str]:
     return {**inherited, "HOME": str(home), **more}
 
 
-def _install(checkout: Path, home: Path, *argv: str, **more: str) -> str:
-    command = [str(checkout / "scripts" / "install"), *argv]
-    environment = _environment(home, **more)
+def _run(checkout: Path, home: Path, word: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gdbfpu", word]
+    environment = _environment(home, PYTHONDONTWRITEBYTECODE="1", **more)
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True
-    ).stdout
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def _install(checkout: Path, home: Path, word: str = "install-gdb", **more: str) -> str:
+    process = _run(checkout, home, word, **more)
+    assert (process.returncode, process.stderr) == (0, "")
+    return process.stdout
 
 
 def _source(home: Path, cwd: Path, **more: str) -> str:
@@ -72,12 +81,12 @@ def test_one_line_however_often_and_nothing_else_in_the_home_directory(checkout,
     assert "already" in _install(checkout, home)
     assert (home / ".gdbinit").read_bytes() == once
     files = [path.relative_to(home) for path in home.rglob("*") if path.is_file()]
-    assert sorted(map(str, files)) == [".gdbinit", ".local/bin/gdbfpu"]
+    assert sorted(map(str, files)) == [".gdbinit"]
 
 
 def test_uninstall_of_all_that_was_there_removes_the_file(checkout, home):
     _install(checkout, home)
-    _install(checkout, home, "--remove")
+    _install(checkout, home, "uninstall-gdb")
     assert list(home.iterdir()) == []
 
 
@@ -92,7 +101,7 @@ def test_uninstall_restores_every_byte(checkout, home, before):
     _install(checkout, home)
     assert len(file.read_bytes().splitlines()) == len(before.splitlines()) + 1
     assert "the loader was read" in _source(home, home)
-    _install(checkout, home, "--remove")
+    _install(checkout, home, "uninstall-gdb")
     assert file.read_bytes() == before
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -102,12 +111,12 @@ def test_uninstall_leaves_lines_written_later(checkout, home):
     file.write_text("set height 0")
     _install(checkout, home)
     file.write_text(file.read_text() + "\nset width 0\n")
-    _install(checkout, home, "--remove")
+    _install(checkout, home, "uninstall-gdb")
     assert file.read_text() == "set height 0\nset width 0\n"
 
 
 def test_uninstall_without_install_changes_nothing(checkout, home):
-    assert "not installed" in _install(checkout, home, "--remove")
+    assert "not installed" in _install(checkout, home, "uninstall-gdb")
     assert list(home.iterdir()) == []
 
 
@@ -126,7 +135,7 @@ def test_xdg_config_home_is_respected(checkout, home, tmp_path):
     (xdg / "gdb").mkdir(parents=True)
     (xdg / "gdb" / "gdbinit").touch()
     _install(checkout, home, XDG_CONFIG_HOME=str(xdg))
-    assert [path.name for path in home.iterdir()] == [".local"]
+    assert list(home.iterdir()) == []
     assert "the loader was read" in _source(home, checkout, XDG_CONFIG_HOME=str(xdg))
 
 
@@ -141,9 +150,41 @@ def test_symbolic_link_stays_one(checkout, home, tmp_path):
 
 def test_file_that_cannot_be_written_is_one_clear_line(checkout, home):
     (home / ".gdbinit").mkdir()
-    command = [str(checkout / "scripts" / "install")]
-    process = subprocess.run(
-        command, env=_environment(home), capture_output=True, text=True, check=False
-    )
+    process = _run(checkout, home, "install-gdb")
     assert process.returncode == 1
-    assert process.stderr == f"install: {home}/.gdbinit: Is a directory\n"
+    assert process.stderr == f"gdbfpu: cannot write {home}/.gdbinit: Is a directory\n"
+
+
+def test_the_last_installation_has_the_line(checkout, home, tmp_path):
+    """What was installed elsewhere before is replaced, wherever its line stands."""
+    other = _copied(tmp_path / "other")
+    (other / "gdbfpu/source/gdbfpu").write_text("echo the other was read\\n\n")
+    (home / ".gdbinit").write_text("set height 0\ndirectory /my/gdbfpu/sources\n")
+    before = (home / ".gdbinit").read_text()
+    _install(checkout, home)
+    with (home / ".gdbinit").open("a") as file:
+        file.write("set width 0\n")
+    _install(other, home)
+    assert "the other was read" in _source(home, home)
+    assert (home / ".gdbinit").read_text().count("gdbfpu/source\n") == 1
+    assert f"for it is another installation's: {other}/gdbfpu/source" in _install(
+        checkout, home, "uninstall-gdb"
+    )
+    assert "the other was read" in _source(home, home)
+    _install(other, home, "uninstall-gdb")
+    assert (home / ".gdbinit").read_text() == f"{before}set width 0\n"
+
+
+def test_gdb_starts_when_the_package_is_gone_and_reads_the_rest(checkout, home, tmp_path):
+    _install(checkout, home)
+    with (home / ".gdbinit").open("a") as file:
+        file.write("set $mine = 44\n")
+    shutil.rmtree(checkout)
+    command = [gdb_program(), "-batch", "-ex", "output $mine"]
+    process = subprocess.run(command, env=_environment(home), capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "44")
+    (line,) = process.stderr.strip().splitlines()
+    assert line.lower().startswith("warning: ")  # as each GDB spells it
+    assert f"{checkout}/gdbfpu/source: No such file or directory" in line
+    _install(_copied(tmp_path / "again"), home, "uninstall-gdb")
+    assert (home / ".gdbinit").read_text() == "set $mine = 44\n"

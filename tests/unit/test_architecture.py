@@ -68,7 +68,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "commands": """
             audit audit_options compare compare_options completion completion_options
             completion_script decode decode_options dependencies dump_options events export
-            export_options filter_options info info_options
+            export_options filter_options gdb_init info info_options install_gdb install_options
             layout layout_options man_page model names output parser parsers report
             report_files_options report_options shell_parser show show_options state state_options
             streams task_options trace_options values

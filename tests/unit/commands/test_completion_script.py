@@ -78,6 +78,7 @@ def shell(request, tmp_path_factory):
     ("words", "completed"),
     [
         ("dec", ["decode"]),
+        ("uninst", ["uninstall-gdb"]),
         ("export --to perf", ["export", "--to", "perfetto"]),
         ("export --comp", ["export", "--component"]),
         ("report --component BNDR", ["report", "--component", "BNDREGS"]),
