@@ -6,7 +6,6 @@ import gzip
 import json
 import lzma
 import os
-import re
 import shlex
 import struct
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from core_files import core, layout, prstatus, xstate
 from fpu_images import legacy, put, xsave
 
+from gdbfpu import __version__
 from gdbfpu.cli import main
 
 SCHEMA = json.loads(Path(__file__).parents[2].joinpath("docs/decode.schema.json").read_text())
@@ -274,6 +274,4 @@ def test_called_bare_it_shows_examples_that_parse():
 
 def test_version():
     done = run("--version")
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    (version,) = re.findall(r'^version = "(.*)"', project.read_text(), re.MULTILINE)
-    assert (done.returncode, done.stdout.decode()) == (0, f"gdbfpu {version}\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"gdbfpu {__version__}\n")
