@@ -25,8 +25,8 @@ help:
 	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
 	@echo 'make bench      measure gdbfpu beside its rivals: a table, build/bench.json, two pictures'
 	@echo 'make lint       ruff and mypy'
-	@echo 'make install    have GDB find `source gdbfpu`, a shell `gdbfpu`, from any directory;'
-	@echo '                uninstall undoes it'
+	@echo 'make install    have GDB find `source gdbfpu` of this checkout, a shell `gdbfpu`, from any'
+	@echo '                directory; uninstall undoes it; docs/install.md: without a checkout'
 	@echo 'make clean      remove what tools left in the checkout'
 	@echo
 	@echo 'KERNEL=NAME chooses a kernel of qemu/catalogue.toml; without it: kgdb-4.4 if it can be had.'
