@@ -13,7 +13,6 @@ from pathlib import Path
 __all__ = ("PACKAGES", "SHELL_PACKAGES", "install_command", "lacking", "other_python")
 
 PACKAGES = {
-    "jinja2": "jinja2",
     "elftools": "pyelftools",
     "capstone": "capstone",
     "tabulate": "tabulate",
@@ -22,7 +21,7 @@ PACKAGES = {
 }
 """The package to install for each module that gdbfpu imports in GDB."""
 
-SHELL_PACKAGES = {**PACKAGES, "shtab": "shtab"}
+SHELL_PACKAGES = {**PACKAGES, "jinja2": "jinja2", "shtab": "shtab"}
 """The same for the command line."""
 
 
