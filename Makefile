@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 WITH_KERNEL = $(PY) -m qemu.ready
 
 .PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels bench \
-	lint install uninstall clean
+	docs lint install uninstall clean
 
 help:
 	@echo 'make setup      install what the following need (Debian packages, a Python environment)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-gdbs  the gdb tier and a trace over KGDB with the GDB of each newer Debian suite'
 	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
 	@echo 'make bench      measure gdbfpu beside its rivals: a table, build/bench.json, two pictures'
+	@echo 'make docs       write the pages of the commands and the pictures; build the site, build/docs'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make install    have GDB find `source gdbfpu` of this checkout, a shell `gdbfpu`, from any'
 	@echo '                directory; uninstall undoes it; docs/install.md: without a checkout'
@@ -71,6 +72,12 @@ test-kernels: setup
 
 bench: setup
 	@$(WITH_KERNEL) $(PY) -m tests.bench
+
+docs: setup
+	$(PY) -m docs.site.command_pages
+	$(PY) -m docs.site.pictures
+	$(PY) -m mkdocs build --strict -f docs/site/mkdocs.yml
+	@echo 'the site is build/docs/index.html'
 
 lint: setup
 	$(PY) -m ruff check . $(SCRIPTS)
