@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from qemu.booting import boot_kernel
+from qemu.catalogue import load
+from qemu.console import PROMPT as CONSOLE
 from qemu.guest.image import demo_image
+from qemu.kernels import obtain
 from qemu.session import gdb_command
+from qemu.vm import Machine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
+NAME = "kgdb-5.10"  # the page's kernel, whichever the other tests use
 PROMPT = "(gdb) "
 TYPED_BY_MAKE = ("target remote", "source gdbfpu")  # shown for a machine of one's own
 SESSION = 240.0  # seconds; it takes about 20
@@ -52,8 +56,9 @@ def test_the_page_has_commands_and_output() -> None:
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What GDB prints for each command of the page, on the demonstration's machine."""
-    machine, kernel = boot_kernel("kgdb-5.10", demo_image(), "1G")
-    with machine:
+    kernel, cpu = obtain(NAME), load()[NAME].cpus[0]
+    with Machine(kernel.bzimage, demo_image(), cpu=cpu, memory="1G") as machine:
+        machine.boot(CONSOLE, 120.0)
         machine.run("start-demo", 120.0)
         machine.break_in()
         commands = ["source gdbfpu", *(command for command, _ in STEPS)]
