@@ -25,6 +25,7 @@ _OUTSIDE = {
 }
 """The files outside docs/ that are pages of the site, and where they are there."""
 
+_NESTED = re.compile(r"^  - ", re.MULTILINE)  # which Python-Markdown wants deeper
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
@@ -56,7 +57,10 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return `markdown` with links between files turned into links between pages."""
+    """Return `markdown` with links between files turned into links between pages.
+
+    Lists within lists are moved to where Python-Markdown sees them.
+    """
     uri = page.file.src_uri
     inside = {site: path for path, site in _OUTSIDE.items()}
     here = posixpath.dirname(inside.get(uri, f"{_DOCS}/{uri}"))
@@ -66,7 +70,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         target = _OUTSIDE.get(path) or path.removeprefix(f"{_DOCS}/")
         return posixpath.relpath(target, posixpath.dirname(uri) or ".")
 
-    return _LINK.sub(on_site, markdown)
+    return _NESTED.sub("    - ", _LINK.sub(on_site, markdown))
 
 
 def on_page_content(html: str, **_: Any) -> str:

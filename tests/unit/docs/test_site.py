@@ -41,6 +41,18 @@ def test_looking_at_it_needs_no_network(site: Path) -> None:
     assert {name: there for name, there in found.items() if there} == {}
 
 
+def test_pages_have_what_the_scripts_of_the_theme_look_for(site: Path) -> None:
+    """A script that misses one stops there: no stripes in tables, no switch for the colours."""
+    page = (site / "index.html").read_text()
+    wanted = {
+        name
+        for script in ("base.js", "darkmode.js")
+        for name in re.findall(r"getElementById\(['\"]([\w-]+)", (site / "js" / script).read_text())
+    }
+    assert len(wanted) > 3
+    assert {name for name in wanted if f'id="{name}"' not in page} == set()
+
+
 def test_a_broken_link_is_an_error(tmp_path: Path) -> None:
     pages = tmp_path / "docs"
     pages.mkdir()
@@ -48,6 +60,7 @@ def test_a_broken_link_is_an_error(tmp_path: Path) -> None:
     configuration = tmp_path / "mkdocs.yml"
     text = CONFIGURATION.read_text().partition("\n# A folder stands")[0]
     text = text.replace("docs_dir: ..", f"docs_dir: {pages}").replace("hooks: [hooks.py]\n", "")
+    text = text.replace("  custom_dir: theme\n", "")
     configuration.write_text(text)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(configuration)]
     command += ["-d", str(tmp_path / "site")]
