@@ -33,7 +33,7 @@ def shape(line: str) -> str:
 def steps(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield each command of Markdown `text`, and the lines that are shown below it."""
     command, shown = "", []
-    for line in [*text.splitlines(), "end"]:
+    for line in [*filter(None, text.splitlines()), "end"]:
         if not line.startswith("    ") or line[4:].startswith(PROMPT):
             if command and not command.startswith(TYPED_BY_MAKE):
                 yield command, shown
@@ -46,6 +46,7 @@ STEPS = list(steps(PAGE.read_text()))
 
 
 def test_the_page_has_commands_and_output() -> None:
+    assert next(steps("    (gdb) x\n    a\n\n    b\nText\n    c\n")) == ("x", ["a", "b"])
     assert len(STEPS) > 15
     assert sum(len(shown) for _, shown in STEPS) > 40
     assert (
