@@ -85,3 +85,9 @@ def test_each_line_shown_is_a_line_of_the_run(said: list[str], step: int) -> Non
     shapes = {shape(line) for line in said[step].splitlines()}
     shown = [line for line in STEPS[step][1] if line.strip() not in ("", "...")]
     assert [line for line in shown if shape(line) not in shapes] == [], said[step]
+
+
+def test_the_frame_is_where_the_page_computes_it(said: list[str]) -> None:
+    """A number is any number above; here it has to be 1, which is true."""
+    answers = [text for (command, _), text in zip(STEPS, said, strict=True) if " == " in command]
+    assert [re.sub(r"\$\d+", "$N", text.strip()) for text in answers] == ["$N = 1"]
