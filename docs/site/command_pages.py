@@ -23,15 +23,18 @@ _GUIDES = {
     "fpu-state": "fpu-state.md",
     "fpu-audit": "audit.md",
     "gdbfpu audit": "audit.md",
+    "gdbfpu completion": "install.md",
     "gdbfpu compare": "data.md",
     "gdbfpu decode": "decode.md",
     "gdbfpu diff": "data.md",
     "gdbfpu export": "data.md",
     "gdbfpu info": "fpu-info.md",
+    "gdbfpu install-gdb": "install.md",
     "gdbfpu layout": "layouts.md",
     "gdbfpu report": "data.md",
     "gdbfpu show": "data.md",
     "gdbfpu state": "fpu-state.md",
+    "gdbfpu uninstall-gdb": "install.md",
 }
 """The page that explains a command's output, where there is one."""
 

@@ -32,9 +32,12 @@ def messages_of(folder: Path) -> dict[str, str]:
     """Return each message in the modules of `folder` and a place that has it."""
     trees = {path: ast.parse(path.read_text()) for path in sorted(folder.rglob("*.py"))}
     errors = _errors(trees.values())
+    anywhere: dict[str, list[ast.expr]] = {}
+    for tree in trees.values():
+        anywhere.update(_functions(tree))
     found: dict[str, str] = {}
     for path, tree in trees.items():
-        for text, line in _of_module(tree, errors):
+        for text, line in _of_module(tree, errors, anywhere):
             if any(part.strip(" :;,.`'()") for part in text.split(VALUE)):
                 found.setdefault(text, f"{path.relative_to(folder.parent)}:{line}")
     return found
@@ -64,12 +67,21 @@ def _passes_on(init: ast.FunctionDef) -> bool:
     """Return whether an __init__ hands its first argument to that of the base class."""
     first = init.args.args[1].arg if len(init.args.args) > 1 else ""
     calls = (n for n in ast.walk(init) if isinstance(n, ast.Call) and _name(n.func) == "__init__")
-    return any(call.args and _name(call.args[0]) == first for call in calls)
+    return any(call.args and _name(call.args[0]) == first != "" for call in calls)
 
 
-def _of_module(tree: ast.Module, errors: dict[str, bool]) -> Iterator[tuple[str, int]]:
+def _functions(tree: ast.Module) -> dict[str, list[ast.expr]]:
+    """Return the functions of a module that return a text, and what each returns."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return {f"{f.name}()": returned for f in functions if (returned := _returned(f))}
+
+
+def _of_module(
+    tree: ast.Module, errors: dict[str, bool], anywhere: dict[str, list[ast.expr]]
+) -> Iterator[tuple[str, int]]:
+    """Yield the messages of a module and their lines; `anywhere` are the functions of all."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    shared = {**_assigned(tree), **{f.name: _returned(f) for f in functions}}
+    shared = {**anywhere, **_assigned(tree), **_functions(tree)}
     for scope in (tree, *functions):
         names = {**shared, **(_assigned(scope) if scope is not tree else {})}
         for node in _inside(scope):
@@ -128,7 +140,7 @@ def _texts(node: ast.expr, names: dict[str, list[ast.expr]]) -> list[str]:
         return [*_texts(node.body, names), *_texts(node.orelse, names)]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return [a + b for a in _texts(node.left, names) for b in _texts(node.right, names)]
-    name = _name(node.func if isinstance(node, ast.Call) else node)
+    name = f"{_name(node.func)}()" if isinstance(node, ast.Call) else _name(node)
     inner = {other: values for other, values in names.items() if other != name}
     return [text for value in names.get(name, ()) for text in _texts(value, inner)] or [VALUE]
 
