@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gdbfpu.fpu.evidence import Answer
 from gdbfpu.report.report import Report
 from gdbfpu.text.counted import counted
 from gdbfpu.text.table import paint
@@ -40,12 +41,14 @@ def _parts(report: Report, colour: bool) -> Iterator[str]:
 
 
 def _share(row: TaskTotals, hits: int) -> str:
-    """Return how many of all `hits` were of the task of `row`, and what it had in use.
+    """Return how many of all `hits` were of the task of `row`, and what it used.
 
-    At how many of them is not said: where the CPU has the registers, the header may be older.
+    The header's bits alone say nothing of a task that does not use the FPU: an XSAVE that does not
+    track initial states sets them all. Nor are the hits with a component counted: where the CPU has
+    the registers, the header may be older.
     """
     text = f"{row.comm} took {row.count} of {counted(hits, 'hit')}"
-    for number in _REGISTERS:
+    for number in _REGISTERS if row.use.answer is Answer.YES else ():
         if row.components >> number & 1:
             return f"{text}, with {features.component_name(number)} in use"
     return text

@@ -316,6 +316,13 @@ def test_the_headline_names_the_busiest_task_and_its_widest_registers(mask, said
     assert text.startswith(f"Xorg took 60 of 61 hits{said}; 1 of 20 tasks uses the FPU (")
 
 
+def test_the_headline_names_no_registers_of_a_task_that_does_not_use_them():
+    busy = rows()[0]
+    for answer in (Answer.NO, Answer.UNKNOWN):
+        busy.use = Use(answer, "x")
+        assert headline(report((busy,))).startswith("Xorg took 60 of 61 hits; 1 of 20")
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
