@@ -15,6 +15,7 @@ from gdbfpu.text.counted import counted
 from gdbfpu.text.csv_lines import csv_line
 from gdbfpu.text.fit import Fit
 from gdbfpu.text.screen import Screen
+from gdbfpu.text.short import cut
 from gdbfpu.text.table import paint, table
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
@@ -29,7 +30,7 @@ _FIT = Fit(
     drop=("first", "tgid", "last", "CPU", "memory", "thread", "live", "components"),
     wrap=("why",),
     short={
-        "task": lambda name: name if len(name) <= _NAME else f"{name[: _NAME - 1]}~",
+        "task": lambda name: cut(name, _NAME),
         "first": lambda clock: clock[:8],  # without the milliseconds
         "last": lambda clock: clock[:8],
     },

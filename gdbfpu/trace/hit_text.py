@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from gdbfpu.text.screen import Screen
+from gdbfpu.text.short import cut, few
 from gdbfpu.text.table import padded
 from gdbfpu.trace.event_file import Hit
 
@@ -66,11 +67,11 @@ def _narrow(hit: Hit, width: int) -> str:
     room = _components_width(width)
     return (_NARROW % room).format(
         hit.seq,
-        padded(_cut(hit.comm, _COMM - 1), _COMM - 1),
+        padded(cut(hit.comm, _COMM - 1), _COMM - 1),
         hit.pid,
         hit.cpu,
-        _cut(hit.function, _FUNCTION),
-        _few(_components(hit), room),
+        cut(hit.function, _FUNCTION),
+        few(_components(hit), room),
         _where(hit),
     )
 
@@ -90,18 +91,3 @@ def _components(hit: Hit) -> str:
 
 def _where(hit: Hit) -> str:
     return "live" if hit.live else "memory"
-
-
-def _cut(text: str, columns: int) -> str:
-    return text if len(text) <= columns else f"{text[: columns - 1]}~"
-
-
-def _few(components: str, columns: int) -> str:
-    """Return the components that fit in `columns`, and how many more there are."""
-    names = components.split("|")
-    shown = components
-    for count in range(len(names) - 1, 0, -1):
-        if len(shown) <= columns:
-            break
-        shown = f"{'|'.join(names[:count])} +{len(names) - count}"
-    return shown

@@ -17,7 +17,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"": "errors ranges target"},
     {
         "text": """
-            counted csv_lines fit json_text names printable progress screen table
+            counted csv_lines fit json_text names printable progress screen short table
         """,
     },
     {
