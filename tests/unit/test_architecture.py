@@ -54,7 +54,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "trace": """
-            entries event_file hit_text totals tracer users
+            entries event_file hit_text live_text rates totals tracer users
         """,
     },
     {
