@@ -62,6 +62,8 @@ PACKAGES = (
     # a browser, to look at the pages that gdbfpu makes
     Package("chromium", "chromium|chromium-browser", "chromium", "chromium", "chromium"),
     Package("fonts-dejavu-core", _FONT, "dejavu-sans-fonts", "ttf-dejavu", "dejavu-fonts"),
+    # a terminal whose screen a test can read
+    *_same("tmux"),
     # what reads the manual pages and the completion of shells
     *_same("fish", "mandoc", "zsh"),
     Package("man-db", "man", "man-db", "man-db", "man"),

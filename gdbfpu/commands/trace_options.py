@@ -32,8 +32,8 @@ class TraceOn(Options):
     hit reads (`none`, `header`, `full`), `backtrace` how many callers to record, `limit` after how
     many hits to stop (0: never). `condition` is a GDB expression that must be true at a hit
     (empty: none). `stop` keeps the kernel stopped at each recorded hit. `audit` watches calls
-    until they return. `step` also plants probes that GDB has to step over on several CPUs. `out`
-    is the event file.
+    until they return. `step` also plants probes that GDB has to step over on several CPUs. `top`
+    redraws a table while the kernel runs. `out` is the event file.
     """
 
     probes: tuple[str, ...] = ()
@@ -48,6 +48,7 @@ class TraceOn(Options):
     audit: bool = False
     step: bool = False
     quiet: bool = False
+    top: bool = False
     out: Path | None = None
 
 
@@ -136,7 +137,7 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
     add("--limit", type=number, metavar="N",
         help="stop the kernel and turn the trace off after N hits (default: 0, no limit)"
         )  # fmt: skip
-    add("--stop", action="store_true",
+    stop = add("--stop", action="store_true",
         help="stay stopped at each recorded hit until you `continue`")  # fmt: skip
     add("--audit", action="store_true",
         help="watch each call until it returns, to check signal frames and sanitizing")  # fmt: skip
@@ -144,5 +145,9 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         help="over KGDB with several CPUs, also plant probes that GDB has to step over: GDB may "
         "crash and the kernel hang")  # fmt: skip
     add("--quiet", action="store_true", help="do not print a line for each hit")
+    top = add("--top", action="store_true",
+        help="instead of a line for each hit, show a table that is redrawn while the kernel runs: "
+        "who hits which function, and how often")  # fmt: skip
+    parser.add_conflicts((top, stop))
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip

@@ -112,7 +112,8 @@ class ProbeBreakpoint(_Recorder):
     def _steps(self) -> tuple[Step, ...]:
         audit = self._recorded(self._enter) if self._audited else ()
         wait = (self._wait,) if self._returns else ()
-        return (*self._recorded(self._catch), *audit, *wait, self._stay, self._host.enough)
+        after = (self._pass, self._stay, self._host.enough)
+        return (*self._recorded(self._catch), *audit, *wait, *after)
 
     def check(self, condition: str) -> None:
         """Raise UsageError if GDB cannot parse `condition` in the scope of this function."""
@@ -128,6 +129,10 @@ class ProbeBreakpoint(_Recorder):
     def hit(self) -> int:
         """Return the number of the hit that the last pass recorded, 0 for none."""
         return self._here.caught.record.seq if self._here.caught is not None else 0
+
+    def _pass(self) -> bool:
+        self._host.passed(self._here.caught)
+        return False
 
     def _stay(self) -> bool:
         return self._tracer.options.stop and self._here.caught is not None

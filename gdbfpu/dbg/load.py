@@ -37,9 +37,11 @@ def load(home: Path) -> None:
     from gdbfpu.dbg.declared import register_commands
     from gdbfpu.dbg.functions import register_functions
     from gdbfpu.dbg.printers import register_printers
+    from gdbfpu.dbg.tui_window import register_window
 
     register_commands()
     register_functions()
+    register_window()
     register_printers(_kernel_objfile())
     gdb.events.new_objfile.connect(lambda event: register_printers(event.new_objfile))
 

@@ -29,6 +29,9 @@ class Host(Protocol):
     def enough(self) -> bool:
         """Return whether the kernel must stay stopped: the limit is reached, for example."""
 
+    def passed(self, caught: Caught | None) -> None:
+        """Note that the kernel passes a probe; `caught` is the hit, None if none was recorded."""
+
     def failed(self, reason: str) -> None:
         """Take the reason why a hit could not be recorded or resumed."""
 

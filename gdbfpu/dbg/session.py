@@ -20,6 +20,7 @@ from gdbfpu.commands.model import read_model
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.conditions import warn_of_conditions
 from gdbfpu.dbg.debug_files import debug_helpers
+from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
 from gdbfpu.dbg.progress import Progress
@@ -33,6 +34,7 @@ from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.trace.entries import Caught
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -48,6 +50,7 @@ class Session:
     def __init__(self) -> None:
         self.totals = Totals()
         self.tracer: Tracer | None = None
+        self.live: Live | None = None  # the table of `fpu-trace on --top`
         self.breakpoints: list[Point] = []
         self.build_id = ""
         self._known = ""  # the kernel whose totals these are: its build-id, or its banner
@@ -180,6 +183,7 @@ class Session:
         Over KGDB, this first takes the hits that other CPUs wait to report. At the end it lets the
         kernel run for a moment, so that the debugger can then detach safely.
         """
+        self._end_live()  # while it drains, the kernel runs only for gdbfpu
         if self.breakpoints and self._model is not None:
             self._drain(self._model)
         was_on = self._remove()
@@ -190,6 +194,7 @@ class Session:
 
     def _remove(self) -> bool:
         """Delete the probes and end the event file; return whether there were probes."""
+        self._end_live()
         was_on = bool(self.breakpoints)
         while self.breakpoints:
             point = self.breakpoints.pop()
@@ -204,6 +209,11 @@ class Session:
         if self.tracer is not None:
             self.tracer.close()
         return was_on
+
+    def _end_live(self) -> None:
+        if self.live is not None:
+            self.live.stopped(self.totals)
+            self.live = None
 
     def _drain(self, model: FpuModel) -> None:
         """Let each CPU that waits to report a hit report it, then leave the kernel stopped.
@@ -230,6 +240,8 @@ class Session:
         self.totals = Totals()
         if self.tracer is not None:
             self.tracer.totals = self.totals
+        if self.live is not None:
+            self.live.clear()
 
     def enough(self) -> bool:
         """Return whether the kernel must stay stopped: never while a CPU waits to report a hit."""
@@ -237,6 +249,11 @@ class Session:
             return False
         wanted = self.tracer.full or self._draining
         return wanted and not waiting_cpus(self._model.kernel)
+
+    def passed(self, caught: Caught | None) -> None:
+        """Note that the kernel passes a probe; `caught` is the hit, None if none was recorded."""
+        if self.live is not None:
+            self.live.passed(caught, self.totals)
 
     def failed(self, reason: str) -> None:
         """Count a hit that could not be recorded or resumed for `reason`."""
@@ -250,6 +267,8 @@ class Session:
         """
         if self._draining or not self.breakpoints or self.tracer is None:
             return
+        if self.live is not None:
+            self.live.stopped(self.totals)
         if why := reason(event, self.tracer):
             say(f"fpu-trace: {why}")
         if self.tracer.full:

@@ -4,12 +4,22 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import gdb
 
 from gdbfpu.text.screen import PLAIN, Screen
 
-__all__ = ("hit_width", "say", "screen", "tell")
+__all__ = (
+    "hit_width",
+    "moves_cursor",
+    "say",
+    "screen",
+    "screen_limits",
+    "screen_size",
+    "tell",
+    "wants_colour",
+)
 
 
 def say(text: str) -> None:
@@ -36,8 +46,50 @@ def screen(command: str, from_tty: bool) -> Screen:
     """
     if not (from_tty and os.isatty(1) and _is_typed(command)):
         return PLAIN
-    colour = bool(gdb.parameter("style enabled")) and "NO_COLOR" not in os.environ
-    return Screen(hit_width(), colour)
+    return Screen(hit_width(), wants_colour())
+
+
+def wants_colour() -> bool:
+    """Return whether the user wants colours on the terminal."""
+    return bool(gdb.parameter("style enabled")) and "NO_COLOR" not in os.environ
+
+
+def moves_cursor() -> bool:
+    """Return whether standard output is a terminal on which a program may move the cursor.
+
+    A front end that speaks GDB/MI may read GDB's output through a terminal, too.
+    """
+    return os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" and not _machine_interface()
+
+
+def screen_size() -> tuple[int, int]:
+    """Return the columns and lines of the terminal; one that does not know them has 80 x 24."""
+    columns, lines = os.get_terminal_size(1)
+    return columns or 80, lines or 24
+
+
+def screen_limits() -> tuple[int, int]:
+    """Return how many columns and lines of the terminal the user wants to be used, 0 for all.
+
+    GDB sets `width` and `height` to the terminal's size, but only at a prompt. So a setting that
+    differs from the size now is the user's own.
+    """
+    wanted = (gdb.parameter("width") or 0, gdb.parameter("height") or 0)
+    columns, lines = (0 if limit == size else limit for limit, size in zip(wanted, screen_size()))
+    return columns, lines
+
+
+def _machine_interface() -> bool:
+    """Return whether GDB was started with another interpreter than its console, such as MI.
+
+    GDB has no other way to tell. Its options may be shortened and begin with one or two dashes.
+    """
+    words = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+    for word, following in zip(words, [*words[1:], b""]):
+        name, equals, value = word.lstrip(b"-").partition(b"=")
+        if word.startswith(b"-") and name and b"interpreter".startswith(name):
+            return (value if equals else following) not in (b"console", b"tui")
+    return False
 
 
 def _is_typed(command: str) -> bool:

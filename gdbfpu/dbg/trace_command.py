@@ -6,6 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
+from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.terminal import hit_width, say, tell
@@ -31,17 +32,21 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
         limit=options.limit,
         pids=options.pids,
         comms=options.comms,
-        quiet=options.quiet,
+        quiet=options.quiet or options.top,
         audit=options.audit,
         condition=options.condition,
         stop=options.stop,
     )
+    live = Live() if options.top else None
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
     for line in session.on(how, Plan(chosen, options.probes, options.step), options.out):
         tell(f"fpu-trace: {line}")
     for note in _nobody(session.model.kernel, options):
         tell(f"fpu-trace: {note}")
-    if not options.quiet:
+    session.live = live
+    if options.top:
+        tell("fpu-trace: the table appears with the first hit")
+    elif not options.quiet:
         say(hit_heading(hit_width(), options.backtrace))
 
 

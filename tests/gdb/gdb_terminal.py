@@ -19,7 +19,7 @@ class Terminal:
 
     def __init__(self, screen: tuple[int, int] | None = None, **more: str) -> None:
         """Start it; `screen` are rows and columns, without which nothing is wrapped or paged."""
-        environ = environment(TERM="xterm", INPUTRC="/dev/null", **more)
+        environ = environment(**{"TERM": "xterm", "INPUTRC": "/dev/null", **more})
         if "NO_COLOR" not in more:
             environ.pop("NO_COLOR", None)
         arguments = ["-nx", "-q", "-iex", f"directory {ROOT / 'scripts'}"]

@@ -100,11 +100,12 @@ def test_help() -> None:
     assert "fpu-trace" in output.parts[6] and "fpu-report" in output.parts[6]
 
 
-def test_interrupts_lose_nothing(terminal: Terminal, kernel44: Path) -> None:
+@pytest.mark.parametrize("shown", ["--quiet", "--top"])
+def test_interrupts_lose_nothing(terminal: Terminal, kernel44: Path, shown: str) -> None:
     """GDB gets SIGINT at random moments between and inside of hits: none is lost, none stepped."""
     terminal(
         "set inferior-tty /dev/null", *started(kernel44, "lazy loop 100000 0"),
-        "fpu-trace on --quiet --state none",
+        f"fpu-trace on {shown} --state none",
     )  # fmt: skip
     moments = random.Random(44)
     for _ in range(40):

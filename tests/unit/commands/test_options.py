@@ -80,6 +80,14 @@ def test_trace_on_with_everything():
     assert trace("on", "--limit=7", "--state=none").limit == 7
 
 
+def test_a_table_and_a_stop_at_each_hit_contradict_one_another():
+    assert trace("on", "--top", "--quiet").top
+    with pytest.raises(UsageError) as caught:
+        trace("on", "--stop", "--top")
+    message = "--top and --stop cannot be combined; see `fpu-trace on --help`"
+    assert str(caught.value) == message
+
+
 def test_parsers_share_nothing_between_uses():
     parser = trace_parser()
     assert parser.parse(["on", "--pid", "1"]).pids == (1,)
@@ -308,6 +316,7 @@ ON = (
     "--state",
     "--step",
     "--stop",
+    "--top",
 )
 PROBES = ("copy_fpstate_to_sigframe", "fpstate_sanitize_xstate")
 
