@@ -23,7 +23,8 @@ def test_colour_on_a_terminal(terminal: Terminal, kernel44: Path) -> None:
     assert plain.split()[:5] == ["-", "30", "30", "Xorg", "yes"]
     assert not re.search(r"\x1b(?!\[[0-9;]*m)", report)
     assert "\x1b" not in terminal("fpu-report --format csv")
-    assert "\x1b" not in terminal("fpu-report --format json")
+    assert "\x1b[" in terminal("fpu-report --format json")
+    assert "\x1b" not in terminal("pipe fpu-report --format json | cat")
 
 
 @pytest.mark.parametrize("terminal", [{"NO_COLOR": "1"}], indirect=True)
