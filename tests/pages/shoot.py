@@ -6,12 +6,13 @@ The first is of the page's top, the second of one hit, each in light and dark.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
 
 
 def main(page_file: Path, folder: Path) -> None:
