@@ -18,7 +18,9 @@ __all__ = (
     "MissingMember",
     "MissingSymbol",
     "MissingType",
+    "NoTypes",
     "UsageError",
+    "WrongKernel",
     "writing",
 )
 
@@ -56,6 +58,18 @@ class MissingMember(GdbFpuError):
         super().__init__(f"struct {type_name} has no member {member!r}")
         self.type_name = type_name
         self.member = member
+
+
+class NoTypes(GdbFpuError):
+    """A kernel's file has no types at all."""
+
+
+class WrongKernel(GdbFpuError):
+    """The running kernel is not that of vmlinux; `build_id` (hex) is its own, if it shows one."""
+
+    def __init__(self, message: str, build_id: str = "") -> None:
+        super().__init__(message)
+        self.build_id = build_id
 
 
 class MemoryFault(GdbFpuError):

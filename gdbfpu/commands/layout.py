@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 from gdbfpu.commands.layout_options import LayoutOptions
-from gdbfpu.commands.model import helpers_here, question
+from gdbfpu.commands.model import file_layouts, helpers_here
 from gdbfpu.commands.output import standard_output
 from gdbfpu.layouts import elf
-from gdbfpu.layouts.sources import from_file, neither
 from gdbfpu.layouts.types import Layouts, Member
 from gdbfpu.text.json_text import json_text
 from gdbfpu.text.table import table
@@ -21,11 +19,8 @@ __all__ = ("layout_text",)
 def layout_text(options: LayoutOptions) -> str:
     """Return the layouts in a vmlinux, as a table or JSON; raise GdbFpuError."""
     vmlinux = options.vmlinux
+    layouts = file_layouts(vmlinux, helpers_here())
     build_id = elf.build_id(vmlinux) or ""
-    addresses = partial(elf.symbol_addresses, vmlinux)
-    layouts = from_file(vmlinux, question(build_id), addresses, helpers_here())
-    if layouts is None:
-        raise neither(vmlinux)
     screen = standard_output()
     if options.format == "json":
         return json_text({"build_id": build_id, **layouts.to_json()}, screen)

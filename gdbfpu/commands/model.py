@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from gdbfpu.audit import snapshot
@@ -12,12 +13,13 @@ from gdbfpu.fpu import model, xstate
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import callpath, signals, tasks, usermem
 from gdbfpu.kernel.tasks import Kernel
-from gdbfpu.layouts import debuginfod
+from gdbfpu.layouts import debuginfod, elf
 from gdbfpu.layouts.cache import Question
-from gdbfpu.layouts.sources import Helpers, Progress, read_layouts
+from gdbfpu.layouts.sources import Helpers, Progress, from_file, neither, read_layouts
+from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Memory
 
-__all__ = ("ANCHORS", "TYPES", "helpers_here", "question", "read_model")
+__all__ = ("ANCHORS", "TYPES", "file_layouts", "helpers_here", "question", "read_model")
 
 _READERS = (model, tasks, callpath, signals, xstate, usermem, snapshot)
 
@@ -49,6 +51,19 @@ def helpers_here() -> Helpers:
     """
     urls = os.environ.get(debuginfod.URLS, "")
     return Helpers(fetch=debuginfod.fetcher(urls, sys.stderr.write))
+
+
+def file_layouts(vmlinux: Path, helpers: Helpers) -> Layouts:
+    """Return the layouts of TYPES in `vmlinux` or its debug files, without a kernel's memory.
+
+    Raises GdbFpuError.
+    """
+    build_id = elf.build_id(vmlinux) or ""
+    addresses = partial(elf.symbol_addresses, vmlinux)
+    layouts = from_file(vmlinux, question(build_id), addresses, helpers)
+    if layouts is None:
+        raise neither(vmlinux)
+    return layouts
 
 
 def read_model(

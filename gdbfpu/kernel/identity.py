@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
+from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault, WrongKernel
 from gdbfpu.layouts import elf
 from gdbfpu.target import Memory
 
@@ -65,8 +65,9 @@ def _recognizer(target: Memory, vmlinux: Path) -> Callable[[int], bool]:
 def verify(target: Memory, vmlinux: Path) -> str:
     """Return the build-id (hex) that `vmlinux` and the running kernel share.
 
-    If the file has no build-id, this compares `linux_banner` and returns ``. Raises GdbFpuError
-    if they differ or the file is not x86-64, MemoryFault if the kernel's memory cannot be read.
+    If the file has no build-id, this compares `linux_banner` and returns ``. Raises WrongKernel
+    if they differ, GdbFpuError if the file is not x86-64 or the kernel is not in memory there,
+    MemoryFault if the banner cannot be read.
     """
     wanted = elf.build_id(vmlinux)
     if wanted is None:
@@ -75,9 +76,10 @@ def verify(target: Memory, vmlinux: Path) -> str:
     running = _running_build_id(target, vmlinux)
     if running != wanted:
         found = f"has build-id {running}" if running else "shows no build-id"
-        raise GdbFpuError(
+        raise WrongKernel(
             f"{vmlinux} (build-id {wanted}) does not match the running kernel, "
-            f"which {found}: {_HINT}"
+            f"which {found}: {_HINT}",
+            running or "",
         )
     return wanted
 
@@ -95,7 +97,7 @@ def _running_build_id(target: Memory, vmlinux: Path, further: int = 0) -> str | 
 def _check_banner(target: Memory, vmlinux: Path) -> None:
     address, banner = _banner(target, vmlinux)
     if target.read_memory(address, len(banner)) != banner:
-        raise GdbFpuError(f"{vmlinux} does not match the running kernel: {_HINT}")
+        raise WrongKernel(f"{vmlinux} does not match the running kernel: {_HINT}")
 
 
 def _banner(target: Memory, vmlinux: Path) -> tuple[int, bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdbfpu.errors import CorruptState, GdbFpuError, MissingType
+from gdbfpu.errors import CorruptState, GdbFpuError, MissingType, NoTypes
 from gdbfpu.layouts import btf, elf
 from gdbfpu.layouts import cache as layoutcache
 from gdbfpu.layouts.cache import Question
@@ -87,9 +87,9 @@ def read_layouts(
     return layouts
 
 
-def neither(vmlinux: Path) -> GdbFpuError:
+def neither(vmlinux: Path) -> NoTypes:
     """Return the error for a `vmlinux` that has no types."""
-    return GdbFpuError(
+    return NoTypes(
         f"{vmlinux} has neither DWARF nor BTF, and its debug file is missing: build the kernel "
         "with CONFIG_DEBUG_INFO or install its debug package, and use that vmlinux"
     )
