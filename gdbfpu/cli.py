@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gdbfpu.commands.compare_options import CompareOptions
     from gdbfpu.commands.completion_options import CompletionOptions
     from gdbfpu.commands.decode_options import DecodeOptions
+    from gdbfpu.commands.doctor_options import ShellDoctorOptions
     from gdbfpu.commands.export_options import ExportOptions
     from gdbfpu.commands.install_options import InstallOptions
     from gdbfpu.commands.layout_options import LayoutOptions
@@ -99,6 +100,16 @@ def _export(parser: Parser[ExportOptions], words: Sequence[str]) -> int:
     return export(parser.parse(words))
 
 
+def _doctor(parser: Parser[ShellDoctorOptions], words: Sequence[str]) -> int:
+    options = parser.parse(words)
+    from gdbfpu.commands.output import standard_output
+    from gdbfpu.doctor.shell import doctor_answer
+
+    text, status = doctor_answer(options, standard_output())
+    show(text)
+    return status
+
+
 def _install(parser: Parser[InstallOptions], words: Sequence[str]) -> int:
     parser.parse(words)
     from gdbfpu.commands.install_gdb import install_text
@@ -136,6 +147,7 @@ _ACTIONS: dict[str, Callable[[Parser[Any], Sequence[str]], int]] = {
     "compare": _compare,
     "export": _export,
     "layout": _layout,
+    "doctor": _doctor,
     "install-gdb": _install,
     "uninstall-gdb": _uninstall,
     "completion": _completion,

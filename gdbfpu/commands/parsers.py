@@ -94,6 +94,12 @@ def _audit(stopped: bool = True) -> Parser[Any]:
     return audit_parser(stopped)
 
 
+def _doctor(stopped: bool = True) -> Parser[Any]:
+    from gdbfpu.commands.doctor_options import doctor_parser
+
+    return doctor_parser(stopped)
+
+
 def _install() -> Parser[Any]:
     from gdbfpu.commands.install_options import install_parser
 
@@ -129,6 +135,10 @@ SHELL = {
     "audit": Command(
         "check the FPU memory of one task or of all, from a dump", partial(_audit, stopped=False)
     ),
+    "doctor": Command(
+        "name what keeps gdbfpu from working, and what to type against it",
+        partial(_doctor, stopped=False),
+    ),
     "install-gdb": Command("let `source gdbfpu` work anywhere in GDB", _install),
     "uninstall-gdb": Command("remove what install-gdb added to your GDB init file", _uninstall),
     "completion": Command("print a script that completes the words of this command", _completion),
@@ -141,5 +151,6 @@ GDB = {
     "fpu-info": Command("show how the kernel handles the FPU", _info),
     "fpu-state": Command("show a task's FPU state", _state),
     "fpu-audit": Command("check the FPU memory of one task or of all", _audit),
+    "fpu-doctor": Command("name what keeps gdbfpu from working, and what to type", _doctor),
 }
 """The commands in GDB, by name."""

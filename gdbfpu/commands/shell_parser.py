@@ -23,8 +23,9 @@ examples:
   gdbfpu decode core --thread 42                        the registers of a thread in a core file
   gdbfpu audit --all --core DUMP --vmlinux vmlinux      what is wrong in a memory dump
 
-exit status: 0; 1 if the command failed, or parts of a file could not be read, which standard error
-or the text names; 3 if `gdbfpu audit` has findings or could not read everything."""
+exit status: 0; 1 if the command failed, if parts of a file could not be read, which standard error
+or the text names, or if `gdbfpu doctor` has found trouble; 3 if `gdbfpu audit` has findings or
+could not read everything."""
 
 
 def shell_parser(whole: bool = False) -> Parser[Any]:

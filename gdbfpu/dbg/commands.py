@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from gdbfpu.commands.audit_options import AuditOptions
+from gdbfpu.commands.doctor_options import DoctorOptions
 from gdbfpu.commands.info import info_text
 from gdbfpu.commands.info_options import InfoOptions
 from gdbfpu.commands.output import output
@@ -15,6 +16,7 @@ from gdbfpu.commands.state import frame_text, state_text
 from gdbfpu.commands.state_options import StateOptions
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.audit_command import audit
+from gdbfpu.dbg.doctor_command import doctor
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session, session
 from gdbfpu.dbg.signal_frame import frame_address
@@ -68,4 +70,5 @@ _ACTIONS: dict[type, Callable[[Session, Any, Screen], None]] = {
     InfoOptions: _info,
     StateOptions: _state,
     AuditOptions: audit,
+    DoctorOptions: doctor,
 }

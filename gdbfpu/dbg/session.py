@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,8 @@ class Session:
 
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""
-        vmlinux = self._vmlinux()
-        self._place_symbols(target, vmlinux)
+        vmlinux = self.vmlinux
+        self.place_symbols(target, vmlinux, say)
         build_id = identity.verify(target, vmlinux)
         progress = Progress("bytes of BTF")
         model = read_model(target, vmlinux, build_id, progress, debug_helpers(vmlinux))
@@ -118,18 +119,25 @@ class Session:
         warn_of_conditions(gdb.breakpoints(), model.kernel)
         return model
 
-    def _place_symbols(self, target: GdbTarget, vmlinux: Path) -> None:
-        """Move GDB's symbols to where the kernel is, if KASLR has moved the kernel."""
+    def place_symbols(
+        self, target: GdbTarget, vmlinux: Path, note: Callable[[str], object]
+    ) -> int | None:
+        """Move GDB's symbols to where KASLR put the kernel, and `note` it in a line.
+
+        Returns how many bytes that is above the addresses in `vmlinux`, None if it is not found.
+        """
         target.slide = identity.file_slide(target, vmlinux)
         slide = identity.find_slide(target, vmlinux, Progress("places where the kernel may be"))
         if slide is not None and slide != target.slide:
             target.move_symbols(vmlinux, slide)
             target.slide = slide
             self._target = target  # move_symbols() raised new_objfile, which reset this
-            say(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
+            note(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
+        return slide
 
-    @staticmethod
-    def _vmlinux() -> Path:
+    @property
+    def vmlinux(self) -> Path:
+        """Return the kernel that GDB was given; raise GdbFpuError if there is none."""
         name = gdb.current_progspace().filename
         if not name:
             raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")

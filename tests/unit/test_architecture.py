@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             separate sources split structs types units
         """,
         "probes": """
-            catalogue jobs resume returns
+            blocklist catalogue jobs resume returns
         """,
         "xsave": """
             area components.amx components.apx components.avx components.avx512 components.cet
@@ -67,18 +67,25 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "commands": """
             audit audit_options compare compare_options completion completion_options
-            completion_script decode decode_options dependencies dump_options events export
-            export_options filter_options gdb_init info info_options install_gdb install_options
-            layout layout_options man_page model names output parser parsers report
+            completion_script decode decode_options dependencies doctor_options dump_options events
+            export export_options filter_options gdb_init info info_options install_gdb
+            install_options layout layout_options man_page model names output parser parsers report
             report_files_options report_options shell_parser show show_options state state_options
             streams task_options trace_options values
         """,
     },
     {
+        "doctor": """
+            asking attached debugger device distributions finding gdb_checks gdb_program kernel line
+            shell stub text vmlinux
+        """,
+    },
+    {
         "dbg": """
             audit_command breakpoints commands conditions core_file debug_files declared
-            functions interruptible language live load planting point printers progress scroll_area
-            session settings settling signal_frame stops target terminal trace_command tui_window
+            doctor_command functions interruptible language live load planting point printers
+            progress scroll_area session settings settling signal_frame stops target terminal
+            trace_command tui_window
         """,
         "kdump": """
             commands pages target vmcoreinfo
@@ -116,10 +123,12 @@ LAZY = {"drgn", "elftools", "jinja2", "pygments", "shtab", "tabulate", "wcwidth"
 BOUNDARIES = {
     "dbg/interruptible.py": {"_guarded"},
     "dbg/declared.py": {"invoke"},
+    "doctor/finding.py": {"_guarded"},
     "kdump/target.py": {"_open"},
 }
 """The functions that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)
-and a command's invoke, and an error must not leave them; drgn raises Exception itself for a dump
+and a command's invoke, and an error must not leave them; a check of the doctor runs where things
+are broken, and the others have to follow; drgn raises Exception itself for a dump
 that it cannot read."""
 
 

@@ -12,12 +12,14 @@ import select
 import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 _PACKET = re.compile(rb"\$([^#]*)#[0-9a-fA-F]{2}")
+_END = re.compile(rb"#[0-9a-fA-F]{2}$")
 _WAIT = 10.0  # seconds to connect, and to end
 _CHUNK = 1 << 16
 
@@ -118,10 +120,14 @@ class Wire:
                 if not data:
                     return
                 self._count(end is gdb, data)
+                self._delay(end is gdb, data)
                 try:
                     (stub if end is gdb else gdb).sendall(data)
                 except (BrokenPipeError, ConnectionError):
                     return
+
+    def _delay(self, from_gdb: bool, data: bytes) -> None:
+        """Wait as long as `data` takes to pass; a socket takes no time."""
 
     def _count(self, from_gdb: bool, data: bytes) -> None:
         self._pending[from_gdb] += data
@@ -147,6 +153,28 @@ class Wire:
             self._resumed = False
             self.turns.append(Turn(bytes=len(packet) + 4, stopped=time.monotonic()))
             self.turns[-2].bytes -= len(packet) + 4
+
+
+class SerialWire(Wire):
+    """The same as slow as a serial line of `baud` bit/s, 10 bits a byte.
+
+    The adapter keeps the end of each reply back for `latency` ms. `taken` has the seconds that the
+    line took in each turn.
+    """
+
+    def __init__(self, stub: Path, folder: Path, baud: int, latency: int) -> None:
+        super().__init__(stub, folder)
+        self._baud, self._latency = baud, latency
+        self._free = {True: 0.0, False: 0.0}  # when the line, in each direction, is free again
+        self.taken: defaultdict[int, float] = defaultdict(float)
+
+    def _delay(self, from_gdb: bool, data: bytes) -> None:
+        ends = not from_gdb and _END.search(data) is not None
+        now, passing = time.monotonic(), len(data) * 10 / self._baud
+        kept = ends * self._latency / 1000
+        self._free[from_gdb] = max(now, self._free[from_gdb]) + passing
+        self.taken[id(self.turns[-1])] += passing + kept
+        time.sleep(self._free[from_gdb] - now + kept)
 
 
 def _resumes(packet: str) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbfpu.commands.completion import complete
+from gdbfpu.commands.doctor_options import DoctorOptions, ShellDoctorOptions, doctor_parser
 from gdbfpu.commands.info_options import InfoOptions, info_parser
 from gdbfpu.commands.parser import HelpShown
 from gdbfpu.commands.report_options import ReportOptions, report_parser
@@ -30,6 +31,7 @@ PARSERS = {
     "fpu-report": report_parser,
     "fpu-info": info_parser,
     "fpu-state": state_parser,
+    "fpu-doctor": doctor_parser,
 }
 
 
@@ -121,6 +123,16 @@ def test_files_are_found_at_home(monkeypatch):
     found = report("--from", "~/events", "--out", "~/report")
     assert (found.events, found.out) == (Path("/home/me/events"), Path("/home/me/report"))
     assert trace("on", "--out", "~/events").out == Path("/home/me/events")
+
+
+def test_doctor_options():
+    assert doctor_parser().parse([]) == DoctorOptions(format="table")
+    parser = doctor_parser(stopped=False)
+    assert parser.parse([]) == ShellDoctorOptions(None, None, None, "table")
+    words = "v --baud 9600 --device /dev/ttyS0 --format json"
+    assert parser.parse(words.split()) == ShellDoctorOptions(
+        Path("v"), 9600, Path("/dev/ttyS0"), "json"
+    )
 
 
 def test_info_options():
