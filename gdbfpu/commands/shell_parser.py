@@ -18,7 +18,7 @@ ABOUT = "Decode x86 FPU state, read traces and memory dumps, show layouts of ker
 _EXAMPLES = """\
 examples:
   gdbfpu report hits.jsonl                              who used the FPU in a trace
-  gdbfpu export hits.jsonl --to perfetto --out t.json   the trace as a timeline
+  gdbfpu export hits.jsonl --to html --out hits.html    the trace as a page, for a browser
   gdbfpu show hits.jsonl --hit 7                        one hit, with its registers
   gdbfpu decode core --thread 42                        the registers of a thread in a core file
   gdbfpu audit --all --core DUMP --vmlinux vmlinux      what is wrong in a memory dump
