@@ -8,6 +8,7 @@ result is a dataclass. Its fields name the arguments and hold their defaults.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
@@ -63,7 +64,7 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
     """
 
     def __init__(self, options: type[_T] | None = None, **more: Any) -> None:
-        more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        more.setdefault("formatter_class", _Formatter)
         super().__init__(add_help=False, allow_abbrev=False, **more)
         self._conflicts: list[tuple[argparse.Action, argparse.Action]] = []
         self._completions: dict[argparse.Action, _Completions] = {}
@@ -94,6 +95,10 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Return the parser of each verb by its name, empty if the command has no verbs."""
         actions = (a for a in self._actions if isinstance(a, argparse._SubParsersAction))
         return next((dict(action.choices) for action in actions), {})
+
+    def words(self, option: str) -> tuple[str, ...]:
+        """Return the words that `option` takes, empty if it takes any text."""
+        return tuple(self._option_string_actions[option].choices or ())
 
     def parse(self, words: Sequence[str]) -> _T:
         """Return the options in `words`; raise UsageError or HelpShown."""
@@ -148,6 +153,31 @@ def _spelled(action: argparse.Action, found: argparse.Namespace) -> str:
         return " or ".join(w for w in str(action.metavar).split("|") if w != action.default)
     name = action.option_strings[0]
     return f"{name} {getattr(found, action.dest)}" if action.choices else name
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the default of a flag as GDB shows its settings: `on` or `off`."""
+
+    def __init__(self, *names: Any, **more: Any) -> None:
+        more.setdefault("width", _columns() - 2)  # as argparse has it
+        super().__init__(*names, **more)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if isinstance(action.default, bool) and action.help:
+            return action.help.replace("%(default)s", ("off", "on")[action.default])
+        return action.help
+
+
+def _columns() -> int:
+    """Return the width of the terminal, or what COLUMNS says.
+
+    argparse asks shutil for it. To import shutil takes longer than to make a parser.
+    """
+    said = os.environ.get("COLUMNS", "")
+    try:
+        return int(said) if said.isdecimal() and int(said) else os.get_terminal_size(1).columns
+    except OSError:  # no terminal
+        return 80
 
 
 class _Help(argparse.Action):

@@ -39,8 +39,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     parser = Parser(
         StateOptions,
         prog="fpu-state" if stopped else "gdbfpu state",
-        description="Show a task's whole FPU state, and whether it is in memory or live in a CPU.\n"
-        f"{more}",
+        description=f"Show a task's whole FPU state, in memory or live in a CPU.\n{more}",
     )
     add = parser.add
     task, comm = add_task(parser, stopped)
