@@ -19,6 +19,7 @@ import gdbfpu
 from gdbfpu.commands.model import read_model
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.conditions import warn_of_conditions
+from gdbfpu.dbg.counters import set_counters
 from gdbfpu.dbg.debug_files import debug_helpers
 from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan, plant, sites
@@ -48,7 +49,7 @@ class Session:
     """What the commands work on. There is only one session: `session` returns it."""
 
     def __init__(self) -> None:
-        self.totals = Totals()
+        self._totals = Totals()
         self.tracer: Tracer | None = None
         self.live: Live | None = None  # the table of `fpu-trace on --top`
         self.breakpoints: list[Point] = []
@@ -69,6 +70,15 @@ class Session:
         for name in ("connection_removed", "exited", "new_objfile"):
             if hasattr(gdb.events, name):  # connection_removed exists since GDB 11
                 getattr(gdb.events, name).connect(self._connection_ended)
+
+    @property
+    def totals(self) -> Totals:
+        """Return the totals of this kernel's traces since the last `fpu-trace clear`."""
+        return self._totals
+
+    def _begin_totals(self) -> None:
+        self._totals = Totals()
+        set_counters(0, 0)
 
     @property
     def target(self) -> GdbTarget:
@@ -114,7 +124,8 @@ class Session:
         model = read_model(target, vmlinux, build_id, progress, debug_helpers(vmlinux))
         known = build_id or model.kernel.banner()
         if known != self._known:
-            self._known, self.build_id, self.totals = known, build_id, Totals()
+            self._known, self.build_id = known, build_id
+            self._begin_totals()
         warn_of_conditions(gdb.breakpoints(), model.kernel)
         return model
 
@@ -237,7 +248,7 @@ class Session:
 
     def clear(self) -> None:
         """Forget all totals; a trace that is on counts from zero again."""
-        self.totals = Totals()
+        self._begin_totals()
         if self.tracer is not None:
             self.tracer.totals = self.totals
         if self.live is not None:
@@ -258,6 +269,7 @@ class Session:
     def failed(self, reason: str) -> None:
         """Count a hit that could not be recorded or resumed for `reason`."""
         self.totals.fail(reason)
+        set_counters(self.totals.hits, self.totals.failed)
 
     def _stopped(self, event: Any) -> None:
         """Say why the kernel stopped, and end a trace that is full.
