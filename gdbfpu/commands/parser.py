@@ -11,14 +11,25 @@ import argparse
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from enum import Enum, auto
 from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("HelpShown", "Options", "Parser", "Several", "picked")
+__all__ = ("HelpShown", "Live", "Options", "Parser", "Several", "picked")
 
 _T = TypeVar("_T")
-_Completions = Union[Iterable[str], Callable[[], Iterable[str]]]
+
+
+class Live(Enum):
+    """Words that only a running system knows: the pids and the names of its tasks."""
+
+    PIDS = auto()
+    COMMS = auto()
+
+
+_Words = Iterable[Union[str, Live]]
+_Completions = Union[_Words, Callable[[], _Words]]
 
 _KIND = "options"  # the attribute of a namespace that holds the options' class
 
@@ -76,6 +87,7 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Add an argument, as `add_argument` does.
 
         `completions` are the words that complete the value, or a function that returns the words.
+        A Live stands for words that are known only when the user completes.
         """
         action = self.add_argument(*names, **more)
         self._completions[action] = completions
@@ -85,8 +97,8 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Refuse the two arguments of a pair when both are given."""
         self._conflicts += pairs
 
-    def completions(self, action: argparse.Action) -> tuple[str, ...]:
-        """Return the words that complete the value of `action`."""
+    def completions(self, action: argparse.Action) -> tuple[str | Live, ...]:
+        """Return the words that complete the value of `action`, or who knows them."""
         found = action.choices or self._completions.get(action, ())
         return tuple(found() if callable(found) else found)
 

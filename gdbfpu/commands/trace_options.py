@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Union
 
 from gdbfpu.commands.names import functions
-from gdbfpu.commands.parser import Options, Parser, Several
+from gdbfpu.commands.parser import Live, Options, Parser, Several
 from gdbfpu.commands.values import file_name, number
 from gdbfpu.probes.jobs import GROUPS
 
@@ -115,10 +115,10 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         )  # fmt: skip
     add("--group", action=Several, choices=GROUPS, dest="groups",
         help="trace the functions of this group; may be repeated")  # fmt: skip
-    add("--pid", action=Several, type=number, metavar="PID", dest="pids",
+    add("--pid", action=Several, type=number, metavar="PID", dest="pids", completions=(Live.PIDS,),
         help="record only this task; may be repeated. If you combine --pid, --comm and --if, "
         "a hit must match each of them")  # fmt: skip
-    add("--comm", action=Several, metavar="GLOB", dest="comms",
+    add("--comm", action=Several, metavar="GLOB", dest="comms", completions=(Live.COMMS,),
         help="record only tasks with this name, which may be a glob; may be repeated"
         )  # fmt: skip
     add("--if", dest="condition", metavar="EXPR",

@@ -6,13 +6,13 @@ The code of the commands is imported when the first command runs, so that gdbfpu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import gdb
 
 from gdbfpu.commands.completion import complete
-from gdbfpu.commands.parser import HelpShown, Parser
+from gdbfpu.commands.parser import HelpShown, Live, Parser
 from gdbfpu.commands.parsers import GDB
 from gdbfpu.dbg.overview import Overview
 from gdbfpu.dbg.parameters import register_parameters
@@ -59,9 +59,16 @@ class _Command(gdb.Command):  # type: ignore[misc]
 
         GDB first calls this without a word, to learn where words break, and ignores the list.
         """
-        typed = text.split(" ")[-1]
-        cut = 0 if word is None else len(typed) - len(word)
-        return [c[cut:] for c in complete(self._parser, text)]
+        if word is None:
+            return list(complete(self._parser, text))
+        cut = len(text.split(" ")[-1]) - len(word)
+        return [c[cut:] for c in complete(self._parser, text, _live)]
+
+
+def _live(kind: Live) -> Iterable[str]:
+    from gdbfpu.dbg.task_words import task_words
+
+    return task_words(kind)
 
 
 def _documentation(parser: Parser[Any]) -> str:

@@ -35,6 +35,7 @@ from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.trace.entries import Caught
 from gdbfpu.trace.event_file import EventWriter
 from gdbfpu.trace.totals import Totals
@@ -108,6 +109,11 @@ class Session:
         return self._model
 
     @property
+    def known_kernel(self) -> Kernel | None:
+        """Return the kernel if its model is known already."""
+        return self._model.kernel if self._model is not None else None
+
+    @property
     def looks(self) -> Looks:
         """Return the Looks of `model`, which keeps what it has learned about the machine."""
         model = self.model
@@ -117,7 +123,7 @@ class Session:
 
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""
-        vmlinux = self._vmlinux()
+        vmlinux = self.vmlinux()
         self._place_symbols(target, vmlinux)
         build_id = identity.verify(target, vmlinux)
         progress = Progress("bytes of BTF")
@@ -140,7 +146,8 @@ class Session:
             say(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
 
     @staticmethod
-    def _vmlinux() -> Path:
+    def vmlinux() -> Path:
+        """Return the file of the kernel that GDB has; raise GdbFpuError."""
         name = gdb.current_progspace().filename
         if not name:
             raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")

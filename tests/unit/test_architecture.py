@@ -79,7 +79,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             audit_command breakpoints commands conditions core_file counters debug_files
             declared exit_status functions interruptible language live load overview parameters
             planting point printers progress scroll_area session settings settling signal_frame
-            stops target terminal trace_command tui_window
+            stops target task_words terminal trace_command tui_window
         """,
         "kdump": """
             commands pages target vmcoreinfo
