@@ -38,6 +38,7 @@ from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.trace.entries import Caught
 from gdbfpu.trace.event_file import EventWriter
+from gdbfpu.trace.kept import Kept
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
 
@@ -153,10 +154,13 @@ class Session:
             raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
         return Path(name)
 
-    def on(self, options: Options, plan: Plan, out: Path | None) -> tuple[str, ...]:
+    def on(
+        self, options: Options, plan: Plan, out: Path | None, kept: Kept | None = None
+    ) -> tuple[str, ...]:
         """Plant the probes of `plan` at their functions' addresses; return a line about each.
 
-        If anything that is needed is missing, no probe is left in the kernel.
+        The hits go to the event file `out` and to `kept`. If anything that is needed is missing, no
+        probe is left in the kernel.
         """
         if self.breakpoints:
             raise UsageError("tracing is on already: say `fpu-trace off` first")
@@ -165,6 +169,7 @@ class Session:
         model, target = self.model, self.target
         model.kernel.current()
         tracer = Tracer(self.looks, options, self.totals, None)
+        tracer.kept = kept
         chosen, left_out = sites(target, plan, len(model.kernel.online_cpus()))
         with contextlib.ExitStack() as undo:
             points = []
