@@ -11,13 +11,11 @@ from typing import Any
 
 import gdb
 
-from gdbfpu.commands.completion import complete
 from gdbfpu.commands.parser import HelpShown, Live, Parser
 from gdbfpu.commands.parsers import GDB
 from gdbfpu.dbg.overview import Overview
 from gdbfpu.dbg.parameters import register_parameters
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.text.printable import one_line
 
 __all__ = ("register_commands",)
 
@@ -49,6 +47,8 @@ class _Command(gdb.Command):  # type: ignore[misc]
         except (gdb.GdbError, KeyboardInterrupt):
             raise
         except GdbFpuError as error:
+            from gdbfpu.text.printable import one_line
+
             raise gdb.GdbError(f"{self._name}: {one_line(str(error))}") from error
         except Exception as error:
             text = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -59,6 +59,8 @@ class _Command(gdb.Command):  # type: ignore[misc]
 
         GDB first calls this without a word, to learn where words break, and ignores the list.
         """
+        from gdbfpu.commands.completion import complete
+
         if word is None:
             return list(complete(self._parser, text))
         cut = len(text.split(" ")[-1]) - len(word)

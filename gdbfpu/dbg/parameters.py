@@ -11,7 +11,6 @@ from typing import Any, Callable
 import gdb
 
 from gdbfpu.commands.parser import Parser
-from gdbfpu.text.counted import counted
 
 __all__ = ("COLOUR", "register_parameters")
 
@@ -34,13 +33,13 @@ _DEFAULTS: tuple[tuple[str, int, str, Callable[[Any], str]], ...] = (
         "backtrace",
         gdb.PARAM_ZUINTEGER,
         "how many callers of each hit a trace records",
-        lambda value: f"A trace records {counted(value, 'caller')} of each hit.",
+        lambda value: f"A trace records {_counted(value, 'caller')} of each hit.",
     ),
     (
         "limit",
         gdb.PARAM_UINTEGER,
         "after how many hits a trace ends (0: never)",
-        lambda value: f"A trace ends after {counted(value, 'hit')}." if value else _NO_LIMIT,
+        lambda value: f"A trace ends after {_counted(value, 'hit')}." if value else _NO_LIMIT,
     ),
     (
         "quiet",
@@ -146,6 +145,12 @@ def _user(
         changed(on)
 
     return use
+
+
+def _counted(number: int, thing: str) -> str:
+    from gdbfpu.text.counted import counted
+
+    return counted(number, thing)
 
 
 def _show() -> None:
