@@ -115,15 +115,7 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         )  # fmt: skip
     add("--group", action=Several, choices=GROUPS, dest="groups",
         help="trace the functions of this group; may be repeated")  # fmt: skip
-    add("--pid", action=Several, type=number, metavar="PID", dest="pids", completions=(Live.PIDS,),
-        help="record only this task; may be repeated. If you combine --pid, --comm and --if, "
-        "a hit must match each of them")  # fmt: skip
-    add("--comm", action=Several, metavar="GLOB", dest="comms", completions=(Live.COMMS,),
-        help="record only tasks with this name, which may be a glob; may be repeated"
-        )  # fmt: skip
-    add("--if", dest="condition", metavar="EXPR",
-        help="record only hits where this GDB expression is true in the frame of the probed "
-        "function; quote it as one word: $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
+    _add_filters(parser)
     add("--state", choices=("none", "header", "full"),
         help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
     add("--backtrace", type=number, metavar="N",
@@ -148,3 +140,16 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
     parser.add_conflicts((top, stop))
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip
+
+
+def _add_filters(parser: Parser[TraceOptions]) -> None:
+    add = parser.add
+    add("--pid", action=Several, type=number, metavar="PID", dest="pids", completions=(Live.PIDS,),
+        help="record only this task; may be repeated. If you combine --pid, --comm and --if, "
+        "a hit must match each of them")  # fmt: skip
+    add("--comm", action=Several, metavar="GLOB", dest="comms", completions=(Live.COMMS,),
+        help="record only tasks with this name, which may be a glob; may be repeated"
+        )  # fmt: skip
+    add("--if", dest="condition", metavar="EXPR",
+        help="record only hits where this GDB expression is true in the frame of the probed "
+        "function; quote it as one word: $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import gdb
 
-from gdbfpu.dbg.counters import set_counters
 from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
@@ -68,8 +67,6 @@ class _Recorder(Point):
     def _add(self) -> bool:
         if self._here.entry is not None:
             self._tracer.add(self._here.entry)
-            totals = self._tracer.totals
-            set_counters(totals.hits, totals.failed)
         return False
 
     def _show(self) -> bool:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from pathlib import Path
 from typing import Any
 
 import gdb
 
-import gdbfpu
 from gdbfpu.commands.model import read_model
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.conditions import warn_of_conditions
 from gdbfpu.dbg.counters import set_counters
-from gdbfpu.dbg.debug_files import debug_helpers
+from gdbfpu.dbg.debug_files import debug_helpers, kernel_file
 from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
@@ -37,7 +35,7 @@ from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.trace.entries import Caught
-from gdbfpu.trace.event_file import EventWriter
+from gdbfpu.trace.event_file import EventWriter, header
 from gdbfpu.trace.kept import Kept
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -124,7 +122,7 @@ class Session:
 
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""
-        vmlinux = self.vmlinux()
+        vmlinux = kernel_file()
         self._place_symbols(target, vmlinux)
         build_id = identity.verify(target, vmlinux)
         progress = Progress("bytes of BTF")
@@ -145,14 +143,6 @@ class Session:
             target.slide = slide
             self._target = target  # move_symbols() raised new_objfile, which reset this
             say(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
-
-    @staticmethod
-    def vmlinux() -> Path:
-        """Return the file of the kernel that GDB has; raise GdbFpuError."""
-        name = gdb.current_progspace().filename
-        if not name:
-            raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
-        return Path(name)
 
     def on(
         self, options: Options, plan: Plan, out: Path | None, kept: Kept | None = None
@@ -180,7 +170,7 @@ class Session:
                     point.check(options.condition)
             undo.callback(self._settings.restore)
             self._settings.change(target.stub, options.backtrace)
-            tracer.writer = EventWriter(out, self._header(model)) if out else None
+            tracer.writer = EventWriter(out, header(model, self.build_id)) if out else None
             undo.pop_all()
         self.tracer = tracer
         self.breakpoints = points
@@ -188,17 +178,6 @@ class Session:
         hook_detach(OFF)
         described = (point.describe() for point in self.breakpoints if point.enabled)
         return (*left_out, *described)
-
-    def _header(self, model: FpuModel) -> dict[str, Any]:
-        return {
-            "gdbfpu": gdbfpu.__version__,
-            "kernel": model.kernel.banner(),
-            "build_id": self.build_id,
-            "stub": model.kernel.target.stub.name,
-            "switching": model.switching,
-            "xsave_format": model.format,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
 
     def off(self) -> bool:
         """Remove every probe from the kernel and end the event file; return whether tracing was on.
@@ -275,6 +254,7 @@ class Session:
 
     def passed(self, caught: Caught | None) -> None:
         """Note that the kernel passes a probe; `caught` is the hit, None if none was recorded."""
+        set_counters(self.totals.hits, self.totals.failed)
         if self.live is not None:
             self.live.passed(caught, self.totals)
 

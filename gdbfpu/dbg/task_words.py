@@ -19,7 +19,7 @@ import gdb
 
 from gdbfpu.commands.model import glimpse
 from gdbfpu.commands.parser import Live
-from gdbfpu.dbg.debug_files import debug_helpers
+from gdbfpu.dbg.debug_files import debug_helpers, kernel_file
 from gdbfpu.dbg.session import Session, session
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError
@@ -95,7 +95,7 @@ def _glimpse(known: Session) -> Kernel | None:
     To read them from a vmlinux takes seconds, and to find a kernel that KASLR moved is said aloud.
     Both are left to a command.
     """
-    target, vmlinux = known.target, known.vmlinux()
+    target, vmlinux = known.target, kernel_file()
     target.slide = identity.file_slide(target, vmlinux)
     build_id = identity.verify(target, vmlinux)
     return glimpse(target, vmlinux, build_id, debug_helpers(vmlinux))

@@ -43,7 +43,9 @@ def begin(session: Session, options: TraceOn, kept: Kept | None = None) -> tuple
     )
     live = Live() if options.top else None
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
-    return session.on(how, Plan(chosen, options.probes, options.step), options.out, kept)
+    lines = session.on(how, Plan(chosen, options.probes, options.step), options.out, kept)
+    session.live = live
+    return lines
 
 
 def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
@@ -52,7 +54,6 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
         tell(f"fpu-trace: {line}")
     for note in _nobody(session.model.kernel, options):
         tell(f"fpu-trace: {note}")
-    session.live = live
     if options.top:
         tell("fpu-trace: the table appears with the first hit")
     elif not options.quiet:
