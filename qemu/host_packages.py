@@ -36,6 +36,7 @@ def _same(*names: str) -> tuple[Package, ...]:
 
 PACKAGES = (
     *_same("gdb", "gcc", "make"),
+    Package("gdbserver", "gdbserver", "gdb-gdbserver", "gdb", "gdbserver"),
     Package(
         "qemu-system-x86", "qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86", "qemu-x86"
     ),

@@ -123,8 +123,7 @@ def _spelled(action: argparse.Action) -> str:
 
 
 def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    values = {**vars(action), "prog": parser.prog, "default": parser.get_default(action.dest)}
-    words = (action.help or "") % values
+    words = parser._get_formatter()._expand_help(action) if action.help else ""
     cells = (f"`{_spelled(action)}`", f"{words[:1].upper()}{words[1:]}")
     return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"
 

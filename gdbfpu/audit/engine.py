@@ -38,6 +38,11 @@ class Audit:
         return sum(finding.severity is severity for finding in self.findings)
 
     @property
+    def sound(self) -> bool:
+        """Return whether there is no error and no warning, and all could be read."""
+        return self.verdict in ("clean", "notes")
+
+    @property
     def verdict(self) -> str:
         """Return the result in one word for scripts: `findings`, `incomplete`, `notes`, `clean`.
 

@@ -19,7 +19,13 @@ from gdbfpu.kernel.tasks import Task
 from gdbfpu.text.json_text import json_text
 from gdbfpu.text.screen import PLAIN, Screen
 
-__all__ = ("audit_text", "map_text", "run_audit", "run_frame_audit", "run_injected_audit")
+__all__ = ("FOUND", "audit_text", "map_text", "run_audit", "run_frame_audit", "run_injected_audit")
+
+FOUND = 3
+"""The exit status after an audit that found errors or warnings, or could not read everything.
+
+It is that of `gdbfpu audit`, and of a GDB in which `fpu-audit --fail` was run. A command that fails
+ends `gdbfpu` with status 1."""
 
 
 def run_audit(model: FpuModel, options: AuditOptions, progress: Callable[[int], None]) -> Audit:

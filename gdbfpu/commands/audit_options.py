@@ -19,7 +19,8 @@ __all__ = ("AuditOptions", "audit_parser")
 class AuditOptions(TaskOptions):
     """The options of `fpu-audit`: one task or `all`, a byte `map`, or a signal frame.
 
-    `reveal` shows bytes, which may be secrets. `out` is a new file to write. `sigframe` is as in
+    `reveal` shows bytes, which may be secrets. `out` is a new file to write. With `fail`, findings
+    are a failure. `sigframe` is as in
     StateOptions. `inject` names the rule whose defect to plant (empty: none); it needs
     `laboratory`.
     """
@@ -29,6 +30,7 @@ class AuditOptions(TaskOptions):
     reveal: bool = False
     format: str = "table"
     out: Path | None = None
+    fail: bool = False
     sigframe: str | None = None
     inject: str = ""
     laboratory: bool = False
@@ -57,7 +59,8 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
     add("--out", type=file_name, metavar="FILE", help="write the audit to this new file")
     parser.add_conflicts((task, every), (comm, every), (byte_map, every))
     if stopped:
-        frame, inject = _add_stopped(parser)
+        frame, inject, fail = _add_stopped(parser)
+        parser.add_conflicts((byte_map, fail))
         parser.add_conflicts((inject, every), (byte_map, inject), (byte_map, frame))
         parser.add_conflicts((frame, task), (frame, comm), (frame, every))
     else:
@@ -65,8 +68,11 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
     return parser
 
 
-def _add_stopped(parser: Parser[AuditOptions]) -> tuple[argparse.Action, argparse.Action]:
+def _add_stopped(parser: Parser[AuditOptions]) -> tuple[argparse.Action, ...]:
     add = parser.add
+    fail = add("--fail", action="store_true",
+        help="fail if there are errors or warnings, or not everything could be read: GDB then ends "
+        "with status 3")  # fmt: skip
     frame = add("--sigframe", nargs="?", const="", metavar="ADDRESS",
         help="audit the FPU part of the signal frame at this user address (default: the argument "
         "of the function where the CPU stopped)")  # fmt: skip
@@ -76,7 +82,7 @@ def _add_stopped(parser: Parser[AuditOptions]) -> tuple[argparse.Action, argpars
     add("--laboratory", action="store_true",
         help="confirm that this is a laboratory machine, so --inject may write to its memory"
         )  # fmt: skip
-    return frame, inject
+    return frame, inject, fail
 
 
 def _injectable() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from gdbfpu.commands.values import file_name, number, stored_file
 
 __all__ = ("DoctorOptions", "ShellDoctorOptions", "doctor_parser")
 
-_ABOUT = "Name what keeps gdbfpu from working, and what to type against it.\n"
+_ABOUT = "Name what keeps gdbfpu from working, and how to mend it.\n"
 _IN_GDB = "It looks at GDB, its connection and the kernel, whatever of these there is."
 _IN_SHELL = "It looks at GDB, at a vmlinux, and at the serial line to a machine with KGDB."
 _STATUS = "exit status: 0 if nothing is wrong, 1 if there is trouble."

@@ -23,7 +23,7 @@ def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
     parser = Parser(
         InfoOptions,
         prog="fpu-info" if stopped else "gdbfpu info",
-        description="Show how the kernel handles the FPU, and whose registers each CPU holds.\n"
+        description="Show how the kernel handles the FPU, and whose state CPUs hold.\n"
         "It also shows where each value was read from.",
     )
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")

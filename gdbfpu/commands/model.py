@@ -15,11 +15,27 @@ from gdbfpu.kernel import callpath, signals, tasks, usermem
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts import debuginfod, elf
 from gdbfpu.layouts.cache import Question
-from gdbfpu.layouts.sources import Helpers, Progress, from_file, neither, read_layouts
+from gdbfpu.layouts.sources import (
+    Helpers,
+    Progress,
+    addresses_of,
+    from_cache,
+    from_file,
+    neither,
+    read_layouts,
+)
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Memory
 
-__all__ = ("ANCHORS", "TYPES", "file_layouts", "helpers_here", "question", "read_model")
+__all__ = (
+    "ANCHORS",
+    "TYPES",
+    "file_layouts",
+    "glimpse",
+    "helpers_here",
+    "question",
+    "read_model",
+)
 
 _READERS = (model, tasks, callpath, signals, xstate, usermem, snapshot)
 
@@ -37,6 +53,9 @@ _VARIABLES = (  # variables and their types: a kernel with the variable has the 
     ("kgdb_info", "debuggerinfo_struct"),
     ("pcpu_hot", "pcpu_hot"),
 )
+
+
+_SMALL = 8 << 20  # bytes of a file that is read in a moment; a kernel's DWARF is much longer
 
 
 def question(build_id: str) -> Question:
@@ -76,3 +95,15 @@ def read_model(
     """
     layouts = read_layouts(target, vmlinux, question(build_id), progress, helpers)
     return model.probe(Kernel(target, layouts))
+
+
+def glimpse(target: Memory, vmlinux: Path, build_id: str, helpers: Helpers) -> Kernel | None:
+    """Return the kernel behind `target` if its types are known at once, else None.
+
+    They are if the cache has them, or if `vmlinux` is small. Raises GdbFpuError.
+    """
+    asked = question(build_id)
+    layouts = from_cache(vmlinux, asked, helpers)
+    if layouts is None and vmlinux.stat().st_size <= _SMALL:
+        layouts = from_file(vmlinux, asked, addresses_of(target))
+    return Kernel(target, layouts) if layouts is not None else None

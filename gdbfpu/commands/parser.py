@@ -8,16 +8,28 @@ result is a dataclass. Its fields name the arguments and hold their defaults.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from enum import Enum, auto
 from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("HelpShown", "Options", "Parser", "Several", "picked")
+__all__ = ("HelpShown", "Live", "Options", "Parser", "Several", "picked")
 
 _T = TypeVar("_T")
-_Completions = Union[Iterable[str], Callable[[], Iterable[str]]]
+
+
+class Live(Enum):
+    """Words that only a running system knows: the pids and the names of its tasks."""
+
+    PIDS = auto()
+    COMMS = auto()
+
+
+_Words = Iterable[Union[str, Live]]
+_Completions = Union[_Words, Callable[[], _Words]]
 
 _KIND = "options"  # the attribute of a namespace that holds the options' class
 
@@ -63,7 +75,7 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
     """
 
     def __init__(self, options: type[_T] | None = None, **more: Any) -> None:
-        more.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        more.setdefault("formatter_class", _Formatter)
         super().__init__(add_help=False, allow_abbrev=False, **more)
         self._conflicts: list[tuple[argparse.Action, argparse.Action]] = []
         self._completions: dict[argparse.Action, _Completions] = {}
@@ -75,6 +87,7 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Add an argument, as `add_argument` does.
 
         `completions` are the words that complete the value, or a function that returns the words.
+        A Live stands for words that are known only when the user completes.
         """
         action = self.add_argument(*names, **more)
         self._completions[action] = completions
@@ -84,8 +97,8 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Refuse the two arguments of a pair when both are given."""
         self._conflicts += pairs
 
-    def completions(self, action: argparse.Action) -> tuple[str, ...]:
-        """Return the words that complete the value of `action`."""
+    def completions(self, action: argparse.Action) -> tuple[str | Live, ...]:
+        """Return the words that complete the value of `action`, or who knows them."""
         found = action.choices or self._completions.get(action, ())
         return tuple(found() if callable(found) else found)
 
@@ -94,6 +107,10 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         """Return the parser of each verb by its name, empty if the command has no verbs."""
         actions = (a for a in self._actions if isinstance(a, argparse._SubParsersAction))
         return next((dict(action.choices) for action in actions), {})
+
+    def words(self, option: str) -> tuple[str, ...]:
+        """Return the words that `option` takes, empty if it takes any text."""
+        return tuple(self._option_string_actions[option].choices or ())
 
     def parse(self, words: Sequence[str]) -> _T:
         """Return the options in `words`; raise UsageError or HelpShown."""
@@ -148,6 +165,31 @@ def _spelled(action: argparse.Action, found: argparse.Namespace) -> str:
         return " or ".join(w for w in str(action.metavar).split("|") if w != action.default)
     name = action.option_strings[0]
     return f"{name} {getattr(found, action.dest)}" if action.choices else name
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the default of a flag as GDB shows its settings: `on` or `off`."""
+
+    def __init__(self, *names: Any, **more: Any) -> None:
+        more.setdefault("width", _columns() - 2)  # as argparse has it
+        super().__init__(*names, **more)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if isinstance(action.default, bool) and action.help:
+            return action.help.replace("%(default)s", ("off", "on")[action.default])
+        return action.help
+
+
+def _columns() -> int:
+    """Return the width of the terminal, or what COLUMNS says.
+
+    argparse asks shutil for it. To import shutil takes longer than to make a parser.
+    """
+    said = os.environ.get("COLUMNS", "")
+    try:
+        return int(said) if said.isdecimal() and int(said) else os.get_terminal_size(1).columns
+    except OSError:  # no terminal
+        return 80
 
 
 class _Help(argparse.Action):

@@ -123,7 +123,9 @@ SHELL = {
     "show": Command("show one hit of an event file, with its registers", _show),
     "diff": Command("show what changed between two hits of an event file", _diff),
     "compare": Command("show what changed between two event files", _compare),
-    "export": Command("write an event file as a page, CSV, Markdown, flame graph or timeline", _export),
+    "export": Command(
+        "write an event file as a page, CSV, Markdown, flame graph or timeline", _export
+    ),
     "layout": Command("show the offsets of members of kernel types", _layout),
     "report": Command(
         "list the tasks that use the FPU, from a dump or an event file", _report_files
@@ -136,7 +138,7 @@ SHELL = {
         "check the FPU memory of one task or of all, from a dump", partial(_audit, stopped=False)
     ),
     "doctor": Command(
-        "name what keeps gdbfpu from working, and what to type against it",
+        "name what keeps gdbfpu from working, and how to mend it",
         partial(_doctor, stopped=False),
     ),
     "install-gdb": Command("let `source gdbfpu` work anywhere in GDB", _install),

@@ -14,9 +14,9 @@ from gdbfpu.report.sorts import SORTS
 
 __all__ = ("ABOUT", "ReportOptions", "add_report", "report_parser")
 
-ABOUT = """List the tasks that use the FPU and those that never did, with their hits.
-It works without a trace too, from the kernel's tasks alone, and without a kernel,
-from an event file."""
+ABOUT = """List the tasks that use the FPU, and those that never did.
+Each has its hits. It works without a trace too, from the kernel's tasks alone, and
+without a kernel, from an event file."""
 """What the command does, for its help."""
 
 

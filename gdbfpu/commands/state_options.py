@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gdbfpu.commands.dump_options import add_dump
 from gdbfpu.commands.names import components
-from gdbfpu.commands.parser import Parser, Several
+from gdbfpu.commands.parser import Live, Parser, Several
 from gdbfpu.commands.task_options import TaskOptions, add_task
 
 __all__ = ("StateOptions", "state_parser")
@@ -39,8 +39,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     parser = Parser(
         StateOptions,
         prog="fpu-state" if stopped else "gdbfpu state",
-        description="Show a task's whole FPU state, and whether it is in memory or live in a CPU.\n"
-        f"{more}",
+        description=f"Show a task's whole FPU state, in memory or live in a CPU.\n{more}",
     )
     add = parser.add
     task, comm = add_task(parser, stopped)
@@ -50,7 +49,7 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
     raw = add("--raw", action="store_true",
         help="dump the bytes in memory, even those that the header marks as unused")  # fmt: skip
     form = add("--format", choices=("table", "json"), help="default: %(default)s")
-    diff = add("--diff", metavar="OTHER",
+    diff = add("--diff", metavar="OTHER", completions=(Live.PIDS,),
         help="compare with this other task: show only registers that differ")  # fmt: skip
     parser.add_conflicts((raw, form), (diff, raw))
     if stopped:

@@ -7,7 +7,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from gdbfpu.commands.parser import Options, Parser
+from gdbfpu.commands.parser import Live, Options, Parser
 
 __all__ = ("TaskOptions", "add_task")
 
@@ -26,10 +26,11 @@ def add_task(parser: Parser[Any], stopped: bool) -> tuple[argparse.Action, argpa
     `current` needs a `stopped` CPU.
     """
     current = ", or `current`, the selected thread's task (default)" if stopped else ""
-    task = parser.add("task", nargs="?", completions=("current",) if stopped else (),
+    task = parser.add("task", nargs="?",
+        completions=("current", Live.PIDS) if stopped else (),
         metavar="current|PID|ADDRESS" if stopped else "PID|ADDRESS",
         help=f"a pid, the address of a task_struct or struct fpu{current}")  # fmt: skip
-    comm = parser.add("--comm", metavar="NAME",
+    comm = parser.add("--comm", metavar="NAME", completions=(Live.COMMS,),
         help="the task with this name, which may be a glob")  # fmt: skip
     parser.add_conflicts((task, comm))
     return task, comm

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Union
 
 from gdbfpu.commands.names import functions
-from gdbfpu.commands.parser import Options, Parser, Several
+from gdbfpu.commands.parser import Live, Options, Parser, Several
 from gdbfpu.commands.values import file_name, number
 from gdbfpu.probes.jobs import GROUPS
 
@@ -79,7 +79,7 @@ def trace_parser() -> Parser[TraceOptions]:
     """Return the parser of `fpu-trace`."""
     parser: Parser[TraceOptions] = Parser(
         prog="fpu-trace",
-        description="Record each call of the kernel's FPU functions and the task behind it.\n"
+        description="Record each call of the kernel's FPU functions, and its task.\n"
         "Turn the trace on, `continue`, interrupt with ^C, then run `fpu-report`.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="on|off|status|clear|probes", required=True)
@@ -93,17 +93,11 @@ def trace_parser() -> Parser[TraceOptions]:
         verb(
             "probes",
             TraceProbes,
-            "list the functions to probe, which of them this kernel has, what replaces the others",
+            "list functions to probe, and which of them this kernel has",
         )
     )
-    verb(
-        "off", TraceOff, "remove the probes from the kernel, close the event file, keep the totals"
-    )
-    verb(
-        "status",
-        TraceStatus,
-        "show what is traced, how each probe resumes, and how many hits there were",
-    )
+    verb("off", TraceOff, "remove the probes, close the event file, keep the totals")
+    verb("status", TraceStatus, "show what is traced, how probes resume, and the hits")
     verb("clear", TraceClear, "forget all totals")
     return parser
 
@@ -121,22 +115,14 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
         )  # fmt: skip
     add("--group", action=Several, choices=GROUPS, dest="groups",
         help="trace the functions of this group; may be repeated")  # fmt: skip
-    add("--pid", action=Several, type=number, metavar="PID", dest="pids",
-        help="record only this task; may be repeated. If you combine --pid, --comm and --if, "
-        "a hit must match each of them")  # fmt: skip
-    add("--comm", action=Several, metavar="GLOB", dest="comms",
-        help="record only tasks with this name, which may be a glob; may be repeated"
-        )  # fmt: skip
-    add("--if", dest="condition", metavar="EXPR",
-        help="record only hits where this GDB expression is true in the frame of the probed "
-        "function; quote it as one word: $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip
+    _add_filters(parser)
     add("--state", choices=("none", "header", "full"),
         help="how much of the FPU state to read at a hit (default: %(default)s)")  # fmt: skip
     add("--backtrace", type=number, metavar="N",
         help="how many callers to record (default: %(default)s)")  # fmt: skip
     add("--limit", type=number, metavar="N",
-        help="stop the kernel and turn the trace off after N hits (default: 0, no limit)"
-        )  # fmt: skip
+        help="stop the kernel and turn the trace off after N hits; 0 for no limit (default: "
+        "%(default)s)")  # fmt: skip
     stop = add("--stop", action="store_true",
         help="stay stopped at each recorded hit until you `continue`")  # fmt: skip
     add("--audit", action="store_true",
@@ -144,10 +130,26 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
     add("--step", action="store_true",
         help="over KGDB with several CPUs, also plant probes that GDB has to step over: GDB may "
         "crash and the kernel hang")  # fmt: skip
-    add("--quiet", action="store_true", help="do not print a line for each hit")
+    add("--quiet", action="store_true",
+        help="do not print a line for each hit (default: %(default)s)")  # fmt: skip
+    add("--no-quiet", action="store_false", dest="quiet",
+        help="print a line for each hit, even after `set fpu quiet on`")  # fmt: skip
     top = add("--top", action="store_true",
         help="instead of a line for each hit, show a table that is redrawn while the kernel runs: "
         "who hits which function, and how often")  # fmt: skip
     parser.add_conflicts((top, stop))
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip
+
+
+def _add_filters(parser: Parser[TraceOptions]) -> None:
+    add = parser.add
+    add("--pid", action=Several, type=number, metavar="PID", dest="pids", completions=(Live.PIDS,),
+        help="record only this task; may be repeated. If you combine --pid, --comm and --if, "
+        "a hit must match each of them")  # fmt: skip
+    add("--comm", action=Several, metavar="GLOB", dest="comms", completions=(Live.COMMS,),
+        help="record only tasks with this name, which may be a glob; may be repeated"
+        )  # fmt: skip
+    add("--if", dest="condition", metavar="EXPR",
+        help="record only hits where this GDB expression is true in the frame of the probed "
+        "function; quote it as one word: $fpu_reg($fpu_task(), \"mxcsr\") != 0x1f80")  # fmt: skip

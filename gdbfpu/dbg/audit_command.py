@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from gdbfpu.audit.engine import Audit
 from gdbfpu.commands.audit import (
+    FOUND,
     audit_text,
     map_text,
     run_audit,
@@ -13,22 +14,42 @@ from gdbfpu.commands.audit import (
 )
 from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.output import output
+from gdbfpu.dbg.exit_status import end_with
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.signal_frame import frame_address
 from gdbfpu.dbg.terminal import say
+from gdbfpu.errors import GdbFpuError
 from gdbfpu.text.screen import Screen
 
 __all__ = ("audit",)
 
 
 def audit(session: Session, options: AuditOptions, screen: Screen) -> None:
-    """Audit what `options` name, or make a byte map of it; write or print the result."""
+    """Audit what `options` name, or make a byte map of it; write or print the result.
+
+    With `fail`, raise GdbFpuError unless the audit is sound. Whatever it fails for, GDB then ends
+    with status FOUND.
+    """
+    try:
+        found = _shown(session, options, screen)
+        if options.fail and found is not None and not found.sound:
+            raise GdbFpuError(f"--fail: the verdict is `{found.verdict}`")
+    except BaseException:
+        if options.fail:
+            end_with(FOUND)
+        raise
+
+
+def _shown(session: Session, options: AuditOptions, screen: Screen) -> Audit | None:
+    """Write or print what `options` ask for; return the audit, None after a byte map."""
     with output(options.out, say) as put:
         if options.map:
             put(map_text(session.model, options, screen))
-        else:
-            put(audit_text(_audited(session, options), options, screen))
+            return None
+        found = _audited(session, options)
+        put(audit_text(found, options, screen))
+        return found
 
 
 def _audited(session: Session, options: AuditOptions) -> Audit:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import gdb
 
+from gdbfpu.errors import GdbFpuError
 from gdbfpu.layouts.debuginfod import fetcher
 from gdbfpu.layouts.sources import Helpers
 
-__all__ = ("debug_helpers",)
+__all__ = ("debug_helpers", "kernel_file")
 
 
 def debug_helpers(vmlinux: Path) -> Helpers:
@@ -24,6 +25,14 @@ def debug_helpers(vmlinux: Path) -> Helpers:
         if objfile.filename and objfile.owner is not None and objfile.owner.filename == str(vmlinux)
     )
     return Helpers(known, fetcher(_urls(), _write))
+
+
+def kernel_file() -> Path:
+    """Return the vmlinux that GDB was given; raise GdbFpuError if there is none."""
+    name = gdb.current_progspace().filename
+    if not name:
+        raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
+    return Path(name)
 
 
 def _urls() -> str:

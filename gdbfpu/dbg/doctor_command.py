@@ -13,7 +13,7 @@ import gdb
 from gdbfpu.commands.dependencies import lacking
 from gdbfpu.commands.doctor_options import DoctorOptions
 from gdbfpu.commands.model import file_layouts
-from gdbfpu.dbg.debug_files import debug_helpers
+from gdbfpu.dbg.debug_files import debug_helpers, kernel_file
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.terminal import say
@@ -55,7 +55,7 @@ class _Debugger:
         return bool(gdb.selected_inferior().pid)
 
     def vmlinux(self) -> Path:
-        return self._session.vmlinux
+        return kernel_file()
 
     def target(self) -> GdbTarget:
         return self._session.target
@@ -65,7 +65,7 @@ class _Debugger:
 
     @cached_property
     def _slide(self) -> int | None:
-        return self._session.place_symbols(self.target(), self.vmlinux(), lambda _: None)
+        return self._session.place_symbols(lambda _: None)
 
     def layouts(self) -> Layouts:
         """Return the types from the file if there is no kernel, or another one."""

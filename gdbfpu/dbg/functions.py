@@ -49,8 +49,9 @@ def register_functions() -> None:
         ("fpu_live", "$fpu_live(TASK) - 1 when a CPU holds TASK's registers, else 0.", _live),
         (
             "fpu_reg",
-            '$fpu_reg(TASK, NAME) - register NAME ("ymm3") of TASK: a number up to 8 bytes,\n'
-            "a long double for st(i), else an array of 64-bit numbers, lowest first.",
+            '$fpu_reg(TASK, NAME) - register NAME ("ymm3") of TASK.\n'
+            "Up to 8 bytes are a number. st(i) is a long double. All else is an array of 64-bit\n"
+            "numbers, lowest first.",
             _register,
         ),
     ):

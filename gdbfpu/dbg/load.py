@@ -34,6 +34,7 @@ def load(home: Path) -> None:
             f"gdbfpu: GDB's Python {_VERSION} lacks {' and '.join(missing)}; install with: "
             f"{install_command(packages)}"
         )
+    from gdbfpu.dbg.counters import start_counters
     from gdbfpu.dbg.declared import register_commands
     from gdbfpu.dbg.functions import register_functions
     from gdbfpu.dbg.printers import register_printers
@@ -42,6 +43,7 @@ def load(home: Path) -> None:
     register_commands()
     register_functions()
     register_window()
+    start_counters()
     register_printers(_kernel_objfile())
     gdb.events.new_objfile.connect(lambda event: register_printers(event.new_objfile))
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gdb
 
-import gdbfpu
 from gdbfpu.commands.model import read_model
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.conditions import warn_of_conditions
-from gdbfpu.dbg.debug_files import debug_helpers
+from gdbfpu.dbg.counters import set_counters
+from gdbfpu.dbg.debug_files import debug_helpers, kernel_file
 from gdbfpu.dbg.live import Live
+from gdbfpu.dbg.placing import place_symbols
 from gdbfpu.dbg.planting import Plan, plant, sites
 from gdbfpu.dbg.point import Point
 from gdbfpu.dbg.progress import Progress
@@ -35,8 +35,10 @@ from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel import identity
 from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.trace.entries import Caught
-from gdbfpu.trace.event_file import EventWriter
+from gdbfpu.trace.event_file import EventWriter, header
+from gdbfpu.trace.kept import Kept
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
 
@@ -49,7 +51,7 @@ class Session:
     """What the commands work on. There is only one session: `session` returns it."""
 
     def __init__(self) -> None:
-        self.totals = Totals()
+        self._totals = Totals()
         self.tracer: Tracer | None = None
         self.live: Live | None = None  # the table of `fpu-trace on --top`
         self.breakpoints: list[Point] = []
@@ -70,6 +72,15 @@ class Session:
         for name in ("connection_removed", "exited", "new_objfile"):
             if hasattr(gdb.events, name):  # connection_removed exists since GDB 11
                 getattr(gdb.events, name).connect(self._connection_ended)
+
+    @property
+    def totals(self) -> Totals:
+        """Return the totals of this kernel's traces since the last `fpu-trace clear`."""
+        return self._totals
+
+    def _begin_totals(self) -> None:
+        self._totals = Totals()
+        set_counters(0, 0)
 
     @property
     def target(self) -> GdbTarget:
@@ -99,6 +110,11 @@ class Session:
         return self._model
 
     @property
+    def known_kernel(self) -> Kernel | None:
+        """Return the kernel if its model is known already."""
+        return self._model.kernel if self._model is not None else None
+
+    @property
     def looks(self) -> Looks:
         """Return the Looks of `model`, which keeps what it has learned about the machine."""
         model = self.model
@@ -108,45 +124,32 @@ class Session:
 
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""
-        vmlinux = self.vmlinux
-        self.place_symbols(target, vmlinux, say)
+        self.place_symbols(say)
+        vmlinux = kernel_file()
         build_id = identity.verify(target, vmlinux)
         progress = Progress("bytes of BTF")
         model = read_model(target, vmlinux, build_id, progress, debug_helpers(vmlinux))
         known = build_id or model.kernel.banner()
         if known != self._known:
-            self._known, self.build_id, self.totals = known, build_id, Totals()
+            self._known, self.build_id = known, build_id
+            self._begin_totals()
         warn_of_conditions(gdb.breakpoints(), model.kernel)
         return model
 
-    def place_symbols(
-        self, target: GdbTarget, vmlinux: Path, note: Callable[[str], object]
-    ) -> int | None:
-        """Move GDB's symbols to where KASLR put the kernel, and `note` it in a line.
-
-        Returns how many bytes that is above the addresses in `vmlinux`, None if it is not found.
-        """
-        target.slide = identity.file_slide(target, vmlinux)
-        slide = identity.find_slide(target, vmlinux, Progress("places where the kernel may be"))
-        if slide is not None and slide != target.slide:
-            target.move_symbols(vmlinux, slide)
-            target.slide = slide
-            self._target = target  # move_symbols() raised new_objfile, which reset this
-            note(f"the kernel is relocated by {slide:#x} (KASLR); symbols are moved there")
+    def place_symbols(self, note: Callable[[str], object]) -> int | None:
+        """Move GDB's symbols to where the kernel is; see place_symbols()."""
+        target = self.target
+        slide = place_symbols(target, kernel_file(), note)
+        self._target = target  # new_objfile has reset it
         return slide
 
-    @property
-    def vmlinux(self) -> Path:
-        """Return the kernel that GDB was given; raise GdbFpuError if there is none."""
-        name = gdb.current_progspace().filename
-        if not name:
-            raise GdbFpuError("GDB has no vmlinux: say `file PATH/vmlinux` first")
-        return Path(name)
-
-    def on(self, options: Options, plan: Plan, out: Path | None) -> tuple[str, ...]:
+    def on(
+        self, options: Options, plan: Plan, out: Path | None, kept: Kept | None = None
+    ) -> tuple[str, ...]:
         """Plant the probes of `plan` at their functions' addresses; return a line about each.
 
-        If anything that is needed is missing, no probe is left in the kernel.
+        The hits go to the event file `out` and to `kept`. If anything that is needed is missing, no
+        probe is left in the kernel.
         """
         if self.breakpoints:
             raise UsageError("tracing is on already: say `fpu-trace off` first")
@@ -155,6 +158,7 @@ class Session:
         model, target = self.model, self.target
         model.kernel.current()
         tracer = Tracer(self.looks, options, self.totals, None)
+        tracer.kept = kept
         chosen, left_out = sites(target, plan, len(model.kernel.online_cpus()))
         with contextlib.ExitStack() as undo:
             points = []
@@ -165,7 +169,7 @@ class Session:
                     point.check(options.condition)
             undo.callback(self._settings.restore)
             self._settings.change(target.stub, options.backtrace)
-            tracer.writer = EventWriter(out, self._header(model)) if out else None
+            tracer.writer = EventWriter(out, header(model, self.build_id)) if out else None
             undo.pop_all()
         self.tracer = tracer
         self.breakpoints = points
@@ -173,17 +177,6 @@ class Session:
         hook_detach(OFF)
         described = (point.describe() for point in self.breakpoints if point.enabled)
         return (*left_out, *described)
-
-    def _header(self, model: FpuModel) -> dict[str, Any]:
-        return {
-            "gdbfpu": gdbfpu.__version__,
-            "kernel": model.kernel.banner(),
-            "build_id": self.build_id,
-            "stub": model.kernel.target.stub.name,
-            "switching": model.switching,
-            "xsave_format": model.format,
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
 
     def off(self) -> bool:
         """Remove every probe from the kernel and end the event file; return whether tracing was on.
@@ -245,7 +238,7 @@ class Session:
 
     def clear(self) -> None:
         """Forget all totals; a trace that is on counts from zero again."""
-        self.totals = Totals()
+        self._begin_totals()
         if self.tracer is not None:
             self.tracer.totals = self.totals
         if self.live is not None:
@@ -260,12 +253,14 @@ class Session:
 
     def passed(self, caught: Caught | None) -> None:
         """Note that the kernel passes a probe; `caught` is the hit, None if none was recorded."""
+        set_counters(self.totals.hits, self.totals.failed)
         if self.live is not None:
             self.live.passed(caught, self.totals)
 
     def failed(self, reason: str) -> None:
         """Count a hit that could not be recorded or resumed for `reason`."""
         self.totals.fail(reason)
+        set_counters(self.totals.hits, self.totals.failed)
 
     def _stopped(self, event: Any) -> None:
         """Say why the kernel stopped, and end a trace that is full.

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import gdb
 
-from gdbfpu.text.screen import PLAIN, Screen
+from gdbfpu.dbg.parameters import COLOUR
+from gdbfpu.text.screen import Screen
 
 __all__ = (
     "hit_width",
@@ -34,7 +35,7 @@ def tell(text: str) -> None:
 
 def hit_width() -> int:
     """Return the terminal's width in columns; 0 if it has no limit, or if there is no terminal."""
-    return (gdb.parameter("width") or 0) if os.isatty(1) else 0
+    return (gdb.parameter("width") or 0) if _on_terminal() else 0
 
 
 def screen(command: str, from_tty: bool) -> Screen:
@@ -44,14 +45,17 @@ def screen(command: str, from_tty: bool) -> Screen:
     `pipe`, or into the string of `gdb.execute`. The text surely goes to the terminal if the user
     typed this command there, with nothing in front of it.
     """
-    if not (from_tty and os.isatty(1) and _is_typed(command)):
-        return PLAIN
-    return Screen(hit_width(), wants_colour())
+    seen = from_tty and _on_terminal() and _is_typed(command)
+    colour = wants_colour() if seen else bool(gdb.parameter(COLOUR))
+    return Screen(hit_width() if seen else 0, colour)
 
 
 def wants_colour() -> bool:
     """Return whether the user wants colours on the terminal."""
-    return bool(gdb.parameter("style enabled")) and "NO_COLOR" not in os.environ
+    colour = gdb.parameter(COLOUR)
+    if colour is None:
+        colour = bool(gdb.parameter("style enabled")) and "NO_COLOR" not in os.environ
+    return bool(colour)
 
 
 def moves_cursor() -> bool:
@@ -59,7 +63,7 @@ def moves_cursor() -> bool:
 
     A front end that speaks GDB/MI may read GDB's output through a terminal, too.
     """
-    return os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb" and not _machine_interface()
+    return _on_terminal() and os.environ.get("TERM", "dumb") != "dumb" and not _machine_interface()
 
 
 def screen_size() -> tuple[int, int]:
@@ -90,6 +94,12 @@ def _machine_interface() -> bool:
         if word.startswith(b"-") and name and b"interpreter".startswith(name):
             return (value if equals else following) not in (b"console", b"tui")
     return False
+
+
+def _on_terminal() -> bool:
+    """Return whether GDB writes to a terminal, not only to the file of `set logging redirect`."""
+    redirected = gdb.parameter("logging redirect") and gdb.parameter("logging enabled")
+    return os.isatty(1) and not redirected
 
 
 def _is_typed(command: str) -> bool:

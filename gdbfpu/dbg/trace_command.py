@@ -19,13 +19,17 @@ from gdbfpu.text.names import named
 from gdbfpu.text.screen import Screen
 from gdbfpu.text.table import table
 from gdbfpu.trace.hit_text import hit_heading
+from gdbfpu.trace.kept import Kept
 from gdbfpu.trace.tracer import Options, Tracer
 
-__all__ = ("trace_clear", "trace_off", "trace_on", "trace_probes", "trace_status")
+__all__ = ("begin", "trace_clear", "trace_off", "trace_on", "trace_probes", "trace_status")
 
 
-def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
-    """Plant the probes, and say how each resumes."""
+def begin(session: Session, options: TraceOn, kept: Kept | None = None) -> tuple[str, ...]:
+    """Plant the probes; return a line about each, and about each left out.
+
+    `kept` gets the hits. Raises GdbFpuError; then nothing is planted.
+    """
     how = Options(
         state=options.state,
         backtrace=options.backtrace,
@@ -39,11 +43,17 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
     )
     live = Live() if options.top else None
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
-    for line in session.on(how, Plan(chosen, options.probes, options.step), options.out):
+    lines = session.on(how, Plan(chosen, options.probes, options.step), options.out, kept)
+    session.live = live
+    return lines
+
+
+def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
+    """Plant the probes, and say how each resumes."""
+    for line in begin(session, options):
         tell(f"fpu-trace: {line}")
     for note in _nobody(session.model.kernel, options):
         tell(f"fpu-trace: {note}")
-    session.live = live
     if options.top:
         tell("fpu-trace: the table appears with the first hit")
     elif not options.quiet:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
-from gdbfpu.commands.audit import audit_text, map_text, run_audit
+from gdbfpu.commands.audit import FOUND, audit_text, map_text, run_audit
 from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.dump_options import DumpFiles
 from gdbfpu.commands.events import event_files
@@ -34,14 +34,9 @@ from gdbfpu.report.report import Report, collect
 from gdbfpu.text.progress import Progress
 from gdbfpu.trace.totals import Totals
 
-__all__ = ("FOUND", "answer")
+__all__ = ("answer",)
 
 _MAX_VMCOREINFO = 1 << 20  # bytes; the kernel's is a page
-
-FOUND = 3
-"""The exit status of `gdbfpu audit` if it found errors or warnings, or could not read everything.
-
-A command that fails ends with status 1."""
 
 _Dump = Callable[[], tuple[FpuModel, str]]
 """Returns the model of the dump's kernel, and the kernel's build-id (hex); raises GdbFpuError."""
@@ -89,7 +84,7 @@ def _audit(options: AuditOptions, dump: _Dump) -> int:
             return 0
         found = run_audit(model, options, _progress("tasks"))
         put(audit_text(found, options, standard_output()))
-    return FOUND if found.verdict in ("findings", "incomplete") else 0
+    return 0 if found.sound else FOUND
 
 
 _ACTIONS: dict[str, Callable[[Any, _Dump], int]] = {

@@ -22,6 +22,8 @@ __all__ = (
     "Addresses",
     "Helpers",
     "Progress",
+    "addresses_of",
+    "from_cache",
     "from_file",
     "from_target",
     "neither",
@@ -67,10 +69,7 @@ def read_layouts(
     Raises GdbFpuError if no source has types, and what `from_file` and `from_target` raise.
     """
 
-    def addresses(names: Iterable[str]) -> dict[str, int]:
-        found = ((name, target.symbol_address(name)) for name in names)
-        return {name: address - target.slide for name, address in found if address is not None}
-
+    addresses = addresses_of(target)
     failed: GdbFpuError | None = None
     try:
         layouts = from_file(vmlinux, question, addresses, helpers)
@@ -85,6 +84,16 @@ def read_layouts(
     if layouts is None:
         raise failed or neither(vmlinux)
     return layouts
+
+
+def addresses_of(target: Memory) -> Addresses:
+    """Return what finds symbols of `target`, at their addresses in vmlinux."""
+
+    def addresses(names: Iterable[str]) -> dict[str, int]:
+        found = ((name, target.symbol_address(name)) for name in names)
+        return {name: address - target.slide for name, address in found if address is not None}
+
+    return addresses
 
 
 def neither(vmlinux: Path) -> NoTypes:
@@ -106,7 +115,7 @@ def from_file(
     needed types are missing, and what `search.read_layouts` and `btf.read_layouts` raise.
     """
     files = tuple(_files(vmlinux, helpers))
-    question = question._replace(files=tuple(map(layoutcache.stamp, files)))
+    question = _of_files(question, files)
     layouts = layoutcache.load(question)
     if layouts is not None:
         return layouts
@@ -119,6 +128,15 @@ def from_file(
     elif layouts.source == "DWARF" or not reading.failures:
         layoutcache.store(question, layouts)
     return layouts
+
+
+def from_cache(vmlinux: Path, question: Question, helpers: Helpers = _NOBODY) -> Layouts | None:
+    """Return what `from_file` has kept, None if it has kept nothing."""
+    return layoutcache.load(_of_files(question, tuple(_files(vmlinux, helpers))))
+
+
+def _of_files(question: Question, files: tuple[Path, ...]) -> Question:
+    return question._replace(files=tuple(map(layoutcache.stamp, files)))
 
 
 def _files(vmlinux: Path, helpers: Helpers) -> Iterator[Path]:

@@ -7,14 +7,17 @@ Each line is flushed at once, so a killed session loses at most the line being w
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdbfpu import __version__
 from gdbfpu.errors import writing
+from gdbfpu.fpu.model import FpuModel
 
-__all__ = ("SCHEMA", "EventWriter", "Hit")
+__all__ = ("SCHEMA", "EventWriter", "Hit", "header")
 
 SCHEMA = 1
 """The version of the event file's format. It increases when a key changes its meaning."""
@@ -94,3 +97,16 @@ class EventWriter:
     def close(self) -> None:
         """Close the file. Every line in it is whole."""
         self._stream.close()
+
+
+def header(model: FpuModel, build_id: str) -> dict[str, Any]:
+    """Return the header of an event file for the kernel of `model` with `build_id` (hex)."""
+    return {
+        "gdbfpu": __version__,
+        "kernel": model.kernel.banner(),
+        "build_id": build_id,
+        "stub": model.kernel.target.stub.name,
+        "switching": model.switching,
+        "xsave_format": model.format,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

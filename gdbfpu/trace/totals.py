@@ -135,9 +135,10 @@ class TaskTotals:
 class Totals:
     """The sum of a session's hits by task and by path, and what went wrong.
 
-    `audited` counts the audits of calls and of memory. `undecided` counts how often each rule
-    could not decide. `others` has the hits of the `folded` tasks that no longer have totals of
-    their own. `known` returns what is known about a task, from hits and from reports.
+    `hits` counts the hits recorded. `audited` counts the audits of calls and of memory.
+    `undecided` counts how often each rule could not decide. `others` has the hits of the `folded`
+    tasks that no longer have totals of their own. `known` returns what is known about a task, from
+    hits and from reports.
     """
 
     def __init__(self) -> None:
@@ -145,17 +146,13 @@ class Totals:
         self.tasks: dict[tuple[int, int], TaskTotals] = {}
         self.others = TaskTotals(0, 0, "(other tasks)", 0)
         self.folded = 0
+        self.hits = 0
         self.paths: Counter[tuple[str, ...]] = Counter()
         self.errors: Counter[str] = Counter()
         self.filtered = 0
         self.audited = 0
         self.undecided: Counter[str] = Counter()
         self._added: Facts | AuditFacts | None = None  # what was added last
-
-    @property
-    def hits(self) -> int:
-        """Return the number of hits recorded."""
-        return sum(self.paths.values())
 
     def row(self, task: Task) -> TaskTotals:
         """Return the totals of `task`, new ones if it was never seen.
@@ -193,6 +190,7 @@ class Totals:
         counted = same or len(masks) < MAX_MASKS
         # No call from here on: Python handles a ^C only at calls.
         self._added = facts
+        self.hits += 1
         self.paths[path] = passed + 1
         row.hits[function] = hits + 1
         if counted:
@@ -254,6 +252,11 @@ class Totals:
         """Return the row of the merged tasks, or no row if none were merged."""
         name = f"({self.folded} other tasks)"
         return (replace(self.others, comm=name),) if self.folded else ()
+
+    @property
+    def failed(self) -> int:
+        """Return the number of hits that could not be recorded."""
+        return sum(self.errors.values())
 
     def fail(self, reason: str) -> None:
         """Count a hit that could not be recorded for `reason`."""

@@ -20,6 +20,7 @@ from gdbfpu.probes.jobs import Job
 from gdbfpu.text.names import named
 from gdbfpu.trace.entries import Audited, Caught, Entry, Learned, audited
 from gdbfpu.trace.event_file import EventWriter, Hit
+from gdbfpu.trace.kept import Kept
 from gdbfpu.trace.totals import Facts, Totals
 from gdbfpu.trace.users import Frame, Users
 from gdbfpu.xsave import features
@@ -66,6 +67,7 @@ class Tracer:
         self.options = options
         self.totals = totals
         self.writer = writer
+        self.kept: Kept | None = None  # where hits are kept for a script
         self.seq = 0
         self._call_path = read_call_path(model.kernel)
         self._watch = Watch(model) if options.audit else None
@@ -153,6 +155,8 @@ class Tracer:
         """Add `entry` to the totals. A second call adds nothing; a ^C never adds half of it."""
         entry.add_to(self.totals)
         if isinstance(entry, Caught):
+            if self.kept is not None:
+                self.kept.keep(entry.record)
             self.seq = entry.record.seq
         elif isinstance(entry, Learned):
             self._users.forget(entry.caller)

@@ -54,7 +54,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "trace": """
-            entries event_file hit_text live_text rates totals tracer users
+            entries event_file hit_text kept live_text rates totals tracer users
         """,
     },
     {
@@ -82,10 +82,10 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            audit_command breakpoints commands conditions core_file debug_files declared
-            doctor_command functions interruptible language live load planting point printers
-            progress scroll_area session settings settling signal_frame stops target terminal
-            trace_command tui_window
+            api audit_command breakpoints commands conditions core_file counters debug_files
+            declared doctor_command exit_status functions interruptible language live load overview
+            parameters placing planting point printers progress scroll_area session settings
+            settling signal_frame stops target task_words terminal trace_command tui_window
         """,
         "kdump": """
             commands pages target vmcoreinfo
@@ -214,7 +214,8 @@ def test_the_walk_sees_the_package():
     assert {"errors.py", "dbg/target.py", "xsave/components/avx.py"} <= set(MODULES)
     assert {"scripts/setup", "scripts/install", "qemu/vm.py"} <= set(PRODUCT)
     assert {"kernel.tasks", "trace.event_file", "trace.totals"} <= own_imports("trace/tracer.py")
-    assert own_imports("dbg/session.py") >= {"", "dbg.target", "fpu.model"}
+    assert own_imports("dbg/session.py") >= {"dbg.target", "fpu.model"}
+    assert "" in own_imports("trace/event_file.py")
     assert room("xsave.components.avx") == room("xsave.components") == room("xsave.area")
 
 
@@ -254,9 +255,18 @@ def test_lazy_packages_are_imported_within_functions(file):
 @everywhere()
 def test_imports_go_downward(file):
     name = module_name(file)
-    floor, folder = room(name) if name else (0, "")
+    floor, folder = room(name) if name else (len(FLOORS), "")
     others = {other: room(other) for other in own_imports(file) if other}
     assert {o: r for o, r in others.items() if r[1] != folder and r[0] >= floor} == {}
+
+
+def test_the_package_itself_imports_when_it_is_asked():
+    """Its own file gives GDB's Python what is above; everybody else imports it first of all."""
+    at_once = [
+        n for n in MODULES["__init__.py"].body if isinstance(n, (ast.Import, ast.ImportFrom))
+    ]
+    names = {name.split(".")[0] for node in at_once for name in imports(node)}
+    assert names == {"__future__", "sys", "typing"}
 
 
 def circle(arrows: dict[str, set[str]]) -> str:

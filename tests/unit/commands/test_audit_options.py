@@ -25,6 +25,7 @@ DEFAULTS = {
     "reveal": False,
     "format": "table",
     "out": None,
+    "fail": False,
     "sigframe": None,
     "inject": "",
     "laboratory": False,
@@ -53,6 +54,7 @@ def test_by_default():
         (["--format=json"], {"format": "json"}),
         (["--sigframe"], {"sigframe": ""}),
         (["--sigframe", "0x10"], {"sigframe": "0x10"}),
+        (["--all", "--fail"], {"all": True, "fail": True}),
         (["--inject", "STALE", "--laboratory"], {"inject": "STALE", "laboratory": True}),
     ],
 )

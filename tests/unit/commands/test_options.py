@@ -284,6 +284,29 @@ def test_help_of_a_verb_has_its_options():
         trace_parser().parse(["off", "-h"])
 
 
+def test_help_shows_the_default_in_force():
+    """As GDB shows its own settings: a flag is on or off."""
+    on = trace_parser().verbs["on"]
+    assert "not print a line for each hit (default: off)" in " ".join(on.format_help().split())
+    on.set_defaults(quiet=True, limit=7)
+    shown = " ".join(on.format_help().split())
+    assert "not print a line for each hit (default: on)" in shown
+    assert "0 for no limit (default: 7)" in shown
+    assert on.parse([]) == TraceOn(quiet=True, limit=7)
+    assert on.parse(["--no-quiet", "--limit", "0"]) == TraceOn()
+
+
+@pytest.mark.parametrize(
+    ("columns", "widest"), [("50", 48), ("120", 118), ("0", 78), ("wide", 78), ("", 78)]
+)
+def test_help_fits_the_terminal(monkeypatch, columns, widest):
+    """COLUMNS comes first, then the terminal, of which a test has none."""
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = trace_parser().verbs["on"].format_help().splitlines()
+    lines = [line for line in lines if "signal,switch" not in line]  # one word
+    assert widest - 12 < max(map(len, lines)) <= widest
+
+
 @pytest.mark.parametrize("command", PARSERS)
 def test_every_option_has_help(command):
     parser = PARSERS[command]()
@@ -320,6 +343,7 @@ ON = (
         "--help",
         "--if",
         "--limit",
+        "--no-quiet",
         "--out",
         "--pid",
         "--probe",

@@ -114,7 +114,7 @@ def test_the_same_facts_add_nothing_again():
 def test_paths_are_counted():
     totals = Totals()
     for path in (("f", "a"), ("f", "b"), ("f", "a"), ("g", "a"), ("f",)):
-        totals.paths[totals.path(path)] += 1
+        totals.add(task(1, 1), path, facts())
     assert totals.paths == {("f", "a"): 2, ("f", "b"): 1, ("g", "a"): 1, ("f",): 1}
     assert totals.hits == 5
 
@@ -123,9 +123,9 @@ def test_paths_beyond_the_cap_are_counted_together(monkeypatch):
     monkeypatch.setattr(totals_module, "MAX_PATHS", 3)
     totals = Totals()
     for i in range(50):
-        totals.paths[totals.path(("f", f"caller{i}"))] += 1
-        totals.paths[totals.path(("g", f"caller{i}"))] += 1
-    totals.paths[totals.path(("f", "caller0"))] += 1  # one that is known counts on
+        totals.add(task(1, 1), ("f", f"caller{i}"), facts())
+        totals.add(task(1, 1), ("g", f"caller{i}"), facts())
+    totals.add(task(1, 1), ("f", "caller0"), facts())  # one that is known counts on
     assert totals.paths == {
         ("f", "caller0"): 2,
         ("g", "caller0"): 1,
