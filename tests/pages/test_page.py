@@ -196,19 +196,20 @@ def test_one_hit(page):
         "time": "0.700000 s after the first hit, 2026-11-25T23:18:02.700Z",
         "task": "Xorg (pid 30, tgid 29), task_struct 0xffff888000001000",
         "path": f"{SANITIZE} < xfpregs_get < sys_ptrace",
-        "registers": "live in CPU 1",
+        "CPU": "1",
+        "registers": "in the CPU (live)",
         "xfeatures": "0x7 x87|SSE|AVX",
-        "running": "gdb (pid 77)",
+        "running task": "gdb (pid 77)",
         "uses FPU": "yes: AVX values in memory at hit 1",
     }
     assert "Finding SANITIZE error AVX 9 bytes are stale" in page.inner_text("#one")
-    assert "Record them with `fpu-trace on --state full`" in page.inner_text("#one")
+    assert "Only `fpu-trace on --state full` records registers" in page.inner_text("#one")
     page.click("#before")
     assert page.input_value("#number") == "3"
     page.click("#after")
     page.click("#after")
     assert page.input_value("#number") == "5"
-    assert facts(page)["registers"] == "in memory; CPU 0 stopped"
+    assert (facts(page)["registers"], facts(page)["CPU"]) == ("in memory", "0")
 
 
 def test_its_registers_and_the_map_of_its_area(page):
@@ -374,7 +375,7 @@ def test_large_files_open(tmp_path, opened, count, limit):
 def test_more_hits_than_a_page_has(tmp_path, opened, monkeypatch):
     monkeypatch.setattr("gdbfpu.report.page.hits.MAX_HITS", 100)
     with opened(page_of(tmp_path, *many(1000))) as page:
-        assert "one of every 16" in page.inner_text("#timeline")
+        assert "one hit in 16" in page.inner_text("#timeline")
         assert page.inner_text("#span").endswith(": 63 hits.")
         page.click("#after")
         assert page.input_value("#number") == "17"

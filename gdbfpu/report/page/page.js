@@ -80,10 +80,11 @@
       ["time", `${seconds(time[i], 6)} s after the first hit, ${when}`],
       ["task", `${comm} (pid ${pid}, tgid ${tgid}), task_struct ${address}`],
       ["path", data.paths[of[PATH]].join(" < ")],
-      ["registers", of[LIVE] ? `live in CPU ${of[CPU]}` : `in memory; CPU ${of[CPU]} stopped`],
+      ["CPU", `${of[CPU]}`],
+      ["registers", of[LIVE] ? "in the CPU (live)" : "in memory"],
       ["xfeatures", of[HEADER]],
     ];
-    if (of[CALLER]) rows.push(["running", of[CALLER]]);
+    if (of[CALLER]) rows.push(["running task", of[CALLER]]);
     if (of[USE]) rows.push(["uses FPU", of[USE]]);
     return rows;
   }
@@ -140,8 +141,8 @@
   function registersOf(i) {
     const at = data.image.length ? data.image[i] : -1;
     if (at < 0) {
-      return [element("p", "Its registers are not here. Record them with `fpu-trace on --state full`.",
-        { class: "note" })];
+      const none = "This page has no registers of this hit. Only `fpu-trace on --state full` records registers.";
+      return [element("p", none, { class: "note" })];
     }
     const [head, map, rows] = data.images[at];
     const heads = ["register", "value", "bytes in memory order"];

@@ -57,7 +57,7 @@ def test_too_many_kinds_are_counted(tmp_path, monkeypatch):
     lines = [{**hit, "cpu": n % 4} for n, hit in enumerate(numbered(12))]
     report, hits = read(tmp_path, *lines)
     assert (report.hits, hits.omitted, len(hits.to_json()["seq"])) == (12, 6, 6)
-    assert "6 hits of rare kinds are not shown" in render(report, hits)
+    assert "6 hits with rare combinations of task, CPU and call path" in render(report, hits)
 
 
 def test_registers_end_at_a_size_and_equal_ones_are_there_once(tmp_path, monkeypatch):
@@ -69,7 +69,7 @@ def test_registers_end_at_a_size_and_equal_ones_are_there_once(tmp_path, monkeyp
     monkeypatch.setattr(images, "MAX_SIZE", 1)
     report, hits = read(tmp_path, *lines)
     assert (hits.to_json()["image"], hits.images.full) == ([0, -1, 0, -1, -1, -1], True)
-    assert "Later hits are without registers" in render(report, hits)
+    assert "no room for the registers of later hits" in render(report, hits)
 
 
 @pytest.mark.parametrize(
