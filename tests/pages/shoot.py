@@ -20,7 +20,7 @@ def main(page_file: Path, folder: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for scheme in ("light", "dark"):
-            size = {"width": 1100, "height": 760}
+            size = {"width": 1200, "height": 860}
             page = browser.new_page(viewport=size, color_scheme=scheme)
             page.goto(page_file.resolve().as_uri())
             page.screenshot(path=folder / f"page-{scheme}.png")
