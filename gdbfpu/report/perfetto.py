@@ -93,6 +93,8 @@ class Perfetto:
 
     def _name_tracks(self, pid: int, tgid: int, comm: str, cpu: int) -> None:
         if cpu not in self._cpus:
+            if len(self._cpus) >= MAX_ROWS:
+                self._cpus.clear()
             self._cpus.add(cpu)
             self._put("," + _named("thread_name", _CPUS, cpu, f"CPU {cpu}"))
         if (pid, tgid, comm) in self._tasks:

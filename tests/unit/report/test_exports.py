@@ -6,16 +6,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
+from html import unescape
 
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
+from markdown_it import MarkdownIt
 
 from gdbfpu.commands.export import export
 from gdbfpu.commands.export_options import FORMS, ExportOptions
+from gdbfpu.kernel.tasks import Task
 from gdbfpu.report import folded, perfetto
+from gdbfpu.report.event_lines import Header
+from gdbfpu.trace.totals import Facts
 
 TRACER = {**HIT, "seq": 3, "time_ns": 4500, "live": False, "function": SANITIZE, "cpu": 0,
           "xfeatures": "0x3", "caller_pid": 77, "caller_comm": "gdb\"x", "uses_fpu": None,
@@ -144,6 +150,48 @@ def test_a_timeline_counts_the_tasks_that_use_a_component(tmp_path):
     ]
 
 
+def test_a_timeline_counts_again_when_it_knows_too_many_tasks(tmp_path, monkeypatch):
+    """Then each task counts from its next hit on; its track has a name nevertheless."""
+    monkeypatch.setattr(perfetto, "MAX_ROWS", 2)
+    hits = [{**HIT, "pid": n, "task": hex(n), "xfeatures": "0x1"} for n in (1, 2, 3, 1)]
+    trace = timeline(tmp_path, *hits)
+    assert [event["args"]["tasks"] for event in of(trace, "C")] == [1, 2, 1, 2]
+    named = {event["tid"] for event in of(trace, "M") if event["name"] == "thread_name"}
+    assert {1, 2, 3} <= named
+
+
+def test_a_timeline_needs_no_more_memory_for_more_tasks(monkeypatch):
+    monkeypatch.setattr(perfetto, "MAX_ROWS", 10)
+    writer = perfetto.Perfetto(lambda line: None, Header("Linux", "lazy", "", ""))
+    tracemalloc.start()
+    for n in range(1, 3000):
+        facts = Facts(n, n, None, 1 << n % 64, True, None)
+        event = {"seq": n, "caller_pid": 1, "caller_comm": "gdb"}
+        writer.add(event, (Task(n, n, n, f"t{n}", False), (f"f{n}", "x" * 50), facts))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
+
+
+def test_slices_of_one_path_tell_live_from_memory(tmp_path):
+    trace = timeline(tmp_path, HIT, {**HIT, "live": False}, {**HIT, "xfeatures": "0x3"})
+    seen = [(e["args"]["registers"], e["args"]["components"]) for e in of(trace, "X")[1::2]]
+    assert seen == [
+        ("in the CPU", "x87|SSE|AVX"),
+        ("in memory", "x87|SSE|AVX"),
+        ("in the CPU", "x87|SSE"),
+    ]
+
+
+def test_names_of_tracers_are_cut_and_keep_no_backslash_at_their_end(tmp_path):
+    r"""Perfetto's page fails on `\\\\"`: a backslash is written as its number."""
+    for comm, shown in (("g" * 80, "g" * 64), ("", "?"), ("a\\", "a\\")):
+        text = exported(tmp_path, "perfetto", {**HIT, "caller_pid": 5, "caller_comm": comm})
+        (tmp_path / "out").unlink()
+        assert f"{shown} reads Xorg (30)" in [e["name"] for e in json.loads(text)["traceEvents"]]
+        assert "\\\\" not in text
+
+
 @pytest.mark.parametrize("key", ["function", "comm", "caller_comm"])
 def test_names_cannot_leave_their_strings(tmp_path, key):
     name = 'x","pid":1,"args":{"y'
@@ -169,6 +217,16 @@ def test_markdown_escapes_what_is_markdowns(tmp_path):
         r"| a\|b\_\*\<x\> | 30 | yes | 1 | x87\|SSE\|AVX | 1 | 0 | AVX values in memory at hit 1 |"
     )
     assert {line.replace(r"\|", "").count("|") for line in lines[4:8]} == {9}
+
+
+def test_markdown_leaves_a_reader_what_was_written(tmp_path):
+    r"""Each character that Markdown takes for its own, and the escape `\x1b` of a name."""
+    comm = "\x1b`*_{}[]<>#|~"
+    text = exported(tmp_path, "markdown", {**HIT, "comm": comm}, b"{}", status=1)
+    html = MarkdownIt().enable("table").render(text)
+    cells = re.findall(r"<td>(.*?)</td>", html)
+    assert unescape(cells[0]) == r"\x1b`*_{}[]<>#|~"
+    assert "<li>incomplete: line 3: 'task' is missing</li>" in html
 
 
 @pytest.mark.parametrize("form", FORMS)
