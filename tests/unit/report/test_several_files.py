@@ -13,6 +13,7 @@ from gdbfpu.commands.filter_options import FilterOptions, hit_filter
 from gdbfpu.report.event_filter import HitFilter
 from gdbfpu.report.event_lines import open_events
 from gdbfpu.report.from_events import report_of_files
+from gdbfpu.trace import totals
 
 
 def report_of(files, chosen=None):
@@ -105,6 +106,37 @@ def test_lines_about_hits_that_were_not_chosen_count_nowhere(tmp_path):
     audit = {"of": 1, "pid": 31, "findings": [{"rule": "STALE"}], "undecided": [], "cleaned": {}}
     found = report_of([written(tmp_path / "f", OTHER, frame, audit, HIT)], HitFilter(pids=(30,)))
     assert ([row.pid for row in found.rows], found.audits, found.defects) == ([30], 0, ())
+
+
+def test_an_audit_of_a_hit_that_was_not_chosen_counts_nowhere(tmp_path):
+    """The audit belongs to the task's second hit, on another CPU."""
+    audit = {"of": 2, "pid": 30, "findings": [{"rule": "STALE"}], "undecided": [], "cleaned": {}}
+    file = written(tmp_path / "f", HIT, {**HIT, "seq": 2, "cpu": 0}, audit)
+    found = report_of([file], HitFilter(cpus=(1,)))
+    assert (found.hits, found.audits, found.rows[0].findings) == (1, 0, {})
+
+
+def test_times_of_each_file_count_from_its_own_first_hit(tmp_path):
+    late = {**HEADER, "started": "2026-11-23T01:38:11+0000"}
+    first = written(tmp_path / "first", HIT, {**HIT, "time_ns": 9 * 10**9})
+    second = written(tmp_path / "second", {**HIT, "time_ns": 10**15}, header=late)
+    assert report_of([first, second], HitFilter(until=5.0)).hits == 2
+
+
+def test_audits_of_all_kernels_are_counted(tmp_path):
+    audit = {"of": 1, "pid": 30, "findings": [], "undecided": ["FORK: x"], "cleaned": {}}
+    kernels = [{**HEADER, "kernel": f"Linux {n}"} for n in range(3)]
+    files = [written(tmp_path / header["kernel"], HIT, audit, header=header) for header in kernels]
+    found = report_of(files)
+    assert (found.audits, found.undecided) == (3, {"FORK": 3})
+
+
+def test_tasks_beyond_the_cap_are_a_row_and_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(totals, "MAX_ROWS", 4)
+    file = written(tmp_path / "f", *({**HIT, "pid": n, "time_ns": n} for n in range(1, 7)))
+    found = report_of([file])
+    assert (found.tasks, found.hits, sum(row.count for row in found.rows)) == (6, 6, 6)
+    assert sorted(row.comm for row in found.rows if row.pid == 0) == ["(2 other tasks)"]
 
 
 def test_long_names_are_not_kept(tmp_path):

@@ -200,6 +200,40 @@ def test_colour_changes_nothing_else():
     assert [line for line in coloured.split("\n") if "Xorg" in line and "\x1b" in line]
 
 
+def marked(text):
+    """The colours of a text, by the words that have them."""
+    return {words: escape for escape, words in re.findall(r"\x1b\[([0-9;]*m)([^\x1b]+)\x1b", text)}
+
+
+@pytest.mark.parametrize("source", ["", "hits.jsonl"])
+def test_what_is_coloured(source):
+    """How many tasks there are, who uses the FPU, and what is wrong: each in its own way."""
+    found = rows()
+    found[2].findings.update({"STALE": 2, "FORK": 1})
+    shown = report(found, defects=("one",), audits=1, source=source)
+    colours = marked(report_table(shown, "task", "", Screen(colour=True)))
+    first = "20 tasks in hits.jsonl" if source else "1 of 20 tasks uses the FPU"
+    assert colours["FORK 1, STALE 2"] == colours["incomplete: one"]
+    assert len({colours[words] for words in (first, "yes", "incomplete: one")}) == 3
+    assert not {"no", "?"} & colours.keys()
+
+
+def test_what_a_narrow_table_leaves_out():
+    """First the milliseconds and long names, then what one misses least."""
+    long = rows()
+    long[1].comm = "a-name-of-more-than-sixteen"
+    left, clocks = [], set()
+    for width in range(200, 60, -1):
+        text = report_table(report(long), "task", "", Screen(width=width))
+        headings = "".join(text.split("\n---")[0].split("\n\n")[1])
+        left += [name for name in ("first", "tgid", "last") if name not in headings + str(left)]
+        clocks.update(re.findall(r"\d\d:\d\d:\S+", text))
+    assert left == ["first", "tgid", "last"]
+    assert {"01:00:00.005", "01:00:00"} <= clocks
+    assert {len(clock) for clock in clocks} == {8, 12}
+    assert "a-name-of-more-~" in text
+
+
 def test_table_without_hits():
     text = report_table(report(rows()[2:], hits=0, paths=()), "task", "", PLAIN)
     assert cells(text) == [
@@ -305,6 +339,9 @@ def test_one_of_each():
         (0x3, ", with SSE in use"),
         (0x1, ", with x87 in use"),
         (0x2E7, ", with Hi16_ZMM in use"),
+        (0x67, ", with ZMM_Hi256 in use"),
+        (0x27, ", with opmask in use"),
+        (0x800E7, ", with APX in use"),
         (0x602E7, ", with TILEDATA in use"),
         (1 << 42 | 0x200, ""),
     ],
@@ -330,6 +367,9 @@ def test_the_headline_names_no_registers_of_a_task_that_does_not_use_them():
         (0.05, "61 hits in 0.050 s, 1220/s"),
         (3.17, "61 hits in 3.17 s, 19.2/s"),
         (25.0, "61 hits in 25.0 s, 2.44/s"),
+        (1.0, "61 hits in 1.00 s, 61.0/s"),
+        (10.0, "61 hits in 10.0 s, 6.10/s"),
+        (100.0, "61 hits in 100 s, 0.610/s"),
         (3600.0, "61 hits in 3600 s, 0.017/s"),
     ],
 )
