@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.pages.making import HITS, page_of
 from tests.pages.shoot import CHROMIUM
 
 
@@ -44,3 +45,16 @@ def opened(browser: Browser) -> Callable[..., Any]:
         assert trouble == [file.as_uri()]
 
     return opening
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of `HITS`."""
+    return page_of(tmp_path_factory.mktemp("page"), *HITS)
+
+
+@pytest.fixture
+def page(made: Path, opened: Callable[..., Any]) -> Iterator[Page]:
+    """The page of `HITS`, opened."""
+    with opened(made) as page:
+        yield page

@@ -5,78 +5,26 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
+from event_files import HEADER, OTHER, SANITIZE, SIGFRAME
 from PIL import Image
 
-from gdbfpu.commands.export import export
-from gdbfpu.commands.export_options import ExportOptions
-
-START = 1_795_648_682_000_000_000
-FXSAVE = bytearray(512)
-FXSAVE[0:2], FXSAVE[24:32] = struct.pack("<H", 0x37F), struct.pack("<II", 0x1F80, 0xFFFF)
-FXSAVE[160:176] = struct.pack("<2d", 1.5, -2.0)  # xmm0
-AREA = bytes(FXSAVE) + struct.pack("<QQ", 3, 0) + bytes(48) + b"\x55" * 256  # AVX is stale
-
-
-def hit(seq, ms, **more):
-    caller = {"caller_pid": more.get("pid", 30), "caller_comm": more.get("comm", "Xorg")}
-    return {**HIT, **caller, "seq": seq, "time_ns": START + ms * 1_000_000, **more}
-
-
-SSE, SANE = {"xfeatures": "0x3"}, {"function": SANITIZE, "backtrace": ["xfpregs_get", "sys_ptrace"]}
-CALC = {"pid": 31, "tgid": 31, "comm": "calc", "task": "0xffff888000002000", "cpu": 0}
-HITS = (
-    hit(1, 0, live=False, raw=AREA.hex(), **SSE),
-    hit(2, 400),
-    hit(3, 500, **CALC, **SSE, live=False),
-    hit(4, 700, caller_pid=77, caller_comm="gdb", **SANE),
-    hit(5, 1000, **CALC, live=False),
-    {
-        "of": 4,
-        "pid": 30,
-        "findings": [
-            {
-                "rule": "SANITIZE",
-                "severity": "error",
-                "component": "AVX",
-                "read": "9 bytes are stale",
-                "why": "user space sees them",
-            }
-        ],
-        "undecided": [],
-        "cleaned": {},
-    },
+from tests.pages.making import (
+    AREA,
+    HITS,
+    START,
+    canvas_point,
+    colour,
+    facts,
+    hit,
+    many,
+    page_of,
+    shown_frames,
+    table,
 )
-
-
-def page_of(tmp_path, *lines, header=HEADER, **options):
-    """Write an event file of these lines; return the page that gdbfpu makes of it."""
-    file, out = written(tmp_path / "hits.jsonl", *lines, header=header), tmp_path / "hits.html"
-    assert export(ExportOptions(file=file, to="html", out=out, **options)) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return page_of(tmp_path_factory.mktemp("page"), *HITS)
-
-
-@pytest.fixture
-def page(made, opened):
-    with opened(made) as page:
-        yield page
-
-
-def table(page, selector):
-    return page.eval_on_selector_all(
-        f"{selector} tbody tr",
-        "rows => rows.filter(r => !r.hidden).map(r => [...r.cells].map(c => c.innerText.trim()))",
-    )
 
 
 def test_it_begins_with_the_sentence(page):
@@ -117,19 +65,6 @@ def test_the_report_is_filtered(page):
     assert len(table(page, "#tasks")) == 2
 
 
-def facts(page):
-    rows = page.eval_on_selector_all(
-        "#one > table >> nth=0 >> tr", "rows => rows.map(r => [...r.cells].map(c => c.innerText))"
-    )
-    return dict(row for row in rows if len(row) == 2)
-
-
-def canvas_point(page, share, row):
-    """Where the timeline has the time `share` (of all) in row `row`, from the canvas's corner."""
-    width = page.eval_on_selector("#hits", "canvas => canvas.clientWidth")
-    return 170 + share * (width - 178), row * 22 + 11
-
-
 @pytest.mark.parametrize(
     ("share", "row", "number"), [(0, 0, 1), (0.4, 0, 2), (0.5, 1, 3), (0.7, 0, 4), (1, 1, 5)]
 )
@@ -140,12 +75,6 @@ def test_a_click_on_the_timeline_shows_the_hit(page, share, row, number):
     page.click("#hits", position={"x": x, "y": y})
     assert page.input_value("#number") == str(number)
     assert facts(page)["time"].startswith(f"{share:.6f} s after the first hit")
-
-
-def colour(page, x, y):
-    return page.eval_on_selector(
-        "#hits", "(c, [x, y]) => [...c.getContext('2d').getImageData(x, y, 1, 1).data]", [x, y]
-    )[:3]
 
 
 def test_live_marks_are_above_those_of_memory_and_of_another_colour(page):
@@ -235,23 +164,15 @@ def test_tasks_and_components(page):
     ]
 
 
-def shown_frames(page):
-    return page.eval_on_selector_all(
-        ".frame:not(.away)",
-        "all => all.map(f => [f.getAttribute('aria-label'), parseFloat(f.getAttribute('x')), "
-        "parseFloat(f.getAttribute('width'))])",
-    )
-
-
 def test_call_paths_are_a_flame_graph(page):
     sigframe = f"{SIGFRAME}: 2 hits, 40 %"
     assert shown_frames(page) == [
         ["Xorg: 3 hits, 60 %", 0, 60],
         ["get_sigframe: 2 hits, 40 %", 0, 40],
         [sigframe, 0, 40],
-        ["sys_ptrace: 1 hits, 20 %", 40, 20],
-        ["xfpregs_get: 1 hits, 20 %", 40, 20],
-        [f"{SANITIZE}: 1 hits, 20 %", 40, 20],
+        ["sys_ptrace: 1 hit, 20 %", 40, 20],
+        ["xfpregs_get: 1 hit, 20 %", 40, 20],
+        [f"{SANITIZE}: 1 hit, 20 %", 40, 20],
         ["calc: 2 hits, 40 %", 60, 40],
         ["get_sigframe: 2 hits, 40 %", 60, 40],
         [sigframe, 60, 40],
@@ -259,9 +180,9 @@ def test_call_paths_are_a_flame_graph(page):
     page.click(".frame[aria-label^='sys_ptrace']")
     assert shown_frames(page) == [
         ["Xorg: 3 hits, 60 %", 0, 100],
-        ["sys_ptrace: 1 hits, 20 %", 0, 100],
-        ["xfpregs_get: 1 hits, 20 %", 0, 100],
-        [f"{SANITIZE}: 1 hits, 20 %", 0, 100],
+        ["sys_ptrace: 1 hit, 20 %", 0, 100],
+        ["xfpregs_get: 1 hit, 20 %", 0, 100],
+        [f"{SANITIZE}: 1 hit, 20 %", 0, 100],
     ]
     page.click("#whole")
     assert len(shown_frames(page)) == 9
@@ -288,7 +209,7 @@ def test_a_finding_leads_to_its_hit(page):
 
 @pytest.mark.parametrize(("lines", "said"), [
     ((hit(1, 0),), "No call was audited"),
-    ((hit(1, 0), {**HITS[5], "of": 1, "findings": []}), "No findings in 1 audits"),
+    ((hit(1, 0), {**HITS[5], "of": 1, "findings": []}), "No findings in 1 audit."),
 ])  # fmt: skip
 def test_without_findings(tmp_path, opened, lines, said):
     with opened(page_of(tmp_path, *lines)) as page:
@@ -349,13 +270,6 @@ def test_without_scripts_the_rest_is_there(made, browser):
     assert page.locator(".frame").count() == 9
     assert "need JavaScript" in page.inner_text("noscript")
     context.close()
-
-
-def many(count):
-    tasks = [(30 + n, f"task{n}", f"0xffff88800000{n:02x}00") for n in range(50)]
-    for seq in range(1, count + 1):
-        pid, comm, task = tasks[seq * 7 % 50]
-        yield hit(seq, seq, pid=pid, tgid=pid, comm=comm, task=task, cpu=seq % 4, live=seq % 3 == 0)
 
 
 @pytest.mark.parametrize(("count", "limit"), [(10_000, 3.0), (100_000, 30.0)])

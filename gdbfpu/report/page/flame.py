@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 __all__ = ("Frame", "flame")
 
-_THINNEST = 1 / 2000  # of the width; narrower frames are left out
+_THINNEST = 1 / 2000  # of the width; narrower frames share one
 _DEEPEST = 40  # rows
 
 
@@ -50,9 +50,15 @@ def _tree(stacks: Iterable[tuple[tuple[str, ...], int]]) -> _Node:
 
 
 def _lay(node: _Node, depth: int, left: float, scale: float, frames: list[Frame]) -> None:
+    others: list[int] = []
     for name, inner in sorted(node.inner.items(), key=lambda item: -item[1].hits):
         width = inner.hits * scale
         if width >= _THINNEST:
             frames.append(Frame(name, depth, left, width, inner.hits))
             _lay(inner, depth + 1, left, scale, frames)
-        left += width
+            left += width
+        else:
+            others.append(inner.hits)
+    hits = sum(others)
+    if hits * scale >= _THINNEST:
+        frames.append(Frame(f"({len(others)} others)", depth, left, hits * scale, hits))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from gdbfpu.report.event_hits import EventHit
 from gdbfpu.report.event_lines import Header
-from gdbfpu.report.event_values import S32, U64, listed, number, string
+from gdbfpu.report.event_values import S32, listed, number, string
 from gdbfpu.report.folded import Stacks
 from gdbfpu.report.page.images import PageImages
 from gdbfpu.text.printable import one_line
@@ -26,6 +26,7 @@ MAX_KINDS = 20_000
 MAX_FINDINGS = 2_000
 """The most findings that a page lists."""
 
+_EXACT = 1 << 53  # integers below are exact in JavaScript
 _MAX_TEXT = 512  # characters of a finding's words
 _MAX_COMM = 64
 _Key = TypeVar("_Key", bound=Hashable)
@@ -71,7 +72,7 @@ class PageHits:
         self.stacks.add(hit)
 
     def _keep(self, event: dict[str, Any], hit: EventHit) -> None:
-        seq, kind = number("seq", event["seq"], U64), _kind(event, hit)
+        seq, kind = number("seq", event["seq"], _EXACT), _kind(event, hit)
         raw = event.get("raw")
         image = -1 if raw is None else self.images.add(string("raw", raw))
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
@@ -85,7 +86,7 @@ class PageHits:
 
     def audit(self, event: dict[str, Any]) -> None:
         """Add what the audit of a call found."""
-        seq = number("of", event["of"], U64)
+        seq = number("of", event["of"], _EXACT)
         found = [_finding(seq, one) for one in listed("findings", event["findings"])]
         self.found += len(found)
         self.findings += found[: MAX_FINDINGS - len(self.findings)]
@@ -95,12 +96,18 @@ class PageHits:
         self._columns = tuple(column[::2] for column in self._columns)  # type: ignore[assignment]
         self.stride *= 2
 
+    @property
+    def first_ns(self) -> int:
+        """Return the time of the first hit, CLOCK_REALTIME in ns; 0 without hits."""
+        times = self._columns[1]
+        return times[0] if times else 0
+
     def to_json(self) -> dict[str, Any]:
         """Return the columns as lists of numbers; numbers and times as steps from hit to hit."""
         seqs, times, kinds, images = self._columns
         tasks, paths = _Numbers[Any](), _Numbers[Any]()
         table = [[tasks[task], cpu, paths[path], *rest] for task, cpu, path, *rest in self._kinds]
-        first = times[0] if times else 0
+        first = self.first_ns
         return {
             "first_ms": first / 1e6,
             "seq": _steps(seqs),

@@ -9,7 +9,8 @@
   const seq = sums(data.seq);
   const time = sums(data.time_us); // microseconds since the first hit
   const kind = (i) => data.kinds[data.kind[i]];
-  const taskName = (task) => `${data.tasks[task][0]} (${data.tasks[task][1]})`;
+  // Isolated (U+2068, U+2069), so that a name written from right to left leaves the pid in its place.
+  const taskName = (task) => `\u2068${data.tasks[task][0]}\u2069 (${data.tasks[task][1]})`;
   const seconds = (us, digits = 3) => (us / 1e6).toFixed(digits);
   let least = 0;
   let most = 0;
@@ -179,12 +180,19 @@
     return best;
   }
 
+  function chooseNumber(wanted) {
+    choose(nearestNumber(wanted));
+    if (seq[chosen] !== wanted) {
+      $("one").prepend(element("p", `Hit ${wanted} is not on this page: this is the nearest.`, { class: "note" }));
+    }
+  }
+
   $("before").addEventListener("click", () => choose(chosen - 1));
   $("after").addEventListener("click", () => choose(chosen + 1));
-  $("number").addEventListener("change", () => choose(nearestNumber(+$("number").value)));
+  $("number").addEventListener("change", () => chooseNumber(+$("number").value));
   for (const button of document.querySelectorAll("[data-hit]")) {
     button.addEventListener("click", () => {
-      choose(nearestNumber(+button.dataset.hit));
+      chooseNumber(+button.dataset.hit);
       $("hit").scrollIntoView();
       $("number").focus();
     });
@@ -220,7 +228,7 @@
   }
 
   function drawAxis(height) {
-    const rough = (to - from) / 6;
+    const rough = (to - from) / Math.min(Math.max(wide() / 80, 1), 6); // room for the labels
     const ten = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * ten).find((n) => n >= rough);
     const digits = Math.max(0, 6 - Math.floor(Math.log10(step)));
@@ -275,7 +283,8 @@
   function draw() {
     const height = tracks.length * ROW + AXIS;
     const scale = window.devicePixelRatio || 1;
-    canvas.style.height = `${height}px`;
+    const borders = canvas.offsetHeight - canvas.clientHeight;
+    canvas.style.height = `${height + borders}px`;
     canvas.width = canvas.clientWidth * scale;
     canvas.height = height * scale;
     pen.scale(scale, scale);
@@ -289,7 +298,7 @@
       pen.lineWidth = 2;
       pen.strokeRect(x - 4, tracks.rowOf[data.kind[chosen]] * ROW + 1, 9, ROW - 2);
     }
-    $("span").textContent = `From ${seconds(from)} s to ${seconds(to)} s: ${visible} hits.`;
+    $("span").textContent = `From ${seconds(from)} s to ${seconds(to)} s: ${visible} ${visible === 1 ? "hit" : "hits"}.`;
   }
 
   function zoom(factor, at = (from + to) / 2) {
@@ -337,6 +346,7 @@
     pan((drag.x - event.offsetX) / wide());
     drag = { x: event.offsetX, moved: true };
   });
+  canvas.addEventListener("pointercancel", () => { drag = null; });
   canvas.addEventListener("pointerup", (event) => {
     if (drag && !drag.moved) choose(nearest(event.offsetX, event.offsetY));
     drag = null;

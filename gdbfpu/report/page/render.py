@@ -21,6 +21,7 @@ from gdbfpu.report.page.flame import flame
 from gdbfpu.report.page.hits import PageHits
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import remarks
+from gdbfpu.text.counted import counted
 from gdbfpu.trace.totals import TaskTotals
 from gdbfpu.xsave import features
 
@@ -48,6 +49,7 @@ def render(report: Report, hits: PageHits) -> str:
         script=script,
         data=hits.to_json(),
         hits=hits,
+        counted=counted,
         **_contents(report, hits),
     )
 
@@ -63,9 +65,9 @@ def _contents(report: Report, hits: PageHits) -> dict[str, Any]:
         "headline": headline(report),
         "report": report,
         "remarks": remarks(report),
-        "began": _clock(min((row.first_ns for row in rows), default=0)),
+        "began": _clock(hits.first_ns),
         "functions": report.functions(),
-        "tasks": [_task(row, report) for row in report.rows],
+        "tasks": [_task(row, report.hits, hits.first_ns) for row in report.rows],
         "matrix": _matrix(rows),
         "frames": frames,
         "depth": 1 + max((frame.depth for frame in frames), default=0),
@@ -74,12 +76,11 @@ def _contents(report: Report, hits: PageHits) -> dict[str, Any]:
     }
 
 
-def _task(row: TaskTotals, report: Report) -> dict[str, Any]:
-    """Return what the report's table says of a task."""
-    began = min((each.first_ns for each in report.rows if each.first_ns), default=0)
+def _task(row: TaskTotals, hits: int, began: int) -> dict[str, Any]:
+    """Return what the report's table says of a task; there are `hits`, the first at `began`."""
     return {
         "row": row,
-        "share": row.count / report.hits if report.hits else 0,
+        "share": row.count / hits if hits else 0,
         "components": features.describe(row.components),
         "first": (row.first_ns - began) / 1e9 if row.first_ns else None,
         "last": (row.last_ns - began) / 1e9 if row.first_ns else None,

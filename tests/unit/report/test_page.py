@@ -57,7 +57,7 @@ def test_too_many_kinds_are_counted(tmp_path, monkeypatch):
     lines = [{**hit, "cpu": n % 4} for n, hit in enumerate(numbered(12))]
     report, hits = read(tmp_path, *lines)
     assert (report.hits, hits.omitted, len(hits.to_json()["seq"])) == (12, 6, 6)
-    assert "6 hits with rare combinations of task, CPU and call path" in render(report, hits)
+    assert "Not shown: 6 hits with rare combinations of task, CPU" in render(report, hits)
 
 
 def test_registers_end_at_a_size_and_equal_ones_are_there_once(tmp_path, monkeypatch):
@@ -100,7 +100,7 @@ def test_findings_are_listed_up_to_a_number(tmp_path, monkeypatch):
     report, hits = read(tmp_path, HIT, audit("STALE", "XCOMP"), audit("FORK", "EXEC"))
     assert ([f[1] for f in hits.findings], hits.found) == (["STALE", "XCOMP", "FORK"], 4)
     text = render(report, hits)
-    assert "1 later findings are not listed" in text
+    assert "Not listed: 1 later finding." in text
     assert "4 findings in 2 audits" in text
 
 
@@ -126,6 +126,12 @@ def test_a_flame_graph():
 
 
 def test_a_flame_graph_leaves_out_what_nobody_can_see():
+    """But those that are narrow one by one share a frame."""
+    thin = {("a", f"thin{n}"): 1 for n in range(20)}
+    assert flame({("a", "wide"): 9_980, **thin})[1:] == [
+        Frame("wide", 1, 0.0, 0.998, 9_980),
+        Frame("(20 others)", 1, 0.998, 0.002, 20),
+    ]
     frames = flame({("a",): 9_999, ("b",): 1, tuple("x" * 100): 5000})
     assert {frame.name for frame in frames} == {"a", "x"}
     assert max(frame.depth for frame in frames) == 39
