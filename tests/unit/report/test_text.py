@@ -259,6 +259,19 @@ def test_table_of_probes():
     ]
 
 
+def test_functions_with_the_most_hits_come_first():
+    more = TaskTotals(8, 8, "more", 4, hits=Counter({SANITIZE: 70}), memory_hits=70)
+    lines = cells(report_table(report((*rows(), more)), "probe", "", PLAIN))
+    assert lines[1:] == [["76", "2", SANITIZE], ["55", "2", SIGFRAME]]
+
+
+def test_csv_counts_findings_not_rules():
+    found = rows()
+    found[0].findings.update({"STALE": 2, "FORK": 3})
+    first, *_ = csv.DictReader(io.StringIO(report_csv(report(found), "task", "")))
+    assert (first["comm"], first["findings"]) == ("Xorg", "5")
+
+
 def test_table_of_paths():
     assert cells(report_table(report(), "path", "", PLAIN)) == [
         ["hits", "path"],
