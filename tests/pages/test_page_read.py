@@ -190,7 +190,7 @@ def test_the_chosen_hit_is_marked_in_its_row(page):
 
 def test_the_hit_of_a_finding_comes_into_sight(page):
     page.click("[data-hit='4']")
-    assert page.evaluate("document.getElementById('hit').getBoundingClientRect().top") < 450
+    assert page.evaluate("document.getElementById('hit').getBoundingClientRect().top") < 30
     for number in (1, 3, 5):
         page.fill("#number", str(number))
         page.keyboard.press("Enter")
