@@ -23,9 +23,10 @@ def column(page, heading):
     return [row[heads.index(heading)] for row in table(page, "#tasks")]
 
 
-def drawn(page):
-    """Draw the whole timeline; return the texts on it, each with its place."""
-    return page.evaluate("""() => {
+def drawn(page, control="[data-zoom='0']"):
+    """Draw the timeline by a click; return the texts on it, each with its place."""
+    return page.evaluate(
+        """(control) => {
       const texts = [];
       const kind = CanvasRenderingContext2D.prototype;
       const { fillText } = kind;
@@ -33,10 +34,12 @@ def drawn(page):
         texts.push([text, x, y]);
         fillText.apply(this, arguments);
       };
-      document.querySelector("[data-zoom='0']").click();
+      document.querySelector(control).click();
       kind.fillText = fillText;
       return texts;
-    }""")
+    }""",
+        control,
+    )
 
 
 def many_tasks():
@@ -109,7 +112,7 @@ def test_hits_of_one_instant(tmp_path, opened):
 
 
 def test_times_on_the_axis_are_where_they_say(page):
-    for width in (1280, 390):
+    for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 900})
         labels = [(float(text[:-2]), x) for text, x, _ in drawn(page) if text.endswith(" s")]
         width = page.eval_on_selector("#hits", "canvas => canvas.clientWidth")
@@ -118,6 +121,10 @@ def test_times_on_the_axis_are_where_they_say(page):
         assert len(labels) >= 2
         gaps = [after[1] - before[1] for before, after in zip(labels, labels[1:])]
         assert min(gaps) > 40  # pixels: wider than a label
+    texts = drawn(page, "[data-zoom='2']")
+    closer = [(float(text[:-2]), x) for text, x, _ in texts if text.endswith(" s")]
+    assert all(0.25 <= seconds <= 0.75 and x >= 170 for seconds, x in closer)
+    assert len(closer) >= 2
 
 
 def test_more_tasks_than_rows_and_rows_by_cpu(tmp_path, opened):

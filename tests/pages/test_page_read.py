@@ -158,7 +158,11 @@ def test_a_drag_chooses_nothing_and_ends_at_the_ends(page):
     for _ in range(3):
         page.click("[data-pan='0.5']")
     assert page.inner_text("#span") == "From 0.500 s to 1.000 s: 3 hits."
-    x, y = canvas_point(page, 0.5, 0)
+    x, y = canvas_point(page, 0.4, 0)  # hit 4
+    page.mouse.move(box["x"] + x, box["y"] + y)
+    page.mouse.wheel(0, 100)
+    page.wait_for_function("document.querySelector('#span').innerText.includes('0.250 s to 1.000')")
+    x, y = canvas_point(page, 0.6, 0)  # hit 4 again
     page.mouse.move(box["x"] + x, box["y"] + y)
     page.mouse.down()
     page.mouse.move(box["x"] + x + 30, box["y"] + y, steps=3)

@@ -378,7 +378,7 @@
 
   function neighbour(frame, key) {
     const shown = frames.filter((other) => !other.shape.classList.contains("away"));
-    const row = shown.filter((other) => other.depth === frame.depth).sort((a, b) => a.left - b.left);
+    const row = shown.filter((other) => other.depth === frame.depth);
     if (key === "ArrowRight") return row[row.indexOf(frame) + 1];
     if (key === "ArrowLeft") return row[row.indexOf(frame) - 1];
     if (key === "ArrowDown") return shown.find((f) => f.depth === frame.depth + 1 && inside(f, frame));
