@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 __all__ = ("Frame", "flame")
 
 _THINNEST = 1 / 2000  # of the width; narrower frames share one
-_DEEPEST = 40  # rows
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def _tree(stacks: Iterable[tuple[tuple[str, ...], int]]) -> _Node:
     for stack, hits in stacks:
         node = whole
         node.hits += hits
-        for name in stack[:_DEEPEST]:
+        for name in stack:
             node = node.inner.setdefault(name, _Node())
             node.hits += hits
     return whole
