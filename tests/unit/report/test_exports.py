@@ -12,6 +12,7 @@ import sys
 import tracemalloc
 from html import unescape
 
+import jsonschema
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
 from markdown_it import MarkdownIt
@@ -190,6 +191,27 @@ def test_names_of_tracers_are_cut_and_keep_no_backslash_at_their_end(tmp_path):
         (tmp_path / "out").unlink()
         assert f"{shown} reads Xorg (30)" in [e["name"] for e in json.loads(text)["traceEvents"]]
         assert "\\\\" not in text
+
+
+NUMBERS = {"type": "object", "additionalProperties": {"type": "number"}}
+TRACE_EVENTS = {  # of the Trace Event Format's description, what gdbfpu writes
+    "M": {"name": {"enum": ["process_name", "thread_name"]}, "args": {"required": ["name"]}},
+    "X": {"ts": {"type": "number"}, "dur": {"type": "number"}, "args": {"type": "object"}},
+    "C": {"ts": {"type": "number"}, "args": NUMBERS},
+    "s": {"ts": {"type": "number"}, "id": {"type": "integer"}, "cat": {"type": "string"}},
+    "f": {"ts": {"type": "number"}, "id": {"type": "integer"}, "bp": {"const": "e"}},
+}
+
+
+def test_a_timeline_follows_the_schema_of_its_format(tmp_path):
+    common = {"name": {"type": "string"}, "pid": {"type": "integer"}, "tid": {"type": "integer"}}
+    seen = set()
+    for event in timeline(tmp_path, *HITS, *SAID)["traceEvents"]:
+        keys = {**common, **TRACE_EVENTS[event["ph"]]}
+        needed = [key for key in keys if not (key == "tid" and event["ph"] == "C")]
+        jsonschema.validate(event, {"properties": keys, "required": needed})
+        seen.add(event["ph"])
+    assert seen == set(TRACE_EVENTS)
 
 
 @pytest.mark.parametrize("key", ["function", "comm", "caller_comm"])

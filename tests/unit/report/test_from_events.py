@@ -7,8 +7,10 @@ import json
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
 
@@ -22,6 +24,7 @@ from gdbfpu.report.report import SORTS
 from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN
 from gdbfpu.trace import totals as totals_module
+from gdbfpu.trace.totals import TaskTotals
 
 
 @pytest.fixture
@@ -96,6 +99,20 @@ def test_hits_add_up_by_task(path):
         "undecided": {},
     }
     assert (found.source, found.kthreads) == ("hits.jsonl", 0)
+
+
+def test_the_json_of_a_report_follows_its_schema(path):
+    """A kernel's, too: its tasks without hits have other values."""
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "report.schema.json").read_text())
+    check = jsonschema.Draft202012Validator(schema)
+    found = report(path, HIT, {**OTHER, "thread": None}, HIT)
+    idle = TaskTotals(7, 7, "idle", 3)
+    for each in (found, report(path), replace(found, rows=(*found.rows, idle))):
+        assert list(check.iter_errors(json.loads(json.dumps(each.to_json())))) == []
+    broken = found.to_json()
+    del broken["tasks"][0]["comm"]
+    broken["totals"]["hits"] = "3"
+    assert len(list(check.iter_errors(broken))) == 2
 
 
 def test_a_pid_used_again_is_another_task(path):
