@@ -15,7 +15,7 @@ from tests.pages.making import HITS, page_of
 from tests.pages.shoot import CHROMIUM
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium. Its sandbox wants a user that is not root."""
     with sync_playwright() as playwright:
@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def opened(browser: Browser) -> Callable[..., Any]:
     """Opens a file as a page; at its end, nothing else was loaded and no script had an error."""
 
