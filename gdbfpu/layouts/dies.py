@@ -20,6 +20,7 @@ with this prefix.
 _REFERENCES = ("DW_FORM_GNU_ref_alt", "DW_FORM_ref_sup4", "DW_FORM_ref_sup8")
 _AWAY = ("DW_FORM_ref_sig8", "DW_FORM_ref_addr", *_REFERENCES)
 _SIBLING, _SIBLING_BYTES = ("DW_AT_sibling", "DW_FORM_ref4"), 4
+_LONG = 256  # bytes; a longer entry has a text in it, which pyelftools reads byte by byte
 _ALTERNATE = ("DW_FORM_GNU_strp_alt", "DW_FORM_strp_sup")
 
 
@@ -45,7 +46,7 @@ def children(die: Any, tags: Container[str] = ()) -> Iterator[Any]:
             at = after
             continue
         child = type(die)(unit, die.stream, at) if depth else unit.get_DIE_from_refaddr(at)
-        dwarf.spend(3 + 2 * len(child.attributes) + child.size // 4)
+        dwarf.spend(3 + 2 * len(child.attributes) + child.size // 4 + max(0, child.size - _LONG))
         at += child.size
         if child.is_null():
             if not depth:
