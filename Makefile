@@ -13,6 +13,9 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
 WITH_KERNEL = $(PY) -m qemu.ready
 
+# For tests that mostly wait for GDB, a browser or a terminal: two files of them at a time.
+PARALLEL = -n 2 --dist loadfile
+
 .PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels bench \
 	docs lint install uninstall clean
 
@@ -49,7 +52,8 @@ interact: setup
 	@$(PY) -m qemu.interact
 
 test: setup
-	@$(WITH_KERNEL) $(PY) -m pytest
+	@$(PY) -m pytest $(PARALLEL) tests/unit tests/golden tests/pages tests/gdb
+	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
 	@$(PY) -m tests.gdb.suites --newest
 
 test-unit: setup
@@ -59,7 +63,7 @@ test-pages: setup
 	$(PY) -m pytest tests/pages
 
 test-gdb: setup
-	$(PY) -m pytest tests/gdb
+	$(PY) -m pytest $(PARALLEL) tests/gdb
 
 test-vm: setup
 	@$(WITH_KERNEL) $(PY) -m pytest tests/vm

@@ -20,10 +20,12 @@ three things hold:
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Callable
 
-__all__ = ("Step", "interruptible")
+__all__ = ("Step", "interruptible", "uninterrupted")
 
 Step = Callable[[], bool]
 """A part of the work at a hit. It returns whether the kernel must stay stopped."""
@@ -67,3 +69,22 @@ def _guarded(step: Step, failed: Callable[[str], None]) -> bool:
     except BaseException as error:  # noqa: BLE001 - stop() must never raise
         failed(f"{type(error).__name__}: {error}".splitlines()[0])
         return False
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Drop each ^C meanwhile. For what GDB calls once the kernel has stopped: ^C asks for no more.
+
+    GDB would print a ^C there as a Python exception, and the work would be left half done.
+    """
+    _mask(signal.SIG_BLOCK)
+    try:
+        yield
+    finally:
+        _mask(signal.SIG_UNBLOCK)
+
+
+def _mask(how: int) -> None:
+    """Block or unblock SIGINT. Python raises a ^C that is pending when this is done."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pthread_sigmask(how, (signal.SIGINT,))

@@ -20,6 +20,7 @@ from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.conditions import warn_of_conditions
 from gdbfpu.dbg.counters import set_counters
 from gdbfpu.dbg.debug_files import debug_helpers, kernel_file
+from gdbfpu.dbg.interruptible import uninterrupted
 from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.placing import place_symbols
 from gdbfpu.dbg.planting import Plan, plant, sites
@@ -270,12 +271,13 @@ class Session:
         """
         if self._draining or not self.breakpoints or self.tracer is None:
             return
-        if self.live is not None:
-            self.live.stopped(self.totals)
-        if why := reason(event, self.tracer):
-            say(f"fpu-trace: {why}")
-        if self.tracer.full:
-            self._remove()
+        with uninterrupted():
+            if self.live is not None:
+                self.live.stopped(self.totals)
+            if why := reason(event, self.tracer):
+                say(f"fpu-trace: {why}")
+            if self.tracer.full:
+                self._remove()
 
     def _breakpoint(self, point: Any) -> None:
         if self._model is not None:

@@ -23,6 +23,8 @@ from tests.vm.trial import Outcome
 
 SYSTEM = "the system's"
 
+_PARALLEL = ("-n", "2", "--dist", "loadfile")  # the tests mostly wait
+
 
 @dataclass(frozen=True)
 class Row:
@@ -57,7 +59,8 @@ def tier() -> bool:
     The wheel is left out: its tests install it for the system's GDB.
     """
     left_out = "--ignore=tests/gdb/test_wheel.py"
-    return not subprocess.run([sys.executable, "-m", "pytest", "tests/gdb", left_out]).returncode
+    argv = [sys.executable, "-m", "pytest", *_PARALLEL, "tests/gdb", left_out]
+    return not subprocess.run(argv).returncode
 
 
 def trace() -> bool:

@@ -104,7 +104,9 @@ def test_no_finding_on_an_untouched_kernel(
     assert {one["rule"] for one in found["undecided"]} == {
         *("MSR", "MODOPT", "UABI", "CORE", "MICROARCH")
     }
-    assert f"{len(audits) + 1} audits: {len(found['findings'])} findings" in output
+    count = len(found["findings"])
+    told = f"{count} finding{'s' * (count != 1)}" if count else "no findings"
+    assert f"{told} in {len(audits) + 1} audits" in output
     assert all(line.endswith(" ok") for lines in announced.values() for line in lines)
 
 
