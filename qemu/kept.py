@@ -25,6 +25,7 @@ class Kept:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._name = argv[0]
+        self._said = ""  # the program's last words, once it has ended
         self._process = subprocess.Popen(
             [sys.executable, keeper.__file__, *argv],
             stdin=subprocess.PIPE,
@@ -62,8 +63,10 @@ class Kept:
         except subprocess.TimeoutExpired:
             return ""
         stdout = self._process.stdout
-        said = "" if stdout is None or stdout.closed else stdout.read().decode(errors="replace")
-        return f"{self._name} ended with status {status}{': ' * bool(said)}{said.strip()}"
+        if stdout is not None and not stdout.closed:
+            self._said += stdout.read().decode(errors="replace")
+        said = self._said.strip()
+        return f"{self._name} ended with status {status}{': ' * bool(said)}{said}"
 
     def close(self) -> None:
         """End the program and wait for it and its directory to be gone."""
