@@ -19,7 +19,7 @@ from qemu.gdbs import gdb_program
 HEADING = " hits/s task            pid function            components  live caller"
 TOTAL = re.compile(r"([0-9.]+|-) hits/s over [0-9.]+ s; until \d\d:\d\d:\d\d; (\d+) hits?; .*")
 ROW = re.compile(
-    r" +[0-9.]+ storm +10\d (?:copy_fpstate_to_si~ - +\d+% get_sigframe"
+    r" +(?:[0-9.]+|-) storm +10\d (?:copy_fpstate_to_si~ - +\d+% get_sigframe"
     r"|fpstate_sanitize_x~ - +0% copy_fpstate_t~)"
 )
 STORM = "lazy storm 3 1000000"  # three CPUs; every other delivery finds the state in memory
