@@ -86,7 +86,8 @@ def test_a_core_file(kernel44: Path, tmp_path: Path) -> None:
 def test_a_terminal(terminal: Terminal) -> None:
     """No line is too long; trouble comes first; the verdict has colour."""
     text = terminal("set width 80", "source gdbfpu", "fpu-doctor")
-    assert text.startswith("\x1b[31mtrouble\x1b[39;49;00m         architecture: ")
+    # GDB 18 writes the same colours by other escapes.
+    assert re.match(r"\x1b\[31[;\d]*mtrouble\x1b\[[;\d]*m {9}architecture: ", text)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 80
 
