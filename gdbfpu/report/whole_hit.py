@@ -7,14 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Use
 from gdbfpu.report.event_hits import EventHit, HitReader, is_hit, use_of
+from gdbfpu.report.event_images import ImageReader
 from gdbfpu.report.event_lines import EventLines, Header
 from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number, string
 from gdbfpu.text.printable import one_line
-from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.formats import FORMATS
 from gdbfpu.xsave.image import FpuImage
 
 __all__ = ("WholeHit", "WholeHits", "numbered_hits")
@@ -80,7 +79,7 @@ class WholeHits:
 
     def __init__(self, header: Header) -> None:
         self._reader = HitReader()
-        self._format = header.xsave_format if header.xsave_format in FORMATS else "auto"
+        self._images = ImageReader(header)
 
     def read(self, event: dict[str, Any]) -> WholeHit:
         """Return the hit in `event`; raise CorruptState, KeyError or TypeError."""
@@ -92,15 +91,9 @@ class WholeHits:
             None if xcomp_bv is None else hexadecimal("xcomp_bv", xcomp_bv),
             one_line(string("caller_comm", event["caller_comm"])),
             number("caller_pid", event["caller_pid"], S32),
-            None if raw is None else self._image(string("raw", raw)),
+            None if raw is None else self._images.read(string("raw", raw))[1],
             hit[2].use,
         )
-
-    def _image(self, raw: str) -> FpuImage:
-        try:
-            return decode(bytes.fromhex(raw), format=self._format)
-        except (ValueError, UsageError) as error:
-            raise CorruptState(f"`raw` is not an image: {error}") from error
 
 
 def _findings(event: dict[str, Any]) -> tuple[str, ...]:

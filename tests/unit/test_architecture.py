@@ -59,9 +59,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "report": """
-            comparison event_filter event_hits event_lines event_values folded from_events
-            headline hit_page hits_csv markdown page.flame page.hits page.images page.render
-            perfetto report sorts text whole_hit
+            comparison event_filter event_hits event_images event_lines event_values folded
+            from_events headline hit_page hits_csv markdown page.flame page.hits page.images
+            page.render perfetto report sorts text whole_hit
         """,
     },
     {

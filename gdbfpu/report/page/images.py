@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.report.event_images import ImageReader
 from gdbfpu.report.event_lines import Header
 from gdbfpu.xsave.area import Span, residue
 from gdbfpu.xsave.components.views import Register
-from gdbfpu.xsave.decode import decode
 from gdbfpu.xsave.features import FPSSE
-from gdbfpu.xsave.formats import FORMATS
 from gdbfpu.xsave.image import FpuImage
 from gdbfpu.xsave.pieces import merged, pieces
 from gdbfpu.xsave.text import register_row, summary
@@ -28,7 +26,7 @@ class PageImages:
     """The register images of the hits of an event file, decoded. `full`: there were too many."""
 
     def __init__(self, header: Header) -> None:
-        self._format = header.xsave_format if header.xsave_format in FORMATS else "auto"
+        self._read = ImageReader(header).read
         self._images: dict[str, int] = {}
         self._decoded: list[tuple[int, int, list[int]]] = []
         self._heads: dict[str, int] = {}
@@ -48,11 +46,7 @@ class PageImages:
         if self._size >= MAX_SIZE:
             self.full = True
             return -1
-        try:
-            data = bytes.fromhex(raw)
-            image = decode(data, format=self._format)
-        except (ValueError, UsageError) as error:
-            raise CorruptState(f"`raw` is not an image: {error}") from error
+        data, image = self._read(raw)
         head = self._numbered(self._heads, summary(image))
         place = self._numbered(self._maps, _map(data, image))
         rows = [self._numbered(self._rows, _row(one)) for one in image.registers]
