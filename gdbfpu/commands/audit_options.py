@@ -20,9 +20,8 @@ class AuditOptions(TaskOptions):
     """The options of `fpu-audit`: one task or `all`, a byte `map`, or a signal frame.
 
     `reveal` shows bytes, which may be secrets. `out` is a new file to write. With `fail`, findings
-    are a failure. `sigframe` is as in
-    StateOptions. `inject` names the rule whose defect to plant (empty: none); it needs
-    `laboratory`.
+    are a failure. `sigframe` is as in StateOptions. `inject` names the rule whose defect to plant
+    (empty: none); it needs `laboratory`.
     """
 
     all: bool = False

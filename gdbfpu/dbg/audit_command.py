@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from gdbfpu.audit.engine import Audit
 from gdbfpu.commands.audit import (
     FOUND,
@@ -31,14 +33,13 @@ def audit(session: Session, options: AuditOptions, screen: Screen) -> None:
     With `fail`, raise GdbFpuError unless the audit is sound. Whatever it fails for, GDB then ends
     with status FOUND.
     """
-    try:
+    with contextlib.ExitStack() as failed:
+        if options.fail:
+            failed.callback(end_with, FOUND)
         found = _shown(session, options, screen)
         if options.fail and found is not None and not found.sound:
             raise GdbFpuError(f"--fail: the verdict is `{found.verdict}`")
-    except BaseException:
-        if options.fail:
-            end_with(FOUND)
-        raise
+        failed.pop_all()
 
 
 def _shown(session: Session, options: AuditOptions, screen: Screen) -> Audit | None:

@@ -101,7 +101,7 @@ class Live:
 
     def _lines(self, place: _Place, totals: Totals) -> tuple[str, ...]:
         screen, height = place.room()
-        missed = Missed(totals.filtered, sum(totals.errors.values()))
+        missed = Missed(totals.filtered, totals.failed)
         return live_lines(self._rates.sample(self._now, height), missed, screen, height)
 
 

@@ -54,7 +54,7 @@ def _share(row: TaskTotals, hits: int) -> str:
     return text
 
 
-def _using(report: Report, colour: bool = False) -> str:
+def _using(report: Report, colour: bool) -> str:
     """Return how many of which tasks use the FPU."""
     if report.source:
         found = paint(f"{counted(report.tasks, 'task')} in {report.source}", "bold", colour)

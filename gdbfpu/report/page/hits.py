@@ -61,7 +61,7 @@ class PageHits:
         self.stride = 1
         self.images = PageImages(header)
         self._count = 0
-        self._columns = array("Q"), array("Q"), array("L"), array("l")
+        self._columns = [array("Q"), array("Q"), array("L"), array("l")]
         self._kinds = _Numbers[tuple[Any, ...]]()
 
     def hit(self, event: dict[str, Any], hit: EventHit) -> None:
@@ -93,7 +93,7 @@ class PageHits:
 
     def _thin(self) -> None:
         """Keep every second hit."""
-        self._columns = tuple(column[::2] for column in self._columns)  # type: ignore[assignment]
+        self._columns = [column[::2] for column in self._columns]
         self.stride *= 2
 
     @property
