@@ -21,6 +21,7 @@ __all__ = (
     "NoTypes",
     "UsageError",
     "WrongKernel",
+    "described",
     "writing",
 )
 
@@ -92,6 +93,11 @@ class CorruptState(GdbFpuError):
 
 class UsageError(GdbFpuError):
     """A command cannot use what it was given."""
+
+
+def described(error: BaseException) -> str:
+    """Return the kind of an `error` that nobody foresaw, and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from gdbfpu.commands.parser import HelpShown, Live, Parser
 from gdbfpu.commands.parsers import GDB
 from gdbfpu.dbg.overview import Overview
 from gdbfpu.dbg.parameters import register_parameters
-from gdbfpu.errors import GdbFpuError
+from gdbfpu.errors import GdbFpuError, described
 
 __all__ = ("register_commands",)
 
@@ -51,8 +51,7 @@ class _Command(gdb.Command):  # type: ignore[misc]
 
             raise gdb.GdbError(f"{self._name}: {one_line(str(error))}") from error
         except Exception as error:
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise gdb.GdbError(f"{self._name}: {text}") from error
+            raise gdb.GdbError(f"{self._name}: {described(error)}") from error
 
     def complete(self, text: str, word: str | None) -> list[str]:
         """Return the completions of `word`, which is the last word of `text` as GDB breaks words.

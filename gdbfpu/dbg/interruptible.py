@@ -25,6 +25,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Callable
 
+from gdbfpu.errors import described
+
 __all__ = ("Step", "interruptible", "uninterrupted")
 
 Step = Callable[[], bool]
@@ -67,7 +69,7 @@ def _guarded(step: Step, failed: Callable[[str], None]) -> bool:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - stop() must never raise
-        failed(f"{type(error).__name__}: {error}".splitlines()[0])
+        failed(described(error))
         return False
 
 

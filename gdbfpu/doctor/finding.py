@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Callable, NamedTuple, TypeVar
 
-from gdbfpu.errors import GdbFpuError
+from gdbfpu.errors import GdbFpuError, described
 from gdbfpu.text.printable import one_line
 
 __all__ = (
@@ -100,5 +100,4 @@ def _guarded(check: Callable[[_T], Answer], patient: _T) -> Answer:
     except GdbFpuError as error:
         return unknown(str(error))
     except Exception as error:  # noqa: BLE001 - GDB is asked in states that nobody foresees
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        return unknown(text)
+        return unknown(described(error))
