@@ -7,9 +7,11 @@ Run by `make docs`. A test holds the pages to what this module makes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from gdbfpu.commands.parser import Parser, value_of
 from gdbfpu.commands.parsers import GDB, SHELL
 
 __all__ = ("FOLDER", "pages", "parsers")
@@ -43,7 +45,7 @@ _BAR = "\\|"  # a bar within a cell of a table
 _MADE = "<!-- Made by `make docs` from the command's parser. Change the parser, not this page. -->"
 
 
-def parsers() -> tuple[argparse.ArgumentParser, ...]:
+def parsers() -> tuple[Parser[Any], ...]:
     """Return the parser of every command, those of GDB first."""
     return tuple(command.parser() for command in (*GDB.values(), *SHELL.values()))
 
@@ -53,23 +55,16 @@ def pages() -> dict[str, str]:
     return {f"{each.prog.replace(' ', '-')}.md": _page(each) for each in parsers()}
 
 
-def _page(parser: argparse.ArgumentParser) -> str:
+def _page(parser: Parser[Any]) -> str:
     guide = _GUIDES.get(parser.prog)
     more = [f"[What it shows, and what that means](../{guide})."] if guide else []
     parts = [f"# {parser.prog}", _MADE, *_about(parser), *_arguments_of(parser), *more]
-    for verb in _verbs(parser):
+    for verb in parser.verbs.values():
         parts += [f"## {verb.prog}", *_about(verb), *_arguments_of(verb)]
     return "\n\n".join(parts) + "\n"
 
 
-def _verbs(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentParser]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return action.choices.values()
-    return ()
-
-
-def _about(parser: argparse.ArgumentParser) -> Iterator[str]:
+def _about(parser: Parser[Any]) -> Iterator[str]:
     """Yield the description of a command, as Markdown."""
     first, *rest = (parser.description or "").rstrip().split("\n  ", 1)
     yield " ".join(first.split())
@@ -77,9 +72,9 @@ def _about(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield "\n".join(f"    {line.strip()}" for line in rest[0].splitlines())
 
 
-def _arguments_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+def _arguments_of(parser: Parser[Any]) -> Iterator[str]:
     """Yield a command's usage, a table of its arguments, and its examples; nothing for verbs."""
-    if any(True for _ in _verbs(parser)):
+    if parser.verbs:
         return
     yield f"```\n{_usage(parser)}\n```"
     rows = [_row(parser, action) for action in _arguments(parser)]
@@ -89,7 +84,7 @@ def _arguments_of(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield "\n".join(f"    {line}".rstrip() for line in parser.epilog.splitlines())
 
 
-def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+def _arguments(parser: Parser[Any]) -> list[argparse.Action]:
     """Return the arguments but --help and the verbs; those without dashes first."""
     shown = [
         action
@@ -100,7 +95,7 @@ def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return sorted(shown, key=lambda action: bool(action.option_strings))
 
 
-def _usage(parser: argparse.ArgumentParser) -> str:
+def _usage(parser: Parser[Any]) -> str:
     """Return the usage: argparse's own differs from one Python to the next."""
     lines = [parser.prog]
     for action in _arguments(parser):
@@ -114,7 +109,7 @@ def _usage(parser: argparse.ArgumentParser) -> str:
 
 def _spelled(action: argparse.Action) -> str:
     """Return how a person writes an argument: `--by task|probe|path`, `FILE`."""
-    value = str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest)
+    value = value_of(action)
     if action.nargs == 0:
         return action.option_strings[0]
     if action.option_strings:
@@ -122,8 +117,8 @@ def _spelled(action: argparse.Action) -> str:
     return f"{value}..." if action.nargs in ("*", "+") else value
 
 
-def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    words = parser._get_formatter()._expand_help(action) if action.help else ""
+def _row(parser: Parser[Any], action: argparse.Action) -> str:
+    words = parser.help_of(action)
     cells = (f"`{_spelled(action)}`", f"{words[:1].upper()}{words[1:]}")
     return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from gdbfpu import __version__
-from gdbfpu.commands.parser import Parser
+from gdbfpu.commands.parser import Parser, value_of
 from gdbfpu.commands.parsers import GDB, SHELL
 from gdbfpu.commands.shell_parser import ABOUT, shell_parser
 
@@ -82,8 +82,8 @@ def _verbs(action: argparse._SubParsersAction[Any]) -> Iterator[str]:
 
 
 def _entry(parser: Parser[Any], action: argparse.Action) -> Iterator[str]:
-    expanded = parser._get_formatter()._expand_help(action) if action.help else ""
-    yield from (".TP", _spelled(action, action.option_strings), *_text(expanded))
+    spelled = _spelled(action, action.option_strings)
+    yield from (".TP", spelled, *_text(parser.help_of(action)))
 
 
 def _spelled(action: argparse.Action, names: Sequence[str]) -> str:
@@ -96,8 +96,7 @@ def _spelled(action: argparse.Action, names: Sequence[str]) -> str:
 def _value(action: argparse.Action) -> str:
     if action.nargs == 0:
         return ""
-    choices = "|".join(map(str, action.choices or ()))
-    value = f"\\fI{_escaped(str(action.metavar or choices or action.dest.upper()))}\\fR"
+    value = f"\\fI{_escaped(value_of(action))}\\fR"
     if action.option_strings and action.nargs == "?":
         return f"[{value}]"
     return f"{value} ..." if action.nargs in ("*", "+") else value

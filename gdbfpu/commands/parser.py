@@ -16,7 +16,7 @@ from typing import Any, Callable, Generic, NoReturn, TypeVar, Union, cast
 
 from gdbfpu.errors import UsageError
 
-__all__ = ("HelpShown", "Live", "Options", "Parser", "Several", "picked")
+__all__ = ("HelpShown", "Live", "Options", "Parser", "Several", "picked", "value_of")
 
 _T = TypeVar("_T")
 
@@ -102,6 +102,10 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
         found = action.choices or self._completions.get(action, ())
         return tuple(found() if callable(found) else found)
 
+    def help_of(self, action: argparse.Action) -> str:
+        """Return the help of `action` with its values filled in, empty if it has none."""
+        return self._get_formatter()._expand_help(action) if action.help else ""
+
     @property
     def verbs(self) -> Mapping[str, Parser[_T]]:
         """Return the parser of each verb by its name, empty if the command has no verbs."""
@@ -146,6 +150,11 @@ class Parser(argparse.ArgumentParser, Generic[_T]):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with `message` and how to get help."""
         raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def value_of(action: argparse.Action) -> str:
+    """Return what stands for the value of `action` in its usage: `FILE`, `task|probe|path`."""
+    return str(action.metavar or "|".join(map(str, action.choices or ())) or action.dest.upper())
 
 
 def picked(options: type[_T], found: argparse.Namespace) -> _T:
