@@ -15,7 +15,7 @@ from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Machine, Memory, read_u32, read_u64
 from gdbfpu.text.printable import printable
 
-__all__ = ("ANCHORS", "CHANGES", "MAX_TASKS", "TYPES", "Kernel", "Task")
+__all__ = ("ANCHORS", "CHANGES", "MAX_TASKS", "PF_KTHREAD", "TYPES", "Kernel", "Task")
 
 TYPES = ("debuggerinfo_struct", "list_head", "pcpu_hot", "signal_struct", "task_struct")
 """Types this module reads; only a kernel with CONFIG_KGDB has `debuggerinfo_struct`."""
@@ -29,7 +29,9 @@ MAX_TASKS = 4 << 20
 CHANGES = ("blocked", "nvcsw", "nivcsw")
 """Members of task_struct that a walk reads too, if that takes no further read."""
 
-_PF_KTHREAD = 0x00200000  # include/linux/sched.h; a macro, so not in DWARF
+PF_KTHREAD = 0x00200000  # include/linux/sched.h; a macro, so not in DWARF
+"""The bit of `task_struct.flags` that kernel threads have."""
+
 _IDENTITY = ("pid", "tgid", "comm", "flags")
 _LINKS = (*_IDENTITY, "tasks", "thread_node", "signal")
 
@@ -108,7 +110,7 @@ class Kernel:
             cpu, address = self._kgdb_current(pid)
             task = self.task(address, pid if pid > 0 else None)
         else:
-            cpu, kthread = running.cpu, bool(running.flags & _PF_KTHREAD)
+            cpu, kthread = running.cpu, bool(running.flags & PF_KTHREAD)
             task = self.task(address, pid)
             task = replace(task, kthread=kthread, thread_flags=running.thread_flags)
         remember(self._last, pid, (cpu, address))
@@ -190,10 +192,18 @@ class Kernel:
 
     def current_task_place(self, cpu: int) -> int:
         """Return the address of the pointer to the task_struct that CPU number `cpu` runs."""
-        hot = self.layouts.find("pcpu_hot", "current_task")  # 6.2 to 6.14, commit d7b6d709a76a
+        return self._hot("current_task", cpu)
+
+    def cpu_number_place(self, cpu: int) -> int:
+        """Return the address of the number (int) that CPU number `cpu` has for itself."""
+        return self._hot("cpu_number", cpu)
+
+    def _hot(self, name: str, cpu: int) -> int:
+        """Return the address of the per-CPU variable `name`, in 6.2 to 6.14 part of pcpu_hot."""
+        hot = self.layouts.find("pcpu_hot", name)  # commit d7b6d709a76a
         base = self.target.symbol_address("pcpu_hot") if hot else None
         if hot is None or base is None:
-            return self.per_cpu("current_task", cpu)
+            return self.per_cpu(name, cpu)
         return self._in_cpu(base, cpu) + hot.offset
 
     def per_cpu(self, symbol: str, cpu: int) -> int:
@@ -274,7 +284,7 @@ def _task(address: int, fields: dict[str, bytes]) -> Task:
         _int(fields["pid"]),
         _int(fields["tgid"]),
         printable(fields["comm"]),
-        bool(int.from_bytes(fields["flags"], "little") & _PF_KTHREAD),
+        bool(int.from_bytes(fields["flags"], "little") & PF_KTHREAD),
         changes={name: fields[name] for name in CHANGES if name in fields},
     )
 

@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             separate sources split structs types units
         """,
         "probes": """
-            blocklist catalogue jobs resume returns
+            blocklist catalogue jobs resume returns window
         """,
         "xsave": """
             area components.amx components.apx components.avx components.avx512 components.cet
@@ -50,6 +50,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "audit": """
             bytemap engine finding fpstate frame frame_diff frame_view header inject legacy
             ownership paths record returns rule rules snapshot stale text watch
+        """,
+        "fast": """
+            assembler layout places recorder storing trampoline
         """,
     },
     {
