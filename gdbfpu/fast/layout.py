@@ -47,7 +47,10 @@ class Record:
 
 
 class Row:
-    """Offsets in a row of the table. `KEY` (u64) has the pid, above it the function's number."""
+    """Offsets in a row of the table: the passes of a task in a function with one XSTATE_BV.
+
+    `KEY` (u64) has the pid, above it the function's number. `FLAGS` has all that any pass had.
+    """
 
     SIZE = 96
     TASK, KEY, HITS, LIVE, XFEATURES, CPU, FLAGS, FIRST, LAST = 0, 8, 16, 24, 32, 40, 44, 48, 56

@@ -118,7 +118,6 @@ def into_table(asm: Assembler, places: Places, rows: int) -> None:
     asm.mask_value(_RAX, Flag.LIVE)
     asm.add(_RAX, Memory(_RSI, Row.LIVE))
     asm.store(Memory(_RSI, Row.LIVE), _RAX)
-    asm.combine_memory(Memory(_RSI, Row.XFEATURES), _R8)
     asm.combine_memory(Memory(_RSI, Row.FLAGS), _R10, _HALF)
     asm.store(Memory(_RSI, Row.XCOMP_BV), _R9)
     asm.store(Memory(_RSI, Row.LAST), _R11)
@@ -129,7 +128,7 @@ def into_table(asm: Assembler, places: Places, rows: int) -> None:
 
 
 def _find_row(asm: Assembler, rows: int) -> None:
-    """Put the address of the row of task rbx with the key rdx into rsi, and go to `row`.
+    """Put the address of the row of task rbx, key rdx and XSTATE_BV r8 into rsi; go to `row`.
 
     If there is none, go on with the place for it in the index in rbp. The index is twice as long
     as the table, so the search ends at a free place.
@@ -137,6 +136,7 @@ def _find_row(asm: Assembler, rows: int) -> None:
     asm.mov(_RAX, _RBX)
     asm.shift_right(_RAX, 6)
     asm.add(_RAX, _RDX)
+    asm.add(_RAX, _R8)
     asm.multiply(_RAX, _GOLDEN)
     asm.shift_right(_RAX, 16)
     asm.label("search")
@@ -152,6 +152,8 @@ def _find_row(asm: Assembler, rows: int) -> None:
     asm.compare(_RBX, Memory(_RSI, Row.TASK))
     asm.jump_if(Condition.NOT_EQUAL, "next row")
     asm.compare(_RDX, Memory(_RSI, Row.KEY))
+    asm.jump_if(Condition.NOT_EQUAL, "next row")
+    asm.compare(_R8, Memory(_RSI, Row.XFEATURES))
     asm.jump_if(Condition.EQUAL, "row")
     asm.label("next row")
     asm.add_value(_RAX, 1)
@@ -177,6 +179,7 @@ def _new_row(asm: Assembler, places: Places, rows: int) -> None:
     _row_number(asm)
     asm.store(Memory(_RSI, Row.TASK), _RBX)
     asm.store(Memory(_RSI, Row.KEY), _RDX)
+    asm.store(Memory(_RSI, Row.XFEATURES), _R8)
     asm.store(Memory(_RSI, Row.FIRST), _R11)
     asm.mov(_RAX, Memory(_RBX, places.tgid), _HALF)
     asm.store(Memory(_RSI, Row.TGID), _RAX, _HALF)
