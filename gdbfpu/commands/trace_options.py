@@ -33,7 +33,10 @@ class TraceOn(Options):
     many hits to stop (0: never). `condition` is a GDB expression that must be true at a hit
     (empty: none). `stop` keeps the kernel stopped at each recorded hit. `audit` watches calls
     until they return. `step` also plants probes that GDB has to step over on several CPUs. `top`
-    redraws a table while the kernel runs. `out` is the event file.
+    redraws a table while the kernel runs. `out` is the event file. `fast` has the kernel record
+    hits itself (empty: no): in a `table`, in a `ring`, or in a table where possible (`auto`).
+    `rows` is the size of the table or ring (0: the usual one), `lossy` loses hits if the ring is
+    full.
     """
 
     probes: tuple[str, ...] = ()
@@ -50,6 +53,9 @@ class TraceOn(Options):
     quiet: bool = False
     top: bool = False
     out: Path | None = None
+    fast: str = ""
+    rows: int = 0
+    lossy: bool = False
 
 
 class TraceOff(Options):
@@ -140,6 +146,21 @@ def _add_on(parser: Parser[TraceOptions]) -> None:
     parser.add_conflicts((top, stop))
     add("--out", type=file_name, metavar="FILE",
         help="write every hit to this new file, as JSON Lines")  # fmt: skip
+    _add_fast(parser)
+
+
+def _add_fast(parser: Parser[TraceOptions]) -> None:
+    add = parser.add
+    add("--fast", nargs="?", const="table", choices=("table", "ring", "auto"),
+        help="have the kernel record hits itself, without a stop: this writes to the kernel's code "
+        "(docs/fast.md). `table` counts by task and function, `ring` keeps each hit, `auto` is "
+        "`table`, or a stopping trace where that is not possible (default: table)")  # fmt: skip
+    add("--rows", type=number, metavar="N",
+        help="with --fast, how many rows the table has (default: 4096), or hits the ring "
+        "(default: 65536); a power of two")  # fmt: skip
+    add("--lossy", action="store_true",
+        help="with --fast ring, lose and count the hits that find the ring full; otherwise the "
+        "kernel stops until the ring is read")  # fmt: skip
 
 
 def _add_filters(parser: Parser[TraceOptions]) -> None:

@@ -56,6 +56,7 @@ def _report(session: Session, options: ReportOptions, screen: Screen) -> None:
             with open_events(options.events, Progress(f"lines of {options.events}")) as lines:
                 report = report_of_files((lines,))
         else:
+            session.collect()
             report = collect(session.looks, session.totals, Progress("tasks"))
         put(report_text(report, options, screen))
 

@@ -27,7 +27,7 @@ from typing import Callable
 
 from gdbfpu.errors import described
 
-__all__ = ("Step", "interruptible", "uninterrupted")
+__all__ = ("Step", "interruptible", "postponed", "uninterrupted")
 
 Step = Callable[[], bool]
 """A part of the work at a hit. It returns whether the kernel must stay stopped."""
@@ -84,6 +84,16 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         _mask(signal.SIG_UNBLOCK)
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Raise a ^C that comes meanwhile at the end, when the work is done."""
+    _mask(signal.SIG_BLOCK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
 
 def _mask(how: int) -> None:

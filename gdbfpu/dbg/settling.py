@@ -14,7 +14,7 @@ from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 
-__all__ = ("OFF", "hook_detach", "run_to_tick")
+__all__ = ("OFF", "drain", "hook_detach", "run_to_tick")
 
 OFF = "fpu-trace off"
 """The command that removes the probes. GDB runs it before it detaches."""
@@ -23,6 +23,7 @@ OFF = "fpu-trace off"
 _TICK = ("calc_global_load", "do_timer")
 _TICKS = 2
 _MOST_STOPS = 20
+_MOST_DRAINED = 1000  # the most pending hits to take before the probes are removed
 
 
 class _Tick(Point):
@@ -67,6 +68,19 @@ def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
                 if tick.settled:
                     break
             tick.delete()
+
+
+def drain(kernel: Kernel) -> None:
+    """Let each CPU that waits to report a hit report it, then leave the kernel stopped.
+
+    The kernel runs until all have reported. This must happen before the probes are removed:
+    afterwards, such a CPU could not leave KGDB. See `gdbfpu.kernel.kgdb`.
+    """
+    with contextlib.suppress(gdb.error, GdbFpuError):  # the kernel and its hits are gone
+        for _ in range(_MOST_DRAINED):
+            if not waiting_cpus(kernel):
+                break
+            gdb.execute("continue", False, True)
 
 
 def hook_detach(command: str) -> None:

@@ -17,14 +17,15 @@ __all__ = ("reason",)
 _INTERRUPTS = ("SIGINT", "SIGTRAP")  # how QEMU's gdbstub and KGDB report a ^C
 
 
-def reason(event: Any, tracer: Tracer) -> str:
+def reason(event: Any, tracer: Tracer, fast: bool) -> str:
     """Return the line for the stop that `event` reports, empty if there is nothing to say.
 
     A trace stops the kernel at its limit, and with `--stop` at each hit. The user stops it with
-    ^C, which may come while a hit is being recorded.
+    ^C, which may come while a hit is being recorded. A `fast` trace has changed the kernel's text.
     """
     if tracer.full:
-        return f"limit of {counted(tracer.options.limit, 'hit')} reached; tracing is off"
+        off = "`fpu-trace off` restores the kernel" if fast else "tracing is off"
+        return f"limit of {counted(tracer.options.limit, 'hit')} reached; {off}"
     if hit := _stayed(event, tracer):
         return f"stopped at hit {hit}; tracing is on. `continue` resumes the kernel"
     if _interrupted(event):

@@ -13,6 +13,7 @@ from gdb.unwinder import Unwinder, register_unwinder
 
 from gdbfpu.dbg.core_file import check, held_by_core
 from gdbfpu.dbg.language import evaluate, evaluate_register, in_c
+from gdbfpu.dbg.symbols import linked_address
 from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
 from gdbfpu.target import Frame, Stub, Thread
@@ -117,7 +118,7 @@ class GdbTarget:
         if name not in self._addresses:
             try:
                 value = evaluate(f"(unsigned long)&::{name}")
-                self._addresses[name] = int(value) & _U64
+                self._addresses[name] = linked_address(name, int(value) & _U64)
             except gdb.error:
                 self._addresses[name] = None
         return self._addresses[name]

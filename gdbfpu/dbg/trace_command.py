@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from gdbfpu.commands.fast_options import recording_of
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.terminal import hit_width, say, tell
-from gdbfpu.errors import CorruptState, MemoryFault
+from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes import catalogue as probes
 from gdbfpu.text.counted import counted
@@ -41,11 +42,21 @@ def begin(session: Session, options: TraceOn, kept: Kept | None = None) -> tuple
         condition=options.condition,
         stop=options.stop,
     )
+    recording = recording_of(options)
     live = Live() if options.top else None
     chosen = probes.select(session.model.kernel.stopped(), options.probes, options.groups)
-    lines = session.on(how, Plan(chosen, options.probes, options.step), options.out, kept)
+    plan = Plan(chosen, options.probes, options.step)
+    why: tuple[str, ...] = ()
+    if recording is not None:
+        try:
+            return session.on_fast(how, plan, recording, options.out, kept)
+        except GdbFpuError as error:
+            if options.fast != "auto":
+                raise
+            why = (f"{error}; so the kernel stops at each hit",)
+    lines = session.on(how, plan, options.out, kept)
     session.live = live
-    return lines
+    return (*why, *lines)
 
 
 def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
@@ -56,7 +67,7 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
         tell(f"fpu-trace: {note}")
     if options.top:
         tell("fpu-trace: the table appears with the first hit")
-    elif not options.quiet:
+    elif not options.quiet and session.breakpoints:
         say(hit_heading(hit_width(), options.backtrace))
 
 
@@ -79,14 +90,19 @@ def trace_off(session: Session, _: TraceOff, _screen: Screen) -> None:
     """Turn tracing off, and say how many hits there were."""
     if session.off():
         say(f"fpu-trace: off; {counted(session.totals.hits, 'hit')} so far")
-    else:
+        return
+    restored = session.restore()
+    for line in restored:
+        tell(f"fpu-trace: {line}")
+    if not restored:
         say("fpu-trace: tracing is off; no probe is in the kernel")
 
 
 def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:
     """Say what is traced, how each probe resumes, and how many hits there were."""
+    session.collect()
     totals, tracer = session.totals, session.tracer
-    on, tasks = bool(session.breakpoints), len(totals.tasks) + totals.folded
+    on, tasks = session.tracing, len(totals.tasks) + totals.folded
     say(
         f"tracing is {'on' if on else 'off'}; {counted(totals.hits, 'hit')} of "
         f"{counted(tasks, 'task')}, "
@@ -96,6 +112,8 @@ def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:
         say(f"  of these, in the {'present' if on else 'last'} trace: {counted(tracer.seq, 'hit')}")
     for point in session.breakpoints:
         tell(f"  {point.describe()}: passed {counted(point.passes, 'time')}")
+    for line in session.fast.describe() if session.fast is not None else ():
+        tell(f"  {line}")
     if on and tracer is not None and tracer.writer is not None:
         say(f"  hits are written to {tracer.writer.path}")
     for reason, count in totals.errors.items():
@@ -108,6 +126,7 @@ def _layouts(tracer: Tracer | None) -> str:
 
 def trace_clear(session: Session, _: TraceClear, _screen: Screen) -> None:
     """Forget all totals."""
+    session.collect()
     session.clear()
     say("fpu-trace: totals cleared")
 

@@ -261,5 +261,6 @@ _SIMPLE = {
     "popfq": b"\x9d",
     "pushfq": b"\x9c",
     "rdtsc": b"\x0f\x31",
+    "rep stosq": b"\xf3\x48\xab",
     "ret": b"\xc3",
 }

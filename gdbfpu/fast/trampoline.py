@@ -41,7 +41,8 @@ class Program:
 
     `entries` are the trampolines, `resumes` the displaced instructions in each. `full` is where a
     pass that finds no room can be stopped, `retry` from where it tries again. `clock` is a function
-    that returns the time-stamp counter.
+    that returns the time-stamp counter, `clear` one that sets its second argument's number of u64
+    to 0, from its first argument on.
     """
 
     code: bytes
@@ -50,6 +51,7 @@ class Program:
     full: int
     retry: int
     clock: int
+    clear: int
 
 
 def assemble(
@@ -63,11 +65,7 @@ def assemble(
     """Return the code for `area`, which diverts `functions`; see assemble_recorder()."""
     asm = Assembler(area.base)
     assemble_recorder(asm, places, area, filters, header=header)
-    asm.label("clock")
-    asm.simple("rdtsc")
-    asm.shift_left(Register.RDX, 32)
-    asm.add(Register.RAX, Register.RDX)
-    asm.simple("ret")
+    _functions(asm)
     for number, function in enumerate(functions):
         asm.raw(bytes(-asm.here % _PAD))
         _trampoline(asm, places, number, function)
@@ -79,6 +77,7 @@ def assemble(
         asm.address_of(FULL),
         asm.address_of(RETRY),
         asm.address_of("clock"),
+        asm.address_of("clear"),
     )
 
 
@@ -91,6 +90,20 @@ def code_pages(
     for area in (Area(near, 1, slots=1), Area(near, 1, rows=1)):
         sizes.append(len(assemble(functions, places, area, filters, header=header).code))
     return -(-max(sizes) // PAGE)
+
+
+def _functions(asm: Assembler) -> None:
+    """Append the two functions that a debugger calls."""
+    asm.label("clock")
+    asm.simple("rdtsc")
+    asm.shift_left(Register.RDX, 32)
+    asm.add(Register.RAX, Register.RDX)
+    asm.simple("ret")
+    asm.label("clear")
+    asm.load(Register.RAX, 0)
+    asm.mov(Register.RCX, Register.RSI)
+    asm.simple("rep stosq")
+    asm.simple("ret")
 
 
 def _trampoline(asm: Assembler, places: Places, number: int, function: Diverted) -> None:

@@ -238,8 +238,13 @@ class FpuModel:
         if self.switching == "eager":
             return True, "eager switching"
         if "fpstate_active" in self.flags:
-            return bool(self._flag(task, "fpstate_active")), "fpstate_active"
-        return bool(self.image_address(self.fpu_of(task))), "thread.fpu.state"
+            return bool(self._flag(task, "fpstate_active")), self.state_flag
+        return bool(self.image_address(self.fpu_of(task))), self.state_flag
+
+    @property
+    def state_flag(self) -> str:
+        """Return the name of what says, under lazy switching, that a task has an FPU state."""
+        return "fpstate_active" if "fpstate_active" in self.flags else "thread.fpu.state"
 
 
 def probe(kernel: Kernel) -> FpuModel:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u32
 
-__all__ = ("MAX_READ", "waiting_cpus")
+__all__ = ("MAX_READ", "held", "waiting_cpus")
 
 MAX_READ = 510
 """The most bytes that one read may ask of KGDB.
@@ -18,7 +18,7 @@ KGDB's reply buffer has 1,024 bytes, and KGDB does not check the length: a read 
 bytes overwrites kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
 """
 
-_WANT_MASTER = 1  # DCPU_WANT_MASTER, kernel/debug/debug_core.h; a macro
+_WANT_MASTER, _IS_SLAVE = 1, 4  # DCPU_WANT_MASTER and DCPU_IS_SLAVE, kernel/debug/debug_core.h
 
 
 def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
@@ -28,15 +28,29 @@ def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
     debugger detaches: then such a CPU waits in KGDB for a debugger that is gone. Other stubs have
     no such CPUs.
     """
-    state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
-    base = kernel.target.symbol_address("kgdb_info")
-    if not kernel.target.stub.in_kernel or state is None or base is None:
+    if not kernel.target.stub.in_kernel or not _knows_cpus(kernel):
         return ()
     active = read_u32(kernel.target, kernel.symbol("kgdb_active"))
-    size = kernel.layouts.struct("debuggerinfo_struct").size
     return tuple(
-        cpu
-        for cpu in kernel.online_cpus()
-        if cpu != active
-        and read_u32(kernel.target, base + cpu * size + state.offset) & _WANT_MASTER
+        cpu for cpu in kernel.online_cpus() if cpu != active and _state(kernel, cpu) & _WANT_MASTER
     )
+
+
+def held(kernel: Kernel, cpu: int) -> bool:
+    """Return whether KGDB holds CPU number `cpu`, which is not the one that reports to us.
+
+    KGDB gathers the CPUs for about a second, and goes on without those that do not come.
+    """
+    return bool(_state(kernel, cpu) & (_WANT_MASTER | _IS_SLAVE))
+
+
+def _knows_cpus(kernel: Kernel) -> bool:
+    state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
+    return state is not None and kernel.target.symbol_address("kgdb_info") is not None
+
+
+def _state(kernel: Kernel, cpu: int) -> int:
+    """Return `kgdb_info[cpu].exception_state` (int)."""
+    size = kernel.layouts.struct("debuggerinfo_struct").size
+    offset = kernel.layouts.offset("debuggerinfo_struct", "exception_state")
+    return read_u32(kernel.target, kernel.symbol("kgdb_info") + cpu * size + offset)

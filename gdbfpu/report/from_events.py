@@ -19,7 +19,8 @@ from gdbfpu.report.event_hits import EventHit, HitReader, use_of
 from gdbfpu.report.event_lines import EventLines, Header
 from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number
 from gdbfpu.report.report import Report, by_use, seconds_of
-from gdbfpu.trace.totals import MAX_ROWS, AuditFacts, TaskTotals, Totals
+from gdbfpu.trace.task_totals import TaskTotals
+from gdbfpu.trace.totals import MAX_ROWS, AuditFacts, Totals
 from gdbfpu.xsave.features import names
 
 __all__ = ("Listener", "report_of_files")

@@ -9,7 +9,7 @@ from gdbfpu.fpu.evidence import Answer
 from gdbfpu.report.report import Report
 from gdbfpu.text.counted import counted
 from gdbfpu.text.table import paint
-from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.trace.task_totals import TaskTotals
 from gdbfpu.xsave import features
 from gdbfpu.xsave.features import APX, AVX, HI16_ZMM, OPMASK, SSE, TILEDATA, X87, ZMM_HI256
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from gdbfpu.report.headline import headline
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import remarks
-from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.trace.task_totals import TaskTotals
 from gdbfpu.xsave import features
 
 __all__ = ("report_markdown",)

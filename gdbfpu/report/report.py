@@ -14,7 +14,8 @@ from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.report.sorts import SORTS
 from gdbfpu.text.counted import counted
-from gdbfpu.trace.totals import TaskTotals, Totals
+from gdbfpu.trace.task_totals import TaskTotals
+from gdbfpu.trace.totals import Totals
 from gdbfpu.xsave import features
 
 __all__ = ("Report", "by_use", "collect", "seconds_of")

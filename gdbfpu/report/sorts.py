@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
-    from gdbfpu.trace.totals import TaskTotals
+    from gdbfpu.trace.task_totals import TaskTotals
 
 __all__ = ("SORTS",)
 

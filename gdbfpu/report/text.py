@@ -17,7 +17,7 @@ from gdbfpu.text.fit import Fit
 from gdbfpu.text.screen import Screen
 from gdbfpu.text.short import cut
 from gdbfpu.text.table import paint, table
-from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.trace.task_totals import TaskTotals
 from gdbfpu.xsave import features
 
 __all__ = ("remarks", "report_csv", "report_table")

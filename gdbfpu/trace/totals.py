@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from gdbfpu.audit.engine import Audit
 from gdbfpu.fpu.evidence import Answer, Evidence, Use
 from gdbfpu.kernel.tasks import Task
+from gdbfpu.trace.task_totals import MAX_MASKS, TaskTotals
 
 __all__ = (
     "MAX_ERRORS",
     "MAX_KNOWN",
-    "MAX_MASKS",
     "MAX_PATHS",
     "MAX_ROWS",
     "AuditFacts",
     "Facts",
-    "TaskTotals",
     "Totals",
 )
 
@@ -39,16 +38,11 @@ MAX_PATHS = 10_000
 MAX_ROWS = 10_000
 """How many tasks have totals of their own; beyond that, the least recently hit are merged."""
 
-MAX_MASKS = 64
-"""How many values of XSTATE_BV are counted separately for a task; hits with others are not."""
-
 MAX_KNOWN = 4 * MAX_ROWS
 """The most tasks, hit or not, for which we remember whether they use the FPU."""
 
 _NOTHING = Evidence()
 _FOLDED = 4  # when full, merge a quarter of the tasks at once, since each merge sorts them all
-
-_UNKNOWN = Use()
 
 
 class Facts(NamedTuple):
@@ -77,59 +71,6 @@ class AuditFacts(NamedTuple):
     rules: tuple[str, ...]
     undecided: tuple[str, ...]
     cleaned: Mapping[str, int]
-
-
-@dataclass
-class TaskTotals:
-    """The sum of all hits of one task. Times are CLOCK_REALTIME in ns, 0 before the first hit.
-
-    `thread` is GDB's number of the task's thread, `cpu` the CPU of the last hit (-1: never hit),
-    `components` a mask, `masks` counts the hits by XSTATE_BV, `use` whether the task uses the FPU.
-    `findings` counts what audits found, by rule; `cleaned` counts the bytes that the sanitizer
-    cleaned, by component.
-    """
-
-    pid: int
-    tgid: int
-    comm: str
-    task: int
-    thread: int | None = None
-    cpu: int = -1
-    hits: Counter[str] = field(default_factory=Counter)
-    components: int = 0
-    live_hits: int = 0
-    memory_hits: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    use: Use = _UNKNOWN
-    findings: Counter[str] = field(default_factory=Counter)
-    cleaned: Counter[str] = field(default_factory=Counter)
-    masks: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def count(self) -> int:
-        """Return the number of hits on all functions."""
-        return self.live_hits + self.memory_hits
-
-    def with_component(self, number: int) -> int:
-        """Return the number of hits at which XSTATE_BV had the bit `number`."""
-        return sum(count for mask, count in self.masks.items() if mask >> number & 1)
-
-    def plus(self, other: TaskTotals) -> TaskTotals:
-        """Return these totals with those of `other` added, still under this task's name."""
-        firsts = [time for time in (self.first_ns, other.first_ns) if time]
-        return replace(
-            self,
-            hits=self.hits + other.hits,
-            components=self.components | other.components,
-            live_hits=self.live_hits + other.live_hits,
-            memory_hits=self.memory_hits + other.memory_hits,
-            first_ns=min(firsts, default=0),
-            last_ns=max(self.last_ns, other.last_ns),
-            findings=self.findings + other.findings,
-            cleaned=self.cleaned + other.cleaned,
-            masks=Counter(dict((self.masks + other.masks).most_common(MAX_MASKS))),
-        )
 
 
 class Totals:
@@ -204,6 +145,27 @@ class Totals:
             row.first_ns = time_ns
         row.last_ns = time_ns
         return row
+
+    def add_several(
+        self, task: Task, path: tuple[str, ...], facts: Facts, hits: int, first_ns: int
+    ) -> None:
+        """Add `hits` hits of `task` that were counted in the kernel: all of one path and mask.
+
+        `facts` are those of the last of them; the first was at `first_ns`.
+        """
+        row = self.add(task, path, facts)
+        more = hits - 1
+        path = self.path(path)
+        self.hits += more
+        self.paths[path] += more
+        row.hits[path[0]] += more
+        if facts.mask in row.masks:
+            row.masks[facts.mask] += more
+        if facts.live:
+            row.live_hits += more
+        else:
+            row.memory_hits += more
+        row.first_ns = min(row.first_ns, first_ns)
 
     def known(self, task: Task) -> Evidence:
         """Return what is known about whether `task` uses the FPU."""

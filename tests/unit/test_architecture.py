@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             separate sources split structs types units
         """,
         "probes": """
-            blocklist catalogue jobs resume returns window
+            blocklist catalogue gadget jobs resume returns window
         """,
         "xsave": """
             area components.amx components.apx components.avx components.avx512 components.cet
@@ -52,12 +52,13 @@ FLOORS: tuple[dict[str, str], ...] = (
             ownership paths record returns rule rules snapshot stale text watch
         """,
         "fast": """
-            assembler layout places recorder storing trampoline
+            assembler clock cpus journal layout options patching places recorder records refusals
+            storing trampoline
         """,
     },
     {
         "trace": """
-            entries event_file hit_text kept live_text rates totals tracer users
+            entries event_file hit_text kept live_text passes rates task_totals totals tracer users
         """,
     },
     {
@@ -71,7 +72,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "commands": """
             audit audit_options compare compare_options completion completion_options
             completion_script decode decode_options dependencies doctor_options dump_options events
-            export export_options filter_options gdb_init info info_options install_gdb
+            export export_options fast_options filter_options gdb_init info info_options install_gdb
             install_options layout layout_options man_page model names output parser parsers report
             report_files_options report_options shell_parser show show_options state state_options
             streams task_options trace_options values
@@ -85,7 +86,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            api audit_command breakpoints commands conditions core_file counters debug_files
+            api attached audit_command borrowed breakpoints commands conditions core_file counters
+            debug_files fast_full fast_install fast_memory fast_trace gdb_types kernel_text symbols
             declared doctor_command exit_status functions interruptible language live load overview
             parameters placing planting point printers progress scroll_area session settings
             settling signal_frame stops target task_words terminal trace_command tui_window
@@ -217,7 +219,7 @@ def test_the_walk_sees_the_package():
     assert {"errors.py", "dbg/target.py", "xsave/components/avx.py"} <= set(MODULES)
     assert {"scripts/setup", "scripts/install", "qemu/vm.py"} <= set(PRODUCT)
     assert {"kernel.tasks", "trace.event_file", "trace.totals"} <= own_imports("trace/tracer.py")
-    assert own_imports("dbg/session.py") >= {"dbg.target", "fpu.model"}
+    assert own_imports("dbg/attached.py") >= {"dbg.target", "fpu.model"}
     assert "" in own_imports("trace/event_file.py")
     assert room("xsave.components.avx") == room("xsave.components") == room("xsave.area")
 

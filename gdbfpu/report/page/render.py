@@ -22,7 +22,7 @@ from gdbfpu.report.page.hits import PageHits
 from gdbfpu.report.report import Report
 from gdbfpu.report.text import remarks
 from gdbfpu.text.counted import counted
-from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.trace.task_totals import TaskTotals
 from gdbfpu.xsave import features
 
 __all__ = ("render",)

@@ -23,7 +23,8 @@ from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.trace.entries import audited
 from gdbfpu.trace.event_file import EventWriter
-from gdbfpu.trace.totals import TaskTotals, Totals
+from gdbfpu.trace.task_totals import TaskTotals
+from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
 
 PROBES = {probe.function: probe for probe in CATALOGUE}

@@ -24,7 +24,7 @@ from gdbfpu.report.report import SORTS
 from gdbfpu.report.text import report_csv, report_table
 from gdbfpu.text.screen import PLAIN
 from gdbfpu.trace import totals as totals_module
-from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.trace.task_totals import TaskTotals
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.text.table import paint, table
 from gdbfpu.trace.event_file import Hit
 from gdbfpu.trace.hit_text import hit_heading, hit_lines
-from gdbfpu.trace.totals import TaskTotals
+from gdbfpu.trace.task_totals import TaskTotals
 
 SIGFRAME, SANITIZE = "copy_fpstate_to_sigframe", "fpstate_sanitize_xstate"
 SECOND = 1_000_000_000

@@ -8,7 +8,8 @@ import pytest
 from gdbfpu.fpu.evidence import Answer, Basis, Evidence, Observation, Use
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.trace import totals as totals_module
-from gdbfpu.trace.totals import AuditFacts, Facts, TaskTotals, Totals
+from gdbfpu.trace.task_totals import MAX_MASKS, TaskTotals
+from gdbfpu.trace.totals import AuditFacts, Facts, Totals
 
 
 def task(address, pid, comm="task"):
@@ -199,5 +200,5 @@ def test_merged_tasks_have_as_many_headers_as_one():
     b.masks.update(dict.fromkeys(range(20, 60), 1))
     assert a.plus(b).masks == {n: (n < 40) * 2 + (n >= 20) for n in range(60)}
     b.masks.update(dict.fromkeys(range(60, 84), 3))
-    assert len(a.plus(b).masks) == totals_module.MAX_MASKS
+    assert len(a.plus(b).masks) == MAX_MASKS
     assert set(a.plus(b).masks) == {*range(40), *range(60, 84)}  # the most frequent

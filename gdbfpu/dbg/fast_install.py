@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Divert functions of the running kernel into trampolines, and undo it.
+
+Everything that is needed is checked before anything is written. The order is: memory, code, the
+journal on disk, and the jumps last, all in one stop; backwards to undo it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gdbfpu.dbg.borrowed import Borrowed
+from gdbfpu.dbg.fast_memory import KernelMemory
+from gdbfpu.dbg.kernel_text import Change, write_text
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import GdbFpuError, MissingSymbol
+from gdbfpu.fast.clock import Clock
+from gdbfpu.fast.cpus import Where, kgdb_cpus, obstacles, stub_cpus
+from gdbfpu.fast.journal import Entry, Journal, write_journal
+from gdbfpu.fast.layout import Area, Control
+from gdbfpu.fast.options import Recording
+from gdbfpu.fast.places import Places
+from gdbfpu.fast.recorder import Filters
+from gdbfpu.fast.trampoline import Diverted, Program, assemble, code_pages, patched
+from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.kernel.tasks import Kernel
+
+__all__ = ("FastPlan", "Installed", "install", "settle", "undo")
+
+_PAUSE = 20  # ms for which the kernel runs between two looks at its CPUs
+_TRIES = 100
+_CALIBRATION = 500  # ms
+
+
+@dataclass(frozen=True)
+class FastPlan:
+    """What to install: the `functions` to divert, and how they record."""
+
+    functions: tuple[Diverted, ...]
+    places: Places
+    recording: Recording
+    filters: Filters
+    header: bool
+    stop_at: int
+    build_id: str
+    folder: Path
+    memory: KernelMemory
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is in the kernel: the memory and the code in it, and the journal of what is changed."""
+
+    area: Area
+    program: Program
+    journal: Journal
+    clock: Clock
+
+
+def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -> Installed:
+    """Divert the functions of `plan`; raise GdbFpuError, and then nothing is changed."""
+    pages = code_pages(plan.functions, plan.places, plan.filters, header=plan.header)
+    area = Area(0, pages, plan.recording.slots, plan.recording.rows)
+    area = replace(area, base=plan.memory.allocate(task, area.size))
+    try:
+        program = _write_code(target, task, area, plan)
+        clock = _clock(target, task, program)
+        entries = [
+            Entry(
+                one.probe.function,
+                one.window.address,
+                one.window.code,
+                patched(one.window, program.entries[number]),
+            )
+            for number, one in enumerate(plan.functions)
+        ]
+        journal = write_journal(plan.folder, plan.build_id, area.base, pages, entries)
+        try:
+            _switch(target, kernel, task, plan.functions, journal)
+        except BaseException:
+            journal.remove()
+            raise
+    except BaseException:
+        plan.memory.release(task, area.base, pages)
+        raise
+    return Installed(area, program, journal, clock)
+
+
+def _clock(target: GdbTarget, task: Borrowed, program: Program) -> Clock:
+    """Return the clock; a kernel that could not calibrate its counter leaves that to us."""
+    counter, ns = task.call(program.clock), time.time_ns()
+    place = target.symbol_address("tsc_khz")
+    khz = int.from_bytes(target.read_memory(place, 4), "little") if place is not None else 0
+    if not khz:
+        task.call(_symbol(target, "msleep"), _CALIBRATION)
+        later = task.call(program.clock)
+        khz = (later - counter) * 1_000_000 // (time.time_ns() - ns)
+    if khz <= 0:
+        raise GdbFpuError("the CPU's time-stamp counter does not advance")
+    return Clock(khz, counter, ns)
+
+
+def _write_code(target: GdbTarget, task: Borrowed, area: Area, plan: FastPlan) -> Program:
+    program = assemble(plan.functions, plan.places, area, plan.filters, header=plan.header)
+    _write(target, area.base, program.code)
+    plan.memory.seal(task, area.base, area.code_pages)
+    task.call(program.clear, area.control, (area.base + area.size - area.control) // 8)
+    _write(target, area.control + Control.STOP_AT, plan.stop_at.to_bytes(8, "little"))
+    return program
+
+
+def _write(target: GdbTarget, address: int, data: bytes) -> None:
+    target.write_memory(address, data)
+    if target.read_memory(address, len(data)) != data:
+        raise GdbFpuError(f"the kernel's memory at {address:#x} does not keep what is written")
+
+
+def _switch(
+    target: GdbTarget,
+    kernel: Kernel,
+    task: Borrowed,
+    functions: Sequence[Diverted],
+    journal: Journal,
+) -> None:
+    """Write all jumps at a moment when no CPU is in the way; undo them if one cannot be written."""
+    settle(target, kernel, task, lambda: obstacles(kernel, _cpus(kernel), functions))
+    for entry in journal.entries:
+        if target.read_memory(entry.address, len(entry.old)) != entry.old:
+            raise GdbFpuError(f"{entry.function} has changed meanwhile: somebody else patches it")
+    try:
+        write_text(target, [Change(entry.address, entry.new) for entry in journal.entries])
+    except BaseException:
+        write_text(target, [Change(entry.address, entry.old) for entry in journal.entries])
+        raise
+
+
+def settle(
+    target: GdbTarget,
+    kernel: Kernel,
+    task: Borrowed,
+    in_the_way: Callable[[], Sequence[str]] = tuple,
+) -> None:
+    """Let the kernel run until no CPU waits to report a stop, and nothing is `in_the_way`.
+
+    While the borrowed task sleeps, the other CPUs take the traps of breakpoints that are gone.
+    """
+    sleep = _symbol(target, "msleep")
+    found: Sequence[str] = ()
+    for _ in range(_TRIES):
+        task.call(sleep, _PAUSE)
+        waiting = waiting_cpus(kernel)
+        found = [f"CPU {cpu} waits to report a stop" for cpu in waiting] or in_the_way()
+        if not found:
+            return
+    raise GdbFpuError(f"{found[0]}, at each of {_TRIES} moments")
+
+
+def _cpus(kernel: Kernel) -> tuple[Where, ...]:
+    if kernel.target.stub.in_kernel:
+        return kgdb_cpus(kernel, kernel.current()[0])
+    return stub_cpus(kernel)
+
+
+def _symbol(target: GdbTarget, name: str) -> int:
+    address = target.symbol_address(name)
+    if address is None:
+        raise MissingSymbol(name)
+    return address
+
+
+def undo(memory: KernelMemory, task: Borrowed, journal: Journal) -> None:
+    """Free the memory of `journal`, whose text is restored; no CPU may be in it any more."""
+    memory.wait_for_all(task)
+    memory.release(task, journal.base, journal.code_pages)

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A trace that the kernel records itself: begin it, collect what it has recorded, end it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gdbfpu.dbg.borrowed import Borrowed, find_call
+from gdbfpu.dbg.fast_full import FullPoint
+from gdbfpu.dbg.fast_install import FastPlan, Installed, install, settle, undo
+from gdbfpu.dbg.fast_memory import KernelMemory
+from gdbfpu.dbg.gdb_types import known_types
+from gdbfpu.dbg.interruptible import postponed
+from gdbfpu.dbg.kernel_text import Change, check_writable, write_text
+from gdbfpu.dbg.planting import Plan
+from gdbfpu.dbg.point import Host
+from gdbfpu.dbg.progress import Progress
+from gdbfpu.dbg.symbols import name_around
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.terminal import hit_width, say, tell
+from gdbfpu.errors import CorruptState, GdbFpuError, UsageError
+from gdbfpu.fast import patching
+from gdbfpu.fast.clock import Clock
+from gdbfpu.fast.journal import Journal, find_journals
+from gdbfpu.fast.layout import CONTROL_SIZE, MAX_PROBES, Control, Record, Row
+from gdbfpu.fast.options import Recording, filters_of
+from gdbfpu.fast.places import read_places
+from gdbfpu.fast.records import Counted, Words, parse_control, parse_ring, parse_table
+from gdbfpu.fast.refusals import check_kernel, diverted_window
+from gdbfpu.fast.trampoline import Diverted
+from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.layouts.types import Layouts
+from gdbfpu.text.counted import counted
+from gdbfpu.trace.passes import Passes
+from gdbfpu.trace.tracer import Tracer
+
+__all__ = ("FastTrace", "begin_fast", "diverted", "journal_folder", "restore_kernel")
+
+_ALWAYS = (1 << 63) - 1
+_CHUNK = 64  # slots or rows to read at once; their passes are handed on together
+
+
+class FastTrace:
+    """Functions of the kernel that record their passes, and what is read of the records so far."""
+
+    def __init__(
+        self,
+        target: GdbTarget,
+        tracer: Tracer,
+        plan: FastPlan,
+        installed: Installed,
+        host: Host,
+    ) -> None:
+        self._target = target
+        self._tracer = tracer
+        self._plan = plan
+        self._installed = installed
+        self._tail = 0  # the slots that were read
+        self._words: Words | None = None
+        probes = [one.probe for one in plan.functions]
+        self._filtered = 0
+        self._passes = Passes(tracer, probes, installed.clock, name_around)
+        self._full: FullPoint | None = None
+        if (plan.recording.ring and not plan.recording.lossy) or tracer.options.limit:
+            kernel = tracer.model.kernel
+            self._full = FullPoint(target, kernel, installed.program, host, self.collect)
+
+    @property
+    def clock(self) -> Clock:
+        """Return the clock, which wants to know when the kernel runs."""
+        return self._installed.clock
+
+    def collect(self) -> None:
+        """Hand all passes that were recorded to the tracer; a ^C leaves the rest for later."""
+        self.clock.stopped(time.time_ns())
+        self._words = words = self._read_words()
+        self._passes.threads = {one.lwp: one.num for one in self._target.threads()}
+        if self._plan.recording.ring:
+            self._collect_ring(words)
+        else:
+            self._collect_table(words)
+        self._make_room()
+        self._tracer.totals.filtered += words.filtered - self._filtered
+        self._filtered = words.filtered
+
+    def describe(self) -> Iterator[str]:
+        """Yield a line for each function, and one on what the records hold."""
+        words = self._words
+        for number, one in enumerate(self._plan.functions):
+            passed = counted(words.passes[number] if words else 0, "time")
+            window, entry = one.window, self._installed.program.entries[number]
+            yield (
+                f"{one.probe.function} at {window.address:#x}, diverted to {entry:#x}: "
+                f"recorded {passed}"
+            )
+        recording, area = self._plan.recording, self._installed.area
+        if recording.ring:
+            yield f"a ring of {recording.slots} records ({area.size >> 10} KiB)"
+        else:
+            used = words.used if words else 0
+            yield f"a table of {recording.rows} rows, {used} in use ({area.size >> 10} KiB)"
+        if words and words.lost:
+            yield f"{words.lost} more found no room and are lost: give more --rows"
+
+    def end(self) -> None:
+        """Restore the kernel's text, collect what is left, and free the memory.
+
+        If no task can be borrowed to free it, the memory stays allocated, and a line says so.
+        """
+        target, kernel = self._target, self._tracer.model.kernel
+        self.collect()
+        try:
+            with Borrowed(target, find_call(target)) as task:
+                settle(target, kernel, task)
+                self._restore()
+                undo(self._plan.memory, task, self._installed.journal)
+        except GdbFpuError as error:
+            self._restore()
+            size = self._installed.area.size >> 10
+            tell(f"fpu-trace: {size} KiB of the kernel's memory stay allocated: {error}")
+        self._installed.journal.remove()
+
+    def _restore(self) -> None:
+        _restore_text(self._target, self._installed.journal)
+        self.drop_point()
+        self.collect()
+
+    def drop_point(self) -> None:
+        """Remove the breakpoint in the recorder, if there is one."""
+        if self._full is not None and self._full.is_valid():
+            self._full.delete()
+        self._full = None
+
+    def _read_words(self) -> Words:
+        data = self._target.read_memory(self._installed.area.control, CONTROL_SIZE)
+        return parse_control(data, len(self._plan.functions))
+
+    def _collect_ring(self, words: Words) -> None:
+        slots, began = self._plan.recording.slots, self._tail
+        if not began <= words.head <= began + slots:
+            raise CorruptState("the ring's counters make no sense: the kernel's memory was damaged")
+        if words.head == began:
+            return
+        newest = int.from_bytes(self._slots(words.head - 1, 1)[:8], "little")
+        progress = Progress("records")
+        while self._tail < words.head and not self._tracer.full:
+            read = self._slots(self._tail, min(_CHUNK, words.head - self._tail))
+            with postponed():
+                self._take(read, newest)
+            progress(self._tail - began, words.head - began)
+        self._tail = words.head
+
+    def _slots(self, first: int, count: int) -> bytes:
+        """Return `count` slots of the ring from number `first` on, around its end if need be."""
+        slots, data = self._plan.recording.slots, self._installed.area.data
+        first %= slots
+        straight = min(count, slots - first)
+        read = self._target.read_memory(data + first * Record.SIZE, straight * Record.SIZE)
+        if straight < count:
+            read += self._target.read_memory(data, (count - straight) * Record.SIZE)
+        return read
+
+    def _take(self, read: bytes, newest: int) -> None:
+        """Hand on the passes in the slots `read`, up to the limit of hits."""
+        before = self._tail
+        for one in parse_ring(read, len(self._plan.functions)):
+            if self._tracer.full:
+                return
+            caught = self._passes.caught(one, newest)
+            if why := self._tracer.write(caught):
+                tell(f"fpu-trace: {why}; the trace goes on without this file")
+            self._tracer.add(caught)
+            for line in self._tracer.lines(caught, hit_width()):
+                say(line)
+            self._tail += 1 + (one.who is not one.running)
+        if self._tail == before:
+            raise CorruptState("the ring has half a pass: the kernel's memory was damaged")
+
+    def _collect_table(self, words: Words) -> None:
+        rows: list[Counted] = []
+        progress = Progress("rows")
+        for first in range(0, words.used, _CHUNK):
+            count = min(_CHUNK, words.used - first)
+            place = self._installed.area.data + first * Row.SIZE
+            read = self._target.read_memory(place, count * Row.SIZE)
+            rows += parse_table(read, len(self._plan.functions))
+            progress(len(rows), words.used)
+        newest = max((row.last for row in rows), default=0)
+        with postponed():
+            for number, row in enumerate(rows):
+                self._passes.count(number, row, newest)
+
+    def _make_room(self) -> None:
+        stop_at = self._stop_at()
+        place = self._installed.area.control + Control.STOP_AT
+        self._target.write_memory(place, stop_at.to_bytes(8, "little"))
+
+    def _stop_at(self) -> int:
+        """Return up to where the kernel may record; a pass of two tasks takes two slots."""
+        limit, slots = self._tracer.options.limit, self._plan.recording.slots
+        if not slots:
+            return limit or _ALWAYS
+        left = max(0, limit - self._tracer.seq)
+        return self._tail + min(slots, max(2 * bool(left), left) if limit else _ALWAYS)
+
+
+def begin_fast(
+    target: GdbTarget,
+    tracer: Tracer,
+    plan: Plan,
+    recording: Recording,
+    host: Host,
+    build_id: str,
+) -> tuple[FastTrace, tuple[str, ...]]:
+    """Divert the functions of `plan`; return the trace, and a line for each that is left out.
+
+    Raises UsageError if one that is required cannot be diverted, or none can.
+    """
+    model, options = tracer.model, tracer.options
+    kernel = model.kernel
+    types = known_types(*patching.TYPES)
+    check_kernel(kernel, types)
+    check_writable(target)
+    if any(_left_behind(target, build_id)):
+        raise UsageError("a debugger that died left a fast trace here: say `fpu-trace off` first")
+    functions, left_out = diverted(target, kernel, plan, types)
+    wanted = FastPlan(
+        functions=functions,
+        places=read_places(model),
+        recording=recording,
+        filters=filters_of(options.pids, options.comms),
+        header=options.state != "none",
+        stop_at=min(recording.slots or _ALWAYS, options.limit or _ALWAYS),
+        build_id=build_id,
+        folder=journal_folder(),
+        memory=KernelMemory(target),
+    )
+    with Borrowed(target, find_call(target)) as task:
+        installed = install(target, kernel, task, wanted)
+    return FastTrace(target, tracer, wanted, installed, host), left_out
+
+
+def diverted(
+    target: GdbTarget, kernel: Kernel, plan: Plan, types: Layouts
+) -> tuple[tuple[Diverted, ...], tuple[str, ...]]:
+    """Return the functions to divert, and why the others are left out; see begin_fast()."""
+    found, left_out = [], []
+    sites = frozenset(patching.patch_sites(target, types))
+    for probe, entry in plan.chosen:
+        try:
+            window = diverted_window(kernel, probe, target.function_code(entry), entry, sites)
+            found.append(Diverted(probe, window))
+        except UsageError as error:
+            if probe.function in plan.required or len(plan.chosen) == 1:
+                raise
+            left_out.append(f"{error}; it is left out")
+    if not found:
+        raise UsageError(left_out[0])
+    if len(found) > MAX_PROBES:
+        raise UsageError(f"--fast diverts at most {MAX_PROBES} functions, not {len(found)}")
+    return tuple(found), tuple(left_out)
+
+
+def journal_folder() -> Path:
+    """Return the folder of the journals, in the XDG state directory."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
+    return base / "gdbfpu"
+
+
+def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[str, ...]:
+    """Restore what fast traces of debuggers that died have left in this kernel; say what."""
+    lines = []
+    for journal in _left_behind(target, build_id):
+        memory = KernelMemory(target)
+        with Borrowed(target, find_call(target)) as task:
+            settle(target, kernel, task)
+            _restore_text(target, journal)
+            undo(memory, task, journal)
+        journal.remove()
+        names = ", ".join(entry.function for entry in journal.entries)
+        lines.append(f"restored {names}, which a trace of another debugger had diverted")
+    return tuple(lines)
+
+
+def _left_behind(target: GdbTarget, build_id: str) -> Iterator[Journal]:
+    """Yield the journals of what is still written over in this kernel.
+
+    Others are of another machine with the same kernel, or of an earlier boot.
+    """
+    for journal in find_journals(journal_folder(), build_id):
+        found = [target.read_memory(one.address, len(one.new)) for one in journal.entries]
+        known = all(data in (one.old, one.new) for data, one in zip(found, journal.entries))
+        if known and any(data != one.old for data, one in zip(found, journal.entries)):
+            yield journal
+
+
+def _restore_text(target: GdbTarget, journal: Journal) -> None:
+    write_text(target, [Change(entry.address, entry.old) for entry in journal.entries])

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Write the kernel's text, read-only as it may be, while all CPUs are held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import gdb
+
+from gdbfpu.dbg.language import evaluate
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import GdbFpuError, MemoryFault
+
+__all__ = ("Change", "check_writable", "write_text")
+
+_LONGEST = 64  # rows of kgdb_break to use at once
+
+
+class Change(NamedTuple):
+    """The bytes to write at `address`."""
+
+    address: int
+    data: bytes
+
+
+class _Rows(NamedTuple):
+    """KGDB's list of breakpoints, kgdb_break: its address, and the values and places in a row."""
+
+    address: int
+    rows: int
+    size: int
+    place: int
+    saved: int
+    type: int
+    state: int
+    poke: bytes
+    active: bytes
+
+
+def write_text(target: GdbTarget, changes: Sequence[Change]) -> None:
+    """Write all `changes`, and read them back; raise GdbFpuError if memory does not have them.
+
+    No CPU may be about to report a breakpoint: KGDB forgets all breakpoints that it has removed.
+    """
+    left = [one for one in changes if not _written(target, one)]
+    if left and target.stub.in_kernel:
+        _have_kgdb_write(target, left)
+    wrong = [one for one in changes if target.read_memory(one.address, len(one.data)) != one.data]
+    if wrong:
+        raise GdbFpuError(f"the kernel's text at {wrong[0].address:#x} cannot be written")
+
+
+def check_writable(target: GdbTarget) -> None:
+    """Raise GdbFpuError if KGDB's own way to write read-only text cannot be used.
+
+    Only a kernel whose text is read-only needs it, which shows when we write.
+    """
+    if target.stub.in_kernel:
+        _rows()
+
+
+def _written(target: GdbTarget, change: Change) -> bool:
+    """Try to write `change` as data; return whether memory has it then."""
+    with suppress(MemoryFault):
+        target.write_memory(change.address, change.data)
+    return target.read_memory(change.address, len(change.data)) == change.data
+
+
+def _have_kgdb_write(target: GdbTarget, changes: Sequence[Change]) -> None:
+    """Have KGDB write `changes`, as the bytes that breakpoints stood for.
+
+    KGDB writes to read-only text when it removes a breakpoint (text_poke_kgdb(), since 5.2). The
+    packet `?` makes it remove all breakpoints that its list has as active.
+    """
+    rows = _rows()
+    single = [(one.address + at, one.data[at]) for one in changes for at in range(len(one.data))]
+    for first in range(0, len(single), min(_LONGEST, rows.rows)):
+        for number, (address, byte) in enumerate(single[first : first + _LONGEST]):
+            row = rows.address + number * rows.size
+            target.write_memory(row + rows.place, address.to_bytes(8, "little"))
+            target.write_memory(row + rows.saved, bytes((byte,)))
+            target.write_memory(row + rows.type, rows.poke)
+            target.write_memory(row + rows.state, rows.active)
+        gdb.execute("maintenance packet ?", False, True)
+
+
+def _rows() -> _Rows:
+    try:
+        row = evaluate("&::kgdb_break[0]")
+        fields = {field.name: field.bitpos // 8 for field in row.dereference().type.fields()}
+        poke, active = (
+            int(evaluate(name)).to_bytes(4, "little")
+            for name in ("BP_POKE_BREAKPOINT", "BP_ACTIVE")
+        )
+        return _Rows(
+            address=int(row) & (1 << 64) - 1,
+            rows=int(evaluate("sizeof(::kgdb_break)/sizeof(::kgdb_break[0])")),
+            size=int(evaluate("sizeof(::kgdb_break[0])")),
+            place=fields["bpt_addr"],
+            saved=fields["saved_instr"],
+            type=fields["type"],
+            state=fields["state"],
+            poke=poke,
+            active=active,
+        )
+    except (gdb.error, KeyError) as error:
+        raise GdbFpuError("the debugging information does not describe kgdb_break") from error
