@@ -28,7 +28,7 @@ from gdbfpu.fast.trampoline import Diverted, Program, assemble, code_pages, patc
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 
-__all__ = ("FastPlan", "Installed", "install", "settle", "undo")
+__all__ = ("FastPlan", "Installed", "install", "restore_text", "settle", "undo")
 
 _PAUSE = 20  # ms for which the kernel runs between two looks at its CPUs
 _TRIES = 100
@@ -133,7 +133,7 @@ def _switch(
     try:
         write_text(target, [Change(entry.address, entry.new) for entry in journal.entries])
     except BaseException:
-        write_text(target, [Change(entry.address, entry.old) for entry in journal.entries])
+        restore_text(target, journal)
         raise
 
 
@@ -175,3 +175,8 @@ def undo(memory: KernelMemory, task: Borrowed, journal: Journal) -> None:
     """Free the memory of `journal`, whose text is restored; no CPU may be in it any more."""
     memory.wait_for_all(task)
     memory.release(task, journal.base, journal.code_pages)
+
+
+def restore_text(target: GdbTarget, journal: Journal) -> None:
+    """Write back what the text was before the trace; no CPU may be about to report a stop."""
+    write_text(target, [Change(entry.address, entry.old) for entry in journal.entries])

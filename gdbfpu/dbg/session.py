@@ -95,7 +95,7 @@ class Session(Attached):
 
         If anything that is needed is missing, the kernel is as it was.
         """
-        from gdbfpu.dbg.fast_trace import begin_fast  # imports capstone, which is slow
+        from gdbfpu.dbg.fast_begin import begin_fast  # imports capstone, which is slow
 
         tracer = self._new_tracer(options, kept)
         with contextlib.ExitStack() as undo:
@@ -163,7 +163,7 @@ class Session(Attached):
 
     def restore(self) -> tuple[str, ...]:
         """Restore what a debugger that died has left in the kernel; return a line about each."""
-        from gdbfpu.dbg.fast_trace import restore_kernel  # imports capstone, which is slow
+        from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
 
         kernel = self.model.kernel
         return restore_kernel(self.target, kernel, self.build_id)

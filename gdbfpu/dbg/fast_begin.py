@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Begin a fast trace once everything that it needs is there; undo one whose debugger has died."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gdbfpu.dbg.borrowed import Borrowed, find_call
+from gdbfpu.dbg.fast_install import FastPlan, install, restore_text, settle, undo
+from gdbfpu.dbg.fast_memory import KernelMemory
+from gdbfpu.dbg.fast_trace import ALWAYS, FastTrace
+from gdbfpu.dbg.gdb_types import known_types
+from gdbfpu.dbg.kernel_text import check_writable
+from gdbfpu.dbg.planting import Plan
+from gdbfpu.dbg.point import Host
+from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.errors import UsageError
+from gdbfpu.fast import patching
+from gdbfpu.fast.journal import Journal, find_journals
+from gdbfpu.fast.layout import MAX_PROBES
+from gdbfpu.fast.options import Recording, filters_of
+from gdbfpu.fast.places import read_places
+from gdbfpu.fast.refusals import check_kernel, diverted_window
+from gdbfpu.fast.trampoline import Diverted
+from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.layouts.types import Layouts
+from gdbfpu.trace.tracer import Tracer
+
+__all__ = ("begin_fast", "restore_kernel")
+
+
+def begin_fast(
+    target: GdbTarget,
+    tracer: Tracer,
+    plan: Plan,
+    recording: Recording,
+    host: Host,
+    build_id: str,
+) -> tuple[FastTrace, tuple[str, ...]]:
+    """Divert the functions of `plan`; return the trace, and a line for each that is left out.
+
+    Raises UsageError if one that is required cannot be diverted, or none can.
+    """
+    model, options = tracer.model, tracer.options
+    kernel = model.kernel
+    types = known_types(*patching.TYPES)
+    check_kernel(kernel, types)
+    check_writable(target)
+    if any(_left_behind(target, build_id)):
+        raise UsageError("a debugger that died left a fast trace here: say `fpu-trace off` first")
+    functions, left_out = _diverted(target, kernel, plan, types)
+    wanted = FastPlan(
+        functions=functions,
+        places=read_places(model),
+        recording=recording,
+        filters=filters_of(options.pids, options.comms),
+        header=options.state != "none",
+        stop_at=min(recording.slots or ALWAYS, options.limit or ALWAYS),
+        build_id=build_id,
+        folder=_journal_folder(),
+        memory=KernelMemory(target),
+    )
+    with Borrowed(target, find_call(target)) as task:
+        installed = install(target, kernel, task, wanted)
+    return FastTrace(target, tracer, wanted, installed, host), left_out
+
+
+def _diverted(
+    target: GdbTarget, kernel: Kernel, plan: Plan, types: Layouts
+) -> tuple[tuple[Diverted, ...], tuple[str, ...]]:
+    """Return the functions to divert, and why the others are left out; see begin_fast()."""
+    found, left_out = [], []
+    sites = frozenset(patching.patch_sites(target, types))
+    for probe, entry in plan.chosen:
+        try:
+            window = diverted_window(kernel, probe, target.function_code(entry), entry, sites)
+            found.append(Diverted(probe, window))
+        except UsageError as error:
+            if probe.function in plan.required or len(plan.chosen) == 1:
+                raise
+            left_out.append(f"{error}; it is left out")
+    if not found:
+        raise UsageError(left_out[0])
+    if len(found) > MAX_PROBES:
+        raise UsageError(f"--fast diverts at most {MAX_PROBES} functions, not {len(found)}")
+    return tuple(found), tuple(left_out)
+
+
+def _journal_folder() -> Path:
+    """Return the folder of the journals, in the XDG state directory."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
+    return base / "gdbfpu"
+
+
+def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[str, ...]:
+    """Restore what fast traces of debuggers that died have left in this kernel; say what."""
+    lines = []
+    for journal in _left_behind(target, build_id):
+        memory = KernelMemory(target)
+        with Borrowed(target, find_call(target)) as task:
+            settle(target, kernel, task)
+            restore_text(target, journal)
+            undo(memory, task, journal)
+        journal.remove()
+        names = ", ".join(entry.function for entry in journal.entries)
+        lines.append(f"restored {names}, which a trace of another debugger had diverted")
+    return tuple(lines)
+
+
+def _left_behind(target: GdbTarget, build_id: str) -> Iterator[Journal]:
+    """Yield the journals of what is still written over in this kernel.
+
+    Others are of another machine with the same kernel, or of an earlier boot.
+    """
+    for journal in find_journals(_journal_folder(), build_id):
+        found = [target.read_memory(one.address, len(one.new)) for one in journal.entries]
+        known = all(data in (one.old, one.new) for data, one in zip(found, journal.entries))
+        if known and any(data != one.old for data, one in zip(found, journal.entries)):
+            yield journal
