@@ -11,22 +11,28 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
+from typing import Callable
 
 import gdb
 
 from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.waiting import Waiting
 from gdbfpu.errors import GdbFpuError
+from gdbfpu.fast.loan import Loan
 from gdbfpu.probes.gadget import IDLE_FUNCTIONS, THUNK, Gadget, find_gadget
 
-__all__ = ("Borrowed", "find_call")
+__all__ = ("Borrowed", "find_call", "repay")
+
+Lend = Callable[[Mapping[str, int], int, int], Loan]
+"""Writes down a task's registers, its stack pointer, and where its calls return to."""
 
 # Where a task may sleep. The last two run in a worker thread, at least once in a second or two.
 _QUIET = ("vfs_read", "vfs_write", "vmstat_shepherd", "vmstat_update")
-_WAIT = 20.0  # seconds for a task to come by, and for a call to return
+_WAIT = 20.0  # seconds for a task to come by
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V AMD64 ABI
 _SAVED = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp"),
@@ -65,28 +71,32 @@ def find_call(target: GdbTarget) -> Gadget:
 
 
 class Borrowed:
-    """A task that makes calls. A context manager: the task is given back at its end."""
+    """A task that makes calls. A context manager: the task is given back at its end.
 
-    def __init__(self, target: GdbTarget, gadget: Gadget) -> None:
+    `lend` writes the task's registers to the disk, in case this debugger dies meanwhile.
+    """
+
+    def __init__(self, target: GdbTarget, gadget: Gadget, lend: Lend) -> None:
         self._target = target
         self._gadget = gadget
+        self._lend = lend
         self._undo = ExitStack()
-        self._registers: dict[str, int] = {}
         self._sp = 0
 
     def __enter__(self) -> Borrowed:
         """Let the kernel run until a task comes by; raise GdbFpuError if none does in time."""
         self._undo.enter_context(_without_users_breakpoints())
         try:
-            self._catch()
-            self._registers = {name: self._read(name) for name in _SAVED}
-            self._sp = self._read("rsp")
+            _catch(self._target)
+            registers = {name: _read(self._target, name) for name in _SAVED}
+            self._sp = _read(self._target, "rsp")
+            loan = self._lend(registers, self._sp, self._gadget.back)
             self._back = _Place(self._gadget.back)
             self._undo.callback(self._back.delete)
         except BaseException:
             self._undo.close()
             raise
-        self._undo.callback(self._give_back)
+        self._undo.callback(_give_back, self._target, loan)
         return self
 
     def __exit__(
@@ -100,68 +110,105 @@ class Borrowed:
     def call(self, function: int, *arguments: int) -> int:
         """Return what the kernel's `function` returns (rax, u64) for at most nine `arguments`.
 
-        Other tasks run meanwhile. Raises GdbFpuError if it does not return in time.
+        Other tasks run meanwhile. This waits as long as it takes: the task cannot be given back
+        before its call has returned.
         """
+        target = self._target
         stacked = b"".join(value.to_bytes(8, "little") for value in arguments[6:])
-        kept = self._target.read_memory(self._sp, len(stacked)) if stacked else b""
-        self._target.write_memory(self._sp, stacked)
+        kept = target.read_memory(self._sp, len(stacked)) if stacked else b""
+        target.write_memory(self._sp, stacked)
         values = dict(zip(_ARGUMENTS, arguments))
-        self._write({**values, self._gadget.register: function, "rip": self._gadget.address})
+        _write(target, {**values, self._gadget.register: function, "rip": self._gadget.address})
         self._back.hit = False
-        _run(lambda: self._back.hit, "the kernel's function does not return")
-        if self._read("rip") != self._gadget.back or self._read("rsp") != self._sp:
+        _run(lambda: self._back.hit, "a function of the kernel to return")
+        at = _read(target, "rip")
+        if at != self._gadget.back or _read(target, "rsp") != self._sp:
             raise GdbFpuError(
-                f"the kernel is stopped at {self._read('rip'):#x}, not where the call returns: do "
-                "not continue it, restart the machine"
+                f"the kernel is stopped at {at:#x}, not where the call returns: do not continue "
+                "it, restart the machine"
             )
-        self._target.write_memory(self._sp, kept)
-        return self._read("rax")
-
-    def _catch(self) -> None:
-        addresses = (self._target.symbol_address(name) for name in _QUIET)
-        places = [_Place(address) for address in addresses if address is not None]
-        try:
-            if not places:
-                raise GdbFpuError(f"this kernel has none of {', '.join(_QUIET)}")
-            _run(lambda: any(place.hit for place in places), "no task calls read() or write()")
-        finally:
-            for place in places:
-                place.delete()
-        if not self._read("eflags") & _INTERRUPTS:
-            raise GdbFpuError("the task that came by has interrupts off: try again")
-
-    def _give_back(self) -> None:
-        self._write(self._registers)
-
-    def _read(self, name: str) -> int:
-        value = self._target.register(name)
-        if value is None:
-            raise GdbFpuError(f"this stub does not show register {name}")
-        return value
-
-    def _write(self, values: dict[str, int]) -> None:
-        for name, value in values.items():
-            if self._read(name) != value:
-                self._target.write_register(name, value)
+        target.write_memory(self._sp, kept)
+        return _read(target, "rax")
 
 
-def _run(done: Callable[[], bool], why: str) -> None:
-    """Let the kernel run until it stops and `done` says so; raise GdbFpuError after a while.
+def repay(target: GdbTarget, loan: Loan) -> bool:
+    """Give back a task that a debugger that died has borrowed; return whether there is one.
 
-    The kernel may stop for other reasons, such as a ^C.
+    The task's call has pushed where it returns to, just below its stack pointer. Over KGDB, a new
+    debugger finds the program counter behind the INT3 of the breakpoint that it does not know.
     """
-    deadline = time.monotonic() + _WAIT
-    while not done():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise GdbFpuError(f"{why} in {_WAIT:.0f} s")
-        alarm = threading.Timer(left, os.kill, (os.getpid(), signal.SIGINT))
-        alarm.start()
+    pushed = target.read_memory(loan.sp - 8, 8)
+    if int.from_bytes(pushed, "little") != loan.back:
+        return False
+    if target.register("rip") not in (loan.back, loan.back + 1):
+        place = _Place(loan.back)
         try:
-            with suppress(KeyboardInterrupt):
-                gdb.execute("continue", False, True)
+            _run(lambda: place.hit, "a function of the kernel to return")
         finally:
-            alarm.cancel()
+            place.delete()
+    _give_back(target, loan)
+    return True
+
+
+def _catch(target: GdbTarget) -> None:
+    """Let the kernel run until a task is at a quiet place, and leave it stopped there."""
+    addresses = (target.symbol_address(name) for name in _QUIET)
+    places = [_Place(address) for address in addresses if address is not None]
+    try:
+        if not places:
+            raise GdbFpuError(f"this kernel has none of {', '.join(_QUIET)}")
+        _run(lambda: any(place.hit for place in places), "a task that reads or writes", _WAIT)
+    finally:
+        for place in places:
+            place.delete()
+    if not _read(target, "eflags") & _INTERRUPTS:
+        raise GdbFpuError("the task that came by has interrupts off: try again")
+
+
+def _give_back(target: GdbTarget, loan: Loan) -> None:
+    _write(target, loan.registers)
+    loan.repay()
+
+
+def _read(target: GdbTarget, name: str) -> int:
+    value = target.register(name)
+    if value is None:
+        raise GdbFpuError(f"this stub does not show register {name}")
+    return value
+
+
+def _write(target: GdbTarget, values: Mapping[str, int]) -> None:
+    for name, value in values.items():
+        if _read(target, name) != value:
+            target.write_register(name, value)
+
+
+def _run(done: Callable[[], bool], what: str, limit: float | None = None) -> None:
+    """Let the kernel run until it stops and `done` says so; raise GdbFpuError after `limit` s.
+
+    The kernel may stop for other reasons, such as a ^C. `what` is what we wait for.
+    """
+    began = time.monotonic()
+    while not done():
+        left = None if limit is None else began + limit - time.monotonic()
+        if left is not None and left <= 0:
+            raise GdbFpuError(f"still waiting for {what} after {limit:.0f} s: the kernel is idle")
+        with suppress(KeyboardInterrupt), Waiting(what), _alarm(left):
+            gdb.execute("continue", False, True)
+
+
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Press ^C after `seconds`, unless the block of code has ended. KGDB does not hear it."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

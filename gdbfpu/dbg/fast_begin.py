@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from gdbfpu.dbg.borrowed import Borrowed, find_call
+from gdbfpu.dbg.borrowed import Borrowed, find_call, repay
 from gdbfpu.dbg.fast_install import FastPlan, install, restore_text, settle, undo
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.fast_trace import ALWAYS, FastTrace
@@ -20,6 +21,7 @@ from gdbfpu.errors import UsageError
 from gdbfpu.fast import patching
 from gdbfpu.fast.journal import Journal, find_journals
 from gdbfpu.fast.layout import MAX_PROBES
+from gdbfpu.fast.loan import find_loans, write_loan
 from gdbfpu.fast.options import Recording, filters_of
 from gdbfpu.fast.places import read_places
 from gdbfpu.fast.refusals import check_kernel, diverted_window
@@ -62,7 +64,7 @@ def begin_fast(
         folder=_journal_folder(),
         memory=KernelMemory(target),
     )
-    with Borrowed(target, find_call(target)) as task:
+    with Borrowed(target, find_call(target), wanted.lend) as task:
         installed = install(target, kernel, task, wanted)
     return FastTrace(target, tracer, wanted, installed, host), left_out
 
@@ -97,10 +99,14 @@ def _journal_folder() -> Path:
 
 def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[str, ...]:
     """Restore what fast traces of debuggers that died have left in this kernel; say what."""
-    lines = []
+    folder, lines = _journal_folder(), []
+    for loan in find_loans(folder, build_id):
+        if repay(target, loan):
+            lines.append("gave back a task that another debugger had borrowed")
+        loan.repay()
     for journal in _left_behind(target, build_id):
-        memory = KernelMemory(target)
-        with Borrowed(target, find_call(target)) as task:
+        memory, lend = KernelMemory(target), partial(write_loan, folder, build_id)
+        with Borrowed(target, find_call(target), lend) as task:
             settle(target, kernel, task)
             restore_text(target, journal)
             undo(memory, task, journal)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from gdbfpu.dbg.borrowed import Borrowed
+from gdbfpu.dbg.borrowed import Borrowed, Lend
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.kernel_text import Change, write_text
 from gdbfpu.dbg.target import GdbTarget
@@ -21,6 +22,7 @@ from gdbfpu.fast.clock import Clock
 from gdbfpu.fast.cpus import Where, kgdb_cpus, obstacles, stub_cpus
 from gdbfpu.fast.journal import Entry, Journal, write_journal
 from gdbfpu.fast.layout import Area, Control
+from gdbfpu.fast.loan import write_loan
 from gdbfpu.fast.options import Recording
 from gdbfpu.fast.places import Places
 from gdbfpu.fast.recorder import Filters
@@ -48,6 +50,11 @@ class FastPlan:
     build_id: str
     folder: Path
     memory: KernelMemory
+
+    @property
+    def lend(self) -> Lend:
+        """Return what writes down the registers of a borrowed task."""
+        return partial(write_loan, self.folder, self.build_id)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class FastTrace:
         self._tail = 0  # the slots that were read
         self._words: Words | None = None
         probes = [one.probe for one in plan.functions]
-        self._filtered = 0
+        self._counted = Words(0, 0, 0, 0, 0, ())
         self._passes = Passes(tracer, probes, installed.clock, name_around)
         self._full: FullPoint | None = None
         if (plan.recording.ring and not plan.recording.lossy) or tracer.options.limit:
@@ -71,8 +71,15 @@ class FastTrace:
         else:
             self._collect_table(words)
         self._make_room()
-        self._tracer.totals.filtered += words.filtered - self._filtered
-        self._filtered = words.filtered
+        self._count_the_rest(words)
+
+    def _count_the_rest(self, words: Words) -> None:
+        """Add to the totals what was not recorded. After the limit, passes are not missed."""
+        totals, before = self._tracer.totals, self._counted
+        totals.filtered += words.filtered - before.filtered
+        if words.lost > before.lost and not self._tracer.full:
+            totals.fail("no room for its record: give more --rows", words.lost - before.lost)
+        self._counted = words
 
     def describe(self) -> Iterator[str]:
         """Yield a line for each function, and one on what the records hold."""
@@ -90,8 +97,6 @@ class FastTrace:
         else:
             used = words.used if words else 0
             yield f"a table of {recording.rows} rows, {used} in use ({area.size >> 10} KiB)"
-        if words and words.lost:
-            yield f"{words.lost} more found no room and are lost: give more --rows"
 
     def end(self) -> None:
         """Restore the kernel's text, collect what is left, and free the memory.
@@ -101,7 +106,7 @@ class FastTrace:
         target, kernel = self._target, self._tracer.model.kernel
         self.collect()
         try:
-            with Borrowed(target, find_call(target)) as task:
+            with Borrowed(target, find_call(target), self._plan.lend) as task:
                 settle(target, kernel, task)
                 self._restore()
                 undo(self._plan.memory, task, self._installed.journal)

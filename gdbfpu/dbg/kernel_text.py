@@ -12,14 +12,13 @@ import gdb
 from gdbfpu.dbg.language import evaluate
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, MemoryFault
+from gdbfpu.probes.window import JUMP
 
 __all__ = ("Change", "check_writable", "write_text")
 
-_LONGEST = 64  # rows of kgdb_break to use at once
-
 
 class Change(NamedTuple):
-    """The bytes to write at `address`."""
+    """The bytes to write at `address`. Only the first ones differ from memory: those of a jump."""
 
     address: int
     data: bytes
@@ -29,7 +28,6 @@ class _Rows(NamedTuple):
     """KGDB's list of breakpoints, kgdb_break: its address, and the values and places in a row."""
 
     address: int
-    rows: int
     size: int
     place: int
     saved: int
@@ -37,6 +35,19 @@ class _Rows(NamedTuple):
     state: int
     poke: bytes
     active: bytes
+
+    def row(self, byte: tuple[int, int]) -> bytes:
+        """Return the row of a breakpoint at an address that stands for a byte there."""
+        address, value = byte
+        row = bytearray(self.size)
+        for place, data in (
+            (self.place, address.to_bytes(8, "little")),
+            (self.saved, bytes((value,))),
+            (self.type, self.poke),
+            (self.state, self.active),
+        ):
+            row[place : place + len(data)] = data
+        return bytes(row)
 
 
 def write_text(target: GdbTarget, changes: Sequence[Change]) -> None:
@@ -75,15 +86,15 @@ def _have_kgdb_write(target: GdbTarget, changes: Sequence[Change]) -> None:
     packet `?` makes it remove all breakpoints that its list has as active.
     """
     rows = _rows()
-    single = [(one.address + at, one.data[at]) for one in changes for at in range(len(one.data))]
-    for first in range(0, len(single), min(_LONGEST, rows.rows)):
-        for number, (address, byte) in enumerate(single[first : first + _LONGEST]):
-            row = rows.address + number * rows.size
-            target.write_memory(row + rows.place, address.to_bytes(8, "little"))
-            target.write_memory(row + rows.saved, bytes((byte,)))
-            target.write_memory(row + rows.type, rows.poke)
-            target.write_memory(row + rows.state, rows.active)
+    for change in changes:
+        # One packet each, so that KGDB never has half of a change when this debugger dies.
+        target.write_memory(rows.address, b"".join(map(rows.row, _bytes_of(change))))
         gdb.execute("maintenance packet ?", False, True)
+
+
+def _bytes_of(change: Change) -> list[tuple[int, int]]:
+    """Return each byte of the jump or of what it replaces, with its address."""
+    return [(change.address + at, byte) for at, byte in enumerate(change.data[:JUMP])]
 
 
 def _rows() -> _Rows:
@@ -96,7 +107,6 @@ def _rows() -> _Rows:
         )
         return _Rows(
             address=int(row) & (1 << 64) - 1,
-            rows=int(evaluate("sizeof(::kgdb_break)/sizeof(::kgdb_break[0])")),
             size=int(evaluate("sizeof(::kgdb_break[0])")),
             place=fields["bpt_addr"],
             saved=fields["saved_instr"],

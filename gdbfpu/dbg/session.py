@@ -76,7 +76,7 @@ class Session(Attached):
                 undo.callback(point.delete)
                 if options.condition and isinstance(point, ProbeBreakpoint):
                     point.check(options.condition)
-            self._prepare(tracer, out, undo)
+            self._prepare(tracer, out, undo, fast=False)
             undo.pop_all()
         self.breakpoints = points
         self._begun(tracer)
@@ -99,7 +99,7 @@ class Session(Attached):
 
         tracer = self._new_tracer(options, kept)
         with contextlib.ExitStack() as undo:
-            self._prepare(tracer, out, undo)
+            self._prepare(tracer, out, undo, fast=True)
             fast, left_out = begin_fast(self.target, tracer, plan, recording, self, self.build_id)
             undo.pop_all()
         self.fast = fast
@@ -117,12 +117,14 @@ class Session(Attached):
         tracer.kept = kept
         return tracer
 
-    def _prepare(self, tracer: Tracer, out: Path | None, undo: contextlib.ExitStack) -> None:
+    def _prepare(
+        self, tracer: Tracer, out: Path | None, undo: contextlib.ExitStack, *, fast: bool
+    ) -> None:
         """Change GDB's settings for the trace and begin the event file `out`; `undo` undoes it."""
         undo.callback(self._settings.restore)
         self._settings.change(self.target.stub, tracer.options.backtrace)
         if out is not None:
-            tracer.writer = EventWriter(out, header(self.model, self.build_id))
+            tracer.writer = EventWriter(out, header(self.model, self.build_id, fast=fast))
             undo.callback(out.unlink)
             undo.callback(tracer.close)
 

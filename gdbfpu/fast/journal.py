@@ -9,17 +9,29 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from gdbfpu.errors import CorruptState, UsageError
 
-__all__ = ("Entry", "Journal", "find_journals", "write_journal")
+__all__ = (
+    "SUFFIX",
+    "Entry",
+    "Journal",
+    "damaged",
+    "find_journals",
+    "store",
+    "stored",
+    "write_journal",
+)
 
-_SUFFIX = ".journal"
+SUFFIX = ".journal"
+"""How the names of journals end."""
+
 _MOST = 1 << 20  # bytes of a journal; one has a few KiB
 
 
@@ -60,9 +72,17 @@ def write_journal(
         "code_pages": code_pages,
         "entries": [[e.function, e.address, e.old.hex(), e.new.hex()] for e in entries],
     }
+    return Journal(store(folder, SUFFIX, data), base, code_pages, tuple(entries))
+
+
+def store(folder: Path, suffix: str, data: Mapping[str, Any]) -> Path:
+    """Write `data` to a new file in `folder`, down to the disk; return its path.
+
+    Raises UsageError if that is not possible.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(_SUFFIX, "fast-", folder)
+        handle, name = tempfile.mkstemp(suffix, "fast-", folder)
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             json.dump(data, stream)
             stream.flush()
@@ -70,7 +90,7 @@ def write_journal(
     except OSError as error:
         why = f"no journal can be written to {folder}, so nothing is changed: {error.strerror}"
         raise UsageError(why) from error
-    return Journal(Path(name), base, code_pages, tuple(entries))
+    return Path(name)
 
 
 def find_journals(folder: Path, build_id: str) -> Iterator[Journal]:
@@ -78,24 +98,34 @@ def find_journals(folder: Path, build_id: str) -> Iterator[Journal]:
 
     Raises CorruptState for one that cannot be read.
     """
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        with suppress(FileNotFoundError):  # another debugger removed it just now
-            status = path.stat()
-            if status.st_uid == os.getuid() and status.st_size <= _MOST:
-                journal = _read(path, build_id)
-                if journal is not None:
-                    yield journal
+    for path, data in stored(folder, SUFFIX, build_id):
+        with damaged(path):
+            entries = tuple(
+                Entry(str(function), int(address), bytes.fromhex(old), bytes.fromhex(new))
+                for function, address, old, new in data["entries"]
+            )
+            journal = Journal(path, int(data["base"]), int(data["code_pages"]), entries)
+        yield journal
 
 
-def _read(path: Path, build_id: str) -> Journal | None:
+def stored(folder: Path, suffix: str, build_id: str) -> Iterator[tuple[Path, Any]]:
+    """Yield the files in `folder` of kernels with `build_id`, this user's own, and their data."""
+    for path in sorted(folder.glob(f"*{suffix}")):
+        with suppress(FileNotFoundError), damaged(path):  # another debugger removed it just now
+            status = path.lstat()
+            if status.st_uid != os.getuid() or not S_ISREG(status.st_mode):
+                continue
+            if status.st_size > _MOST:
+                raise ValueError("it is too long")
+            data: Any = json.loads(path.read_text(encoding="ascii"))
+            if data["build_id"] == build_id:
+                yield path, data
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Raise CorruptState if the data of `path` turns out to be something else."""
     try:
-        data: Any = json.loads(path.read_text(encoding="ascii"))
-        entries = tuple(
-            Entry(str(function), int(address), bytes.fromhex(old), bytes.fromhex(new))
-            for function, address, old, new in data["entries"]
-        )
-        if data["build_id"] != build_id:
-            return None
-        return Journal(path, int(data["base"]), int(data["code_pages"]), entries)
+        yield
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptState(f"{path} is not a journal of a fast trace: remove it") from error

@@ -99,8 +99,11 @@ class EventWriter:
         self._stream.close()
 
 
-def header(model: FpuModel, build_id: str) -> dict[str, Any]:
-    """Return the header of an event file for the kernel of `model` with `build_id` (hex)."""
+def header(model: FpuModel, build_id: str, *, fast: bool = False) -> dict[str, Any]:
+    """Return the header of an event file for the kernel of `model` with `build_id` (hex).
+
+    `fast`: the kernel itself records the hits.
+    """
     return {
         "gdbfpu": __version__,
         "kernel": model.kernel.banner(),
@@ -108,5 +111,6 @@ def header(model: FpuModel, build_id: str) -> dict[str, Any]:
         "stub": model.kernel.target.stub.name,
         "switching": model.switching,
         "xsave_format": model.format,
+        "recorded": "kernel" if fast else "debugger",
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

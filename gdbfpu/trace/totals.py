@@ -220,11 +220,11 @@ class Totals:
         """Return the number of hits that could not be recorded."""
         return sum(self.errors.values())
 
-    def fail(self, reason: str) -> None:
-        """Count a hit that could not be recorded for `reason`."""
+    def fail(self, reason: str, times: int = 1) -> None:
+        """Count a hit, or as many `times`, that could not be recorded for `reason`."""
         if reason not in self.errors and len(self.errors) >= MAX_ERRORS:
             reason = "other reasons"
-        self.errors[reason] += 1
+        self.errors[reason] += times
 
     def path(self, path: tuple[str, ...]) -> tuple[str, ...]:
         """Return the key in `paths` for a hit with `path`; add the key if it is new.

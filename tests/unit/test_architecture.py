@@ -52,7 +52,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             ownership paths record returns rule rules snapshot stale text watch
         """,
         "fast": """
-            assembler clock cpus journal layout options patching places recorder records refusals
+            assembler clock cpus journal layout loan options patching places recorder records refusals
             storing trampoline
         """,
     },
@@ -91,6 +91,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             declared doctor_command exit_status functions interruptible language live load overview
             parameters placing planting point printers progress scroll_area session settings
             settling signal_frame stops target task_words terminal trace_command tui_window
+            waiting
         """,
         "kdump": """
             commands pages target vmcoreinfo

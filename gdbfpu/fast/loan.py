@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a debugger owes to a task that it has borrowed: its registers, on disk while it has it.
+
+If the debugger dies meanwhile, the machine stops where the task's call returns. A new debugger
+gives the registers back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbfpu.fast.journal import damaged, store, stored
+
+__all__ = ("Loan", "find_loans", "write_loan")
+
+_SUFFIX = ".loan"
+
+
+@dataclass(frozen=True)
+class Loan:
+    """The `registers` of a task (u64 by name), its `sp`, and where its calls return to, `back`."""
+
+    path: Path
+    registers: Mapping[str, int]
+    sp: int
+    back: int
+
+    def repay(self) -> None:
+        """Remove the file: the task has its registers again."""
+        self.path.unlink(missing_ok=True)
+
+
+def write_loan(
+    folder: Path, build_id: str, registers: Mapping[str, int], sp: int, back: int
+) -> Loan:
+    """Write a new loan of a task of the kernel with `build_id` (hex); raise UsageError."""
+    data = {"build_id": build_id, "registers": dict(registers), "sp": sp, "back": back}
+    return Loan(store(folder, _SUFFIX, data), registers, sp, back)
+
+
+def find_loans(folder: Path, build_id: str) -> Iterator[Loan]:
+    """Yield the loans in `folder` of kernels with `build_id`; raise CorruptState."""
+    for path, data in stored(folder, _SUFFIX, build_id):
+        with damaged(path):
+            registers = {str(name): int(value) for name, value in data["registers"].items()}
+            loan = Loan(path, registers, int(data["sp"]), int(data["back"]))
+        yield loan
