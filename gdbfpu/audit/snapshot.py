@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu.model import FpuModel
@@ -81,12 +82,6 @@ class Snapshot:
     gaps: bool = False
     walk: bool = True
     _views: dict[int, TaskView] = field(default_factory=dict)
-    _running: dict[int, list[int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        kernel = self.model.kernel
-        for cpu in kernel.online_cpus():
-            self._running.setdefault(kernel.current_task(cpu), []).append(cpu)
 
     @property
     def mask(self) -> int:
@@ -130,6 +125,14 @@ class Snapshot:
         """Return the CPUs that run `task`; more than one is a defect."""
         return tuple(self._running.get(task.address, ()))
 
+    @cached_property
+    def _running(self) -> dict[int, list[int]]:
+        kernel = self.model.kernel
+        running: dict[int, list[int]] = {}
+        for cpu in kernel.online_cpus():
+            running.setdefault(kernel.current_task(cpu), []).append(cpu)
+        return running
+
     def others(self, view: TaskView) -> Iterator[TaskView]:
         """Yield the views of the other tasks, but not of `view`'s task or of unreadable tasks."""
         with suppress(CorruptState, MemoryFault):  # the walk ends early
@@ -149,31 +152,52 @@ class Snapshot:
         fpu = model.fpu_of(task.address)
         cpu = next(iter(self.cpus_of(task)), None)
         at = model.image_address(fpu)
-        loaded = cpu is not None and not model.kernel_use(cpu)[0] and not model.holds_guest(fpu)
         return TaskView(
             task=task,
             fpu=fpu,
             at=at,
-            image=model.image(fpu, gaps=self.gaps) if self._has_state(task) else b"",
+            image=self.image(task),
             cpu=cpu,
-            loaded=loaded and model.live(task.address),
+            loaded=cpu is not None
+            and model.live(task.address)
+            and self.untouched(task.address, cpu),
             fields=self._fields(fpu, at),
         )
 
-    def _has_state(self, task: Task) -> bool:
-        """Return whether the area holds the task's state; a lazy kernel may never have saved it."""
-        return self.model.state_there(task.address)[0]
+    def untouched(self, task: int, cpu: int) -> bool:
+        """Return whether live registers on CPU number `cpu` are the own ones of `task`.
+
+        `task` is the address of the task_struct. Kernel code may have the FPU, or a KVM guest.
+        """
+        fpu = self.model.fpu_of(task)
+        return not self.model.kernel_use(cpu)[0] and not self.model.holds_guest(fpu)
+
+    def image(self, task: Task) -> bytes:
+        """Return the image of `task` in memory, empty if the task has none.
+
+        A lazy kernel may never have saved the task's state in its area.
+        """
+        if not self.model.state_there(task.address)[0]:
+            return b""
+        return self.model.image(self.model.fpu_of(task.address), gaps=self.gaps)
 
     def _fields(self, fpu: int, at: int) -> dict[str, int]:
         layouts, found = self.model.kernel.layouts, {}
         wanted = {name: layouts.find("fpu", name) for name in _FPU}
         perm = layouts.find("fpu", "perm.__state_perm")
         found.update(self._integers(fpu, {**wanted, "perm": perm}))
-        if at and self.model.size_member is not None:
-            names = (*_FPSTATE, *_FPSTATE_BITS)
-            members = {f"fpstate.{name}": layouts.find("fpstate", name) for name in names}
-            found.update(self._integers(at - self.model.regs_offset, members))
-        return found
+        return {**found, **self.fpstate(at)}
+
+    def fpstate(self, at: int) -> dict[str, int]:
+        """Return the scalar members of the struct fpstate around the image at `at` (see TaskView).
+
+        Up to 5.15 there is no struct fpstate, and this returns none.
+        """
+        if not at or self.model.size_member is None:
+            return {}
+        find = self.model.kernel.layouts.find
+        members = {f"fpstate.{n}": find("fpstate", n) for n in (*_FPSTATE, *_FPSTATE_BITS)}
+        return self._integers(at - self.model.regs_offset, members)
 
     def _integers(self, base: int, members: Mapping[str, Member | None]) -> dict[str, int]:
         there = {name: member for name, member in members.items() if member is not None}

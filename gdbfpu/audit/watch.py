@@ -18,6 +18,8 @@ from gdbfpu.audit.stale import stale_components
 from gdbfpu.errors import MemoryFault
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.fpu.xstate import MAX_IMAGE
+from gdbfpu.kernel.bounded import remember
+from gdbfpu.kernel.pages import Pages
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.probes.catalogue import Probe
@@ -73,12 +75,17 @@ class Returned:
 
 @dataclass(frozen=True)
 class _Call:
-    """An open call: the number of its hit, the task that it is about, the state at entry."""
+    """An open call: the number of its hit, the tasks that it is about and that make it.
+
+    `frame`, `memory` and `stale` are the state at entry.
+    """
 
     hit: int
     probe: Probe
     task: Task
+    caller: Task
     frame: FrameView | None = None
+    memory: UserMemory | None = None
     stale: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -87,22 +94,30 @@ class Watch:
 
     def __init__(self, model: FpuModel) -> None:
         self._model = model
+        self._pages = Pages(model.kernel)
         self._calls: dict[tuple[int, str], _Call] = {}
+        self._callers: dict[int, int] = {}  # by a task's pid, where it is
 
-    def enter(self, probe: Probe, hit: int, task: Task, caller: Task) -> None:
-        """Note that `caller` enters `probe`'s function for `task`; `hit` is the hit's number."""
+    def enter(self, probe: Probe, hit: int, task: Task, caller: Task, live_on: int | None) -> None:
+        """Note that `caller` enters `probe`'s function for `task`; `hit` is the hit's number.
+
+        `live_on` is the CPU that has the task's registers, None if they are in memory.
+        """
         job = job_of(probe)
-        call = _Call(hit, probe, task)
+        call = _Call(hit, probe, task, caller)
         if job is Job.SAVE_FRAME:
-            call = _Call(hit, probe, task, self._frame_at_entry(task))
+            memory = UserMemory(self._model.kernel, task.address, self._pages)
+            call = replace(call, frame=self._frame_at_entry(task, live_on, memory), memory=memory)
         elif job is Job.SANITIZE:
-            call = _Call(
-                hit, probe, task, stale=_stale_bytes(Snapshot(self._model, walk=False), task)
-            )
+            stale = _stale_bytes(Snapshot(self._model, walk=False), task)
+            call = replace(call, stale=stale)
         self.forget(probe.function, caller)  # the newest is last
         if len(self._calls) >= MAX_CALLS:
             del self._calls[next(iter(self._calls))]
         self._calls[caller.address, probe.function] = call
+        machine = self._model.kernel.stopped()
+        if machine.stub.threads_are_tasks:
+            remember(self._callers, machine.stopped_thread().lwp, caller.address)
 
     def leave(self, function: str, caller: Task) -> Returned | None:
         """Return the audit of the call of `function` from which `caller` returns.
@@ -126,49 +141,62 @@ class Watch:
         """Drop the open call."""
         self._calls.pop((caller.address, function), None)
 
+    def caller(self, function: str) -> Task | None:
+        """Return the task of the stopped thread, as it was when its open call of `function` began.
+
+        Over KGDB a thread is a task, and a task cannot end before it returns: nothing is read.
+        Returns None if no open call tells.
+        """
+        address = self._callers.get(self._model.kernel.stopped().stopped_thread().lwp, 0)
+        call = self._calls.get((address, function))
+        return call.caller if call is not None else None
+
     def fault(self, probe: Probe, hit: int, task: Task) -> Returned:
         """Return the audit of a call of `probe`'s function.
 
         The call itself is the defect: the CPU refused to load a state.
         """
         snapshot = Snapshot(self._model, walk=False)
-        return _returned(_Call(hit, probe, task), apply(Scope.FAULT, task, snapshot, snapshot.view))
+        call = _Call(hit, probe, task, task)
+        return _returned(call, apply(Scope.FAULT, task, snapshot, snapshot.view))
 
-    def _frame_at_entry(self, task: Task) -> FrameView:
-        """Return the frame before it is written: its address and size, and the state to write."""
+    def _frame_at_entry(self, task: Task, live_on: int | None, memory: UserMemory) -> FrameView:
+        """Return the frame before it is written: its address and size, and the state to write.
+
+        Only what is used is read: at a hit, the kernel waits for us.
+        """
         machine = self._model.kernel.stopped()
         address, size = (machine.register(name) or 0 for name in ("rdi", "rdx"))
         size = min(size & 0xFFFFFFFF, MAX_IMAGE)  # the argument is an int
-        view = Snapshot(self._model, walk=False).view(task)
-        registers = None
-        if view.loaded and view.cpu is not None:
-            registers = machine.fpu_registers(view.cpu)
-        before = b"" if view.loaded else view.image
+        snapshot = Snapshot(self._model, walk=False)
+        if live_on is not None and not snapshot.untouched(task.address, live_on):
+            live_on = None
+        fields = snapshot.fpstate(self._model.image_address(self._model.fpu_of(task.address)))
         try:
-            past = UserMemory(self._model.kernel, task.address).read(address + size, _PAST)
+            past = memory.read(address + size, _PAST)
         except MemoryFault:
             past = b""
         return FrameView(
             task=task,
             address=address,
             image=bytes(size),
-            before=before,
-            registers=registers,
+            before=snapshot.image(task) if live_on is None else b"",
+            registers=machine.fpu_registers(live_on) if live_on is not None else None,
             past=(past, past),
-            size=view.fields.get("fpstate.user_size", 0),
-            mask=view.fields.get("fpstate.user_xfeatures", 0),
+            size=fields.get("fpstate.user_size", 0),
+            mask=fields.get("fpstate.user_xfeatures", 0),
         )
 
     def _frame(self, snapshot: Snapshot, call: _Call) -> list[Result]:
-        entry = call.frame
-        if entry is None or self._model.save_failed():
+        entry, memory = call.frame, call.memory
+        if entry is None or memory is None or self._model.save_failed():
             return []
+        memory.stopped_again()
         size, past = len(entry.image), entry.past[0] if entry.past else b""
+        parts = (*_frame_parts(snapshot, entry), Span(0, size, len(past)))
         try:
-            memory = UserMemory(self._model.kernel, call.task.address)
-            image = read_spans(memory.read, entry.address, size, _frame_parts(snapshot, entry))
-            after = memory.read(entry.address + size, len(past))
-            view = replace(entry, image=image, past=(past, after))
+            image = read_spans(memory.read, entry.address, size + len(past), parts)
+            view = replace(entry, image=image[:size], past=(past, image[size:]))
         except MemoryFault:
             view = replace(entry, image=b"", unread=_UNREAD)
         return apply(Scope.FRAME, call.task, snapshot, lambda _: view)

@@ -11,7 +11,7 @@ from pathlib import Path
 from gdbfpu.audit import snapshot
 from gdbfpu.fpu import model, xstate
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.kernel import callpath, signals, tasks, usermem
+from gdbfpu.kernel import callpath, pages, signals, tasks
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts import debuginfod, elf
 from gdbfpu.layouts.cache import Question
@@ -37,7 +37,7 @@ __all__ = (
     "read_model",
 )
 
-_READERS = (model, tasks, callpath, signals, xstate, usermem, snapshot)
+_READERS = (model, tasks, callpath, signals, xstate, pages, snapshot)
 
 TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
 """All types that gdbfpu reads: the TYPES of each module."""

@@ -19,6 +19,7 @@ from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.terminal import hit_width, tell
 from gdbfpu.errors import UsageError
+from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.trace.tracer import Tracer
 
@@ -206,7 +207,7 @@ class ReturnBreakpoint(_Recorder):
         return (*self._recorded(self._learn), *audit, self._rest, self._host.enough)
 
     def _learn(self) -> bool:
-        self._here.entry = self._tracer.learned(self._current()[1])
+        self._here.entry = self._tracer.learned(self._caller())
         return False
 
     def _rest(self) -> bool:
@@ -215,5 +216,9 @@ class ReturnBreakpoint(_Recorder):
         return False
 
     def _return(self) -> bool:
-        self._here.entry = self._tracer.returned(self.probe, self._current()[1])
+        self._here.entry = self._tracer.returned(self.probe, self._caller())
         return False
+
+    def _caller(self) -> Task:
+        """Return the task that returns: that of an open call need not be read from the kernel."""
+        return self._tracer.caller(self.probe) or self._current()[1]

@@ -187,8 +187,10 @@ class GdbTarget:
     @contextmanager
     def _on_cpu(self, cpu: int) -> Iterator[bool]:
         """Select the thread that is CPU number `cpu`; yield whether the stub shows it."""
-        threads = [t for t in self._inferior.threads() if t.ptid[1] == cpu + 1]
-        if not self.stub.shows_vector_registers or not threads:
+        shown = self.stub.shows_vector_registers  # if not, GDB need not ask for all threads
+        threads = self._inferior.threads() if shown else ()
+        threads = [t for t in threads if t.ptid[1] == cpu + 1]
+        if not threads:
             yield False
             return
         before, frame = gdb.selected_thread(), gdb.selected_frame()

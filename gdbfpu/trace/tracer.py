@@ -102,7 +102,8 @@ class Tracer:
         probe, seq = caught.probe, caught.record.seq
         if job_of(probe) is Job.FAULT:
             return audited(self._watch.fault(probe, seq, caught.task), caught.caller)
-        self._watch.enter(probe, seq, caught.task, caught.caller)
+        live_on = caught.record.cpu if caught.record.live else None
+        self._watch.enter(probe, seq, caught.task, caught.caller, live_on)
         return None
 
     def returned(self, probe: Probe, caller: Task) -> Audited | None:
@@ -112,6 +113,13 @@ class Tracer:
         """
         said = self._watch.leave(probe.function, caller) if self._watch is not None else None
         return audited(said, caller) if said is not None else None
+
+    def caller(self, probe: Probe) -> Task | None:
+        """Return the task that now returns from `probe`'s function, as it was on entry.
+
+        Returns None if no call that is watched shows which task this is.
+        """
+        return self._watch.caller(probe.function) if self._watch is not None else None
 
     @property
     def waiting(self) -> bool:

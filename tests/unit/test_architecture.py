@@ -37,7 +37,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath cpuinfo fields identity kgdb percpu running signals stubs tasks
+            bounded callpath cpuinfo fields identity kgdb pages percpu running signals stubs tasks
             thread_flags usermem vmcore
         """,
     },

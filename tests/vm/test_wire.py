@@ -105,6 +105,17 @@ def test_packets_and_bytes_of_a_hit(
         assert max(hit.bytes for hit in hits_of) - median(hit.bytes for hit in nothing) <= 600
 
 
+def test_packets_of_an_audited_hit(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
+    """It has two stops, neither of which costs much more than a hit without an audit."""
+    commands = ["source gdbfpu", f"fpu-trace on --quiet --backtrace 0 --audit --limit {HITS}"]
+    stops, output = turns(guest, kernel, [*commands, "continue"], tmp_path)
+    assert f"limit of {HITS} hits reached" in output
+    assert "not recorded" not in output
+    assert len(stops) >= 2 * HITS - 2
+    assert median(len(stop.sent) for stop in stops) <= 13
+    assert longest(packet for stop in stops for packet in stop.sent) <= 510
+
+
 def test_reads_are_what_gdb_logs(guest: Machine, kernel: Kernel, tmp_path: Path) -> None:
     """The proxy counts what GDB itself says that it sent."""
     guest.break_in()

@@ -396,7 +396,7 @@ def test_no_line_of_a_trace_tells_a_secret():
     model = m.snapshot().model
     watch = Watch(model)
     probe = next(p for p in CATALOGUE if p.function == "fpu__copy")
-    watch.enter(probe, 1, m.task(m.bob), m.task(m.alice))
+    watch.enter(probe, 1, m.task(m.bob), m.task(m.alice), None)
     returned = watch.leave("fpu__copy", m.task(m.alice))
     assert [finding.rule for finding in returned.findings] == ["FORK"]
     assert shows(returned.findings[0].evidence.hex())
@@ -437,7 +437,7 @@ def test_the_lines_of_a_call():
     probe = next(p for p in CATALOGUE if p.function == "fpstate_sanitize_xstate")
     m.xfeatures(m.bob, 3)
     m.poke(m.bob, 576, b"\1" * 10 + bytes(246))
-    watch.enter(probe, 9, m.task(m.bob), m.task(m.alice))
+    watch.enter(probe, 9, m.task(m.bob), m.task(m.alice), None)
     m.poke(m.bob, 576, bytes(7))
     returned = watch.leave(probe.function, m.task(m.alice))
     lines = returned_lines(returned)

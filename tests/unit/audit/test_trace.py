@@ -20,6 +20,7 @@ from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import CATALOGUE
 from gdbfpu.report.report import Report, collect
 from gdbfpu.report.text import report_csv, report_table
+from gdbfpu.target import Thread
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.trace.entries import audited
 from gdbfpu.trace.event_file import EventWriter
@@ -309,3 +310,20 @@ def test_a_task_that_cannot_be_read_is_counted_as_undecided(tmp_path):
     (line,) = traced.lines()
     assert line["undecided"][0].startswith("READ: not read: cannot read ")
     traced.tracer.close()
+
+
+def test_an_open_call_tells_who_returns_without_a_read(traced):
+    """Over KGDB a thread is a task, and a task does not end inside a call."""
+    target = traced.m.target
+    assert traced.tracer.caller(CLEAN) is None
+    traced.entered(traced.hit(CLEAN, traced.m.bob))
+    target.reads.clear()
+    caller = traced.tracer.caller(CLEAN)
+    assert target.reads == []
+    assert caller == traced.m.task(traced.m.alice)
+    assert traced.tracer.caller(PROBES["copy_fpstate_to_sigframe"]) is None
+    before, target.stopped = target.stopped, Thread(9, 4711)
+    assert traced.tracer.caller(CLEAN) is None
+    target.stopped = before
+    traced.returned(CLEAN)
+    assert traced.tracer.caller(CLEAN) is None

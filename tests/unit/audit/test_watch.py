@@ -33,6 +33,11 @@ def test_what_is_audited_of_a_function(function):
     assert job_of(PROBES[function]) is expected
 
 
+def live_on(m):
+    """The CPU that has the registers of alice, which runs on CPU 0; None if they are in memory."""
+    return 0 if m.snapshot().model.live(m.alice) else None
+
+
 class Watched:
     """A Watch over a machine, and its tasks."""
 
@@ -63,8 +68,8 @@ def watched():
 
 def test_calls_are_told_apart_by_the_task_that_makes_them(watched):
     """Two tasks in one function: each return belongs to its own entry."""
-    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob)
-    watched.watch.enter(CLEAN, 2, watched.carol, watched.carol)
+    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob, None)
+    watched.watch.enter(CLEAN, 2, watched.carol, watched.carol, None)
     watched.stale(watched.carol, 3)
     said = watched.says(CLEAN.function, watched.bob)
     assert (said.hit, said.task, said.findings) == (1, watched.bob, ())
@@ -75,8 +80,8 @@ def test_calls_are_told_apart_by_the_task_that_makes_them(watched):
 
 def test_a_call_inside_a_call(watched):
     """copy_fpstate_to_sigframe calls fpstate_sanitize_xstate."""
-    watched.watch.enter(SAVE, 1, watched.alice, watched.alice)
-    watched.watch.enter(CLEAN, 2, watched.alice, watched.alice)
+    watched.watch.enter(SAVE, 1, watched.alice, watched.alice, live_on(watched.m))
+    watched.watch.enter(CLEAN, 2, watched.alice, watched.alice, None)
     assert watched.says(CLEAN.function, watched.alice).hit == 2
     assert watched.says(SAVE.function, watched.alice).hit == 1
     assert watched.says(CLEAN.function, watched.alice) is None
@@ -85,7 +90,7 @@ def test_a_call_inside_a_call(watched):
 def test_of_whom_a_call_is_and_who_makes_it(watched):
     """A tracer's call about its child."""
     watched.stale(watched.bob, 5)
-    watched.watch.enter(CLEAN, 7, watched.bob, watched.alice)
+    watched.watch.enter(CLEAN, 7, watched.bob, watched.alice, None)
     assert watched.watch.leave(CLEAN.function, watched.bob) is None
     said = watched.watch.leave(CLEAN.function, watched.alice)
     assert (said.hit, said.function, said.task) == (7, CLEAN.function, watched.bob)
@@ -98,7 +103,7 @@ def test_a_return_without_an_entry_says_nothing(watched):
 
 
 def test_a_call_is_known_until_it_is_forgotten(watched):
-    watched.watch.enter(COPY, 1, watched.bob, watched.alice)
+    watched.watch.enter(COPY, 1, watched.bob, watched.alice, None)
     first = watched.watch.leave(COPY.function, watched.alice)
     assert watched.watch.leave(COPY.function, watched.alice) == first
     watched.watch.forget(COPY.function, watched.alice)
@@ -109,7 +114,7 @@ def test_an_entry_noted_again_changes_nothing(watched):
     """A ^C makes a step be made again."""
     watched.stale(watched.bob, 5)
     for _ in range(2):
-        watched.watch.enter(CLEAN, 3, watched.bob, watched.bob)
+        watched.watch.enter(CLEAN, 3, watched.bob, watched.bob, None)
     watched.stale(watched.bob, 2)
     said = watched.says(CLEAN.function, watched.bob)
     assert (said.hit, said.cleaned, said.left) == (3, {"AVX": 3}, {"AVX": 2})
@@ -121,7 +126,7 @@ def test_calls_that_never_return_are_given_up(watched):
     callers = [watched.m.task(watched.m.bob)]
     callers += [type(callers[0])(0x1000 * i, i, i, "x", False) for i in range(1, MAX_CALLS + 1)]
     for number, caller in enumerate(callers):
-        watched.watch.enter(COPY, number, watched.bob, caller)
+        watched.watch.enter(COPY, number, watched.bob, caller, None)
     assert watched.watch.leave(COPY.function, callers[0]) is None
     assert watched.watch.leave(COPY.function, callers[1]).hit == 1
     assert watched.watch.leave(COPY.function, callers[-1]).hit == MAX_CALLS
@@ -129,19 +134,19 @@ def test_calls_that_never_return_are_given_up(watched):
 
 def test_an_entry_noted_again_gives_no_other_call_up(watched, monkeypatch):
     monkeypatch.setattr(watch_module, "MAX_CALLS", 2)
-    watched.watch.enter(COPY, 1, watched.bob, watched.alice)
+    watched.watch.enter(COPY, 1, watched.bob, watched.alice, None)
     for _ in range(3):
-        watched.watch.enter(COPY, 2, watched.bob, watched.bob)
+        watched.watch.enter(COPY, 2, watched.bob, watched.bob, None)
     assert watched.watch.leave(COPY.function, watched.alice).hit == 1
 
 
 def test_a_call_that_begins_anew_is_the_newest(watched, monkeypatch):
     """Its task died within the one before, or never came back to it."""
     monkeypatch.setattr(watch_module, "MAX_CALLS", 2)
-    watched.watch.enter(COPY, 1, watched.bob, watched.alice)
-    watched.watch.enter(COPY, 2, watched.bob, watched.bob)
-    watched.watch.enter(COPY, 3, watched.bob, watched.alice)
-    watched.watch.enter(COPY, 4, watched.bob, watched.carol)
+    watched.watch.enter(COPY, 1, watched.bob, watched.alice, None)
+    watched.watch.enter(COPY, 2, watched.bob, watched.bob, None)
+    watched.watch.enter(COPY, 3, watched.bob, watched.alice, None)
+    watched.watch.enter(COPY, 4, watched.bob, watched.carol, None)
     assert watched.watch.leave(COPY.function, watched.bob) is None
     assert watched.watch.leave(COPY.function, watched.alice).hit == 3
 
@@ -155,7 +160,7 @@ def test_the_bound_of_calls():
 
 def test_the_sanitizer_at_work(watched):
     watched.stale(watched.bob, 40)
-    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob)
+    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob, None)
     watched.m.poke(watched.m.bob, 576, bytes(256))
     said = watched.says(CLEAN.function, watched.bob)
     assert (said.cleaned, said.left, said.findings, said.undecided) == ({"AVX": 40}, {}, (), ())
@@ -165,7 +170,7 @@ def test_a_sanitizer_that_does_half_its_work(watched):
     m = watched.m
     watched.stale(watched.bob, 40)
     m.xfeatures(m.bob, 1)  # SSE too: 256 bytes
-    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob)
+    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob, None)
     m.poke(m.bob, 160, bytes(256))
     m.poke(m.bob, 576, bytes(30))
     said = watched.says(CLEAN.function, watched.bob)
@@ -177,7 +182,7 @@ def test_a_sanitizer_that_does_half_its_work(watched):
 
 def test_a_sanitizer_that_makes_it_worse(watched):
     watched.stale(watched.bob, 3)
-    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob)
+    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob, None)
     watched.stale(watched.bob, 9)
     said = watched.says(CLEAN.function, watched.bob)
     assert (said.cleaned, said.left) == ({}, {"AVX": 9})
@@ -194,7 +199,7 @@ def test_a_sanitizer_that_makes_it_worse(watched):
 )
 def test_what_the_sanitizer_cleaned_is_counted(watched, before, after, cleaned, left):
     watched.stale(watched.bob, before)
-    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob)
+    watched.watch.enter(CLEAN, 1, watched.bob, watched.bob, None)
     watched.stale(watched.bob, after)
     said = watched.says(CLEAN.function, watched.bob)
     assert (said.cleaned, said.left) == (cleaned, left)
@@ -209,7 +214,7 @@ def test_sanitizers_of_other_kernels(machine, function):
     watched = Watched(machine())
     m = watched.m
     m.xfeatures(m.bob, 3 if machine is M310 else 0x203)
-    watched.watch.enter(PROBES[function], 1, watched.bob, watched.bob)
+    watched.watch.enter(PROBES[function], 1, watched.bob, watched.bob, None)
     said = watched.says(function, watched.bob)
     assert said.left == {"AVX": 256}
     assert [f.rule for f in said.findings] == ["SANITIZE"]
@@ -231,7 +236,7 @@ def test_sanitizers_of_other_kernels(machine, function):
 def test_what_is_stale_when_a_function_returns(machine, function, rule):
     watched = Watched(machine())
     m = watched.m
-    watched.watch.enter(PROBES[function], 4, watched.bob, watched.alice)
+    watched.watch.enter(PROBES[function], 4, watched.bob, watched.alice, None)
     for start, length in ((0, 24), (32, 384), (576, 256)):
         m.poke(m.bob, start, bytes(length))
     m.xfeatures(m.bob, 3 if isinstance(m, (M44, M310)) else 0x203)
@@ -244,7 +249,7 @@ def test_what_is_stale_when_a_function_returns(machine, function, rule):
 
 def test_sigreturn():
     watched = Watched(M510())
-    watched.watch.enter(RESTORE, 4, watched.alice, watched.alice)
+    watched.watch.enter(RESTORE, 4, watched.alice, watched.alice, None)
     watched.m.poke(watched.m.alice, 528, b"\1")
     assert [f.rule for f in watched.says(RESTORE.function, watched.alice).findings] == ["SIGREST"]
 
@@ -260,7 +265,7 @@ def test_a_fault_is_told_at_once():
 
 def test_what_cannot_be_read_at_the_return_is_undecided():
     watched = Watched(M66())
-    watched.watch.enter(PROBES["fpu_clone"], 1, watched.bob, watched.alice)
+    watched.watch.enter(PROBES["fpu_clone"], 1, watched.bob, watched.alice, None)
     watched.m.in_fpu(watched.m.bob, 16, 0xFFFFFFFF00000000)
     said = watched.says("fpu_clone", watched.alice)
     assert said.findings == ()
@@ -274,7 +279,7 @@ def test_what_cannot_be_read_at_the_entry_is_a_fault():
     watched = Watched(M66())
     watched.m.in_fpu(watched.m.bob, 16, 0xFFFFFFFF00000000)
     with pytest.raises(MemoryFault):
-        watched.watch.enter(CLEAN, 1, watched.bob, watched.alice)
+        watched.watch.enter(CLEAN, 1, watched.bob, watched.alice, None)
 
 
 # --- frames
@@ -307,7 +312,7 @@ class Signal(Watched):
         super().__init__(m)
 
     def enter(self):
-        self.watch.enter(SAVE, 1, self.alice, self.alice)
+        self.watch.enter(SAVE, 1, self.alice, self.alice, live_on(self.m))
 
     def write(self, offset=0, data=None):
         self.m.target.put(STACK + offset, bytes(self.image if data is None else data))
@@ -459,14 +464,14 @@ def test_stale_bytes_that_reach_the_user():
 
 
 def test_the_gaps_of_a_frame_are_not_read():
-    """832 to 2687 is nobody's: every byte costs on the wire."""
+    """832 to 2687 is nobody's: every byte costs on the wire, and so does every packet."""
     signal = Signal(M510())
     signal.enter()
     signal.write()
     signal.m.target.reads.clear()
     assert signal.rules() == []
     inside = [(at - STACK, n) for at, n in signal.m.target.reads if STACK <= at < STACK + 2700]
-    assert inside == [(0, 832), (2688, 12)]
+    assert inside == [(0, 832), (2688, 12 + 64)]  # the bytes after the frame are read along
 
 
 def test_a_frame_of_a_size_that_tells_nothing_is_read_whole():
@@ -477,7 +482,7 @@ def test_a_frame_of_a_size_that_tells_nothing_is_read_whole():
     signal.m.target.reads.clear()
     said = signal.leave()
     inside = [(at - STACK, n) for at, n in signal.m.target.reads if STACK <= at < STACK + 2700]
-    assert inside[0] == (0, 2000)
+    assert inside[0] == (0, 2000 + 64)
     assert {f.rule for f in said.findings} == {"FRAME"}
 
 

@@ -7,6 +7,7 @@ import pytest
 from fake_kernel import COMMON, FPU_44, PF_KTHREAD, World, struct, task_struct
 
 from gdbfpu.errors import MemoryFault
+from gdbfpu.kernel.pages import Pages
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.layouts.types import Layouts
@@ -15,6 +16,7 @@ BASE = 0xFFFF888000000000  # where physical address 0 is mapped
 PAGES = 0x100000  # 4 GiB of memory
 MM, PGD = 1064, 80  # task_struct.mm, mm_struct.pgd
 MM_AT = 0xFFFF888000F00000
+CONTEXT = 752  # mm_struct.context
 PRESENT, WRITE, USER, ACCESSED, DIRTY, LARGE, GLOBAL = 1, 2, 4, 1 << 5, 1 << 6, 1 << 7, 1 << 8
 NX, SOFT, PKEY = 1 << 63, 0x7FF << 52 & ~(1 << 63), 0xF << 59
 FLAGS = PRESENT | WRITE | USER | ACCESSED | DIRTY
@@ -335,3 +337,75 @@ def test_the_first_and_the_last_user_address():
 def test_nothing_is_read_of_no_bytes():
     paged = Paged()
     assert paged.memory().read(ADDRESS, 0) == b""
+
+
+def test_a_stub_that_refuses_user_memory_is_asked_once():
+    paged = Stamped()
+    memory = paged.memory()
+    assert paged.reads_of(lambda: memory.read(ADDRESS, 4))[0] == (ADDRESS, 4)
+    assert (ADDRESS, 4) not in paged.reads_of(lambda: memory.read(ADDRESS, 4))
+
+
+class Stamped(Paged):
+    """A task whose mm counts in `tlb_gen` what CPUs had to forget; one Pages for all its stops."""
+
+    def __init__(self, context=()):
+        super().__init__()
+        members = context or (("ctx_id", 0, 8), ("tlb_gen", 8, 8))
+        mm = ("pgd", PGD, 8, "pgd_t", True), ("context", CONTEXT, 80)
+        kept = [self.layouts.struct(n) for n in self.layouts.names() if n != "mm_struct"]
+        more = struct("mm_struct", 1000, *mm), struct("mm_context_t", 80, *members)
+        self.layouts = Layouts([*kept, *more])
+        self.stamp(7, 1)
+        self.place = self.map(ADDRESS, 0x345000)
+        self.fill(0x345000, b"1" * 4096)
+        self.fill(0x888000, b"2" * 4096)
+        self.pages = Pages(Kernel(self.target, self.layouts))
+
+    def stamp(self, ctx_id, tlb_gen):
+        self.target.put_int(MM_AT + CONTEXT, ctx_id)
+        self.target.put_int(MM_AT + CONTEXT + 8, tlb_gen)
+
+    def memory(self):
+        return UserMemory(Kernel(self.target, self.layouts), self.task, self.pages)
+
+    def reads_of(self, action):
+        self.target.reads.clear()
+        action()
+        return list(self.target.reads)
+
+
+def test_a_page_is_looked_up_once_while_no_cpu_has_to_forget_it():
+    paged = Stamped()
+    assert paged.memory().read(ADDRESS, 1) == b"1"
+    memory = paged.memory()
+    reads = paged.reads_of(lambda: memory.read(ADDRESS, 1))
+    assert reads == [(paged.task + MM, 8), (MM_AT + CONTEXT, 16), (BASE + 0x345140, 1)]
+    memory.stopped_again()
+    reads = paged.reads_of(lambda: memory.read(ADDRESS, 1))
+    assert reads == [(MM_AT + CONTEXT, 16), (BASE + 0x345140, 1)]
+
+
+@pytest.mark.parametrize("stamp", [(7, 2), (8, 1)])
+def test_a_page_is_looked_up_again_when_cpus_forgot_it_or_the_mm_is_another(stamp):
+    paged = Stamped()
+    memory = paged.memory()
+    assert memory.read(ADDRESS, 1) == b"1"
+    paged.target.put_int(paged.place, 0x888000 | FLAGS)
+    paged.stamp(*stamp)
+    assert paged.memory().read(ADDRESS, 1) == b"2"
+    memory.stopped_again()
+    assert memory.read(ADDRESS, 1) == b"2"
+
+
+@pytest.mark.parametrize("context", [(("ldt", 0, 8),), (("ctx_id", 0, 8),)])
+def test_a_kernel_that_does_not_count_has_each_page_looked_up_at_each_stop(context):
+    """Up to 4.13."""
+    paged = Stamped(context)
+    memory = paged.memory()
+    assert memory.read(ADDRESS, 1) == b"1"
+    paged.target.put_int(paged.place, 0x888000 | FLAGS)
+    assert memory.read(ADDRESS, 1) == b"1"  # the same stop
+    memory.stopped_again()
+    assert memory.read(ADDRESS, 1) == b"2"
+    assert paged.memory().read(ADDRESS, 1) == b"2"
