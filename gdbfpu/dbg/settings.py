@@ -29,11 +29,17 @@ class Settings:
         packet for each line. Longer lines save packets if a backtrace needs several. By default,
         GDB makes no packet longer than the packet with all registers. On x86-64, KGDB's registers
         have 156 bytes, so a read from KGDB gets at most 156 bytes.
+
+        After a software breakpoint, GDB sets the program counter back. For a program of Linux, it
+        then also writes orig_rax, so that no system call is restarted: a packet more at each hit. A
+        kernel is no such program, and KGDB has no such register.
         """
         self._bring_back()
         self._set("pagination", False)
         if backtrace >= _DEEP:
             self._set("dcache line-size", _LINE)
+        if stub.in_kernel:
+            self._set("osabi", "none")
         if stub.max_read is not None:
             self._lengthen_reads(stub.max_read)
 
@@ -60,7 +66,7 @@ class Settings:
         for name, value in due:
             gdb.execute(f"set {name} {value}", False, True)
 
-    def _set(self, name: str, value: bool | int) -> None:
+    def _set(self, name: str, value: bool | int | str) -> None:
         before = gdb.parameter(name)
         gdb.execute(f"set {name} {_written(value)}", False, True)
         self._before.append((name, _written(before)))
@@ -81,6 +87,8 @@ class Settings:
         gdb.execute(f"set confirm {'on' if confirm else 'off'}", False, True)
 
 
-def _written(value: bool | int) -> str:
-    """Return `value` as `set` takes it: in hexadecimal, which `input-radix` does not affect."""
+def _written(value: bool | int | str) -> str:
+    """Return `value` as `set` takes it: a number in hexadecimal, whatever `input-radix` is."""
+    if isinstance(value, str):
+        return value
     return ("off", "on")[value] if isinstance(value, bool) else f"{value:#x}"
