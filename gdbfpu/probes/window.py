@@ -2,7 +2,8 @@
 """Choose the bytes at a function's entry that a jump replaces, and how to execute them elsewhere.
 
 The jump takes five bytes. It replaces whole instructions, and nothing may jump between them. A
-relative jump or call can only be the last of them, where it is written anew.
+relative jump or call can only be the last of them, where it is written anew. If it is the first, it
+is not the function's own: ftrace or a kprobe has diverted the function already.
 """
 
 from __future__ import annotations
@@ -62,16 +63,21 @@ class Window:
 
 
 def find_window(code: bytes, address: int) -> Window:
-    """Return the window of the function with `code`, as memory has it, at `address`.
+    """Return the window of the function with `code`, all of it as memory has it, at `address`.
 
     Raises UsageError if no jump may be written there: the reason, without the function's name.
     """
     instructions = list(disassembled(code, address))
+    known = sum(one.size for one in instructions)
+    if known < len(code):  # a jump back may be in the rest
+        raise UsageError(f"its byte {known:#x} begins no instruction that capstone knows")
     skipped = list(takewhile(lambda one: one.id == x86.X86_INS_ENDBR64, instructions))
     start = address + sum(one.size for one in skipped)
     chosen: list[Any] = []
     for one in instructions[len(skipped) :]:
         _check(one)
+        if _relative(one) and not chosen:
+            raise UsageError("its first instruction is a jump or a call: ftrace or a kprobe has it")
         chosen.append(one)
         if sum(each.size for each in chosen) >= JUMP or _relative(one):
             break
@@ -112,7 +118,7 @@ def _check(instruction: Any) -> None:
         raise UsageError("a breakpoint of somebody else is in its first bytes")
     if _relative(instruction):
         return
-    if instruction.id not in _PLAIN:
+    if instruction.id not in _PLAIN or instruction.group(x86.X86_GRP_PRIVILEGE):
         raise UsageError(f"`{text}` is in its first bytes, which cannot be executed elsewhere")
     for operand in instruction.operands:
         memory = operand.type == x86.X86_OP_MEM
