@@ -3,7 +3,9 @@
 
 It runs with interrupts off. A trampoline calls it with the running task in rbp, the task that the
 pass is about in rbx, the function's number in ecx and the return address in rdi; it may change all
-registers that the trampoline saves. A lock, held for some twenty instructions, keeps CPUs apart.
+registers that the trampoline saves. A lock, held for some fifty instructions, keeps CPUs apart. A
+CPU that does not get it in the end counts its pass as lost: the one that has it may be stopped for
+ever, as all but one are in a panic.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ FULL, RETRY = "full", "retry"
 """Labels: where a debugger stops a pass that finds no room, and from where it tries again."""
 
 _HALF, _FXSAVE = 4, 0b11  # an FXSAVE image always has x87 and SSE
+_TRIES = 1 << 22  # to take the lock: half a second on a CPU of today, some seconds in QEMU's TCG
+_LOST = "lost"
 
 
 @dataclass(frozen=True)
@@ -175,12 +179,16 @@ def _read_clock(asm: Assembler) -> None:
 
 def _take_lock(asm: Assembler) -> None:
     asm.label(RETRY)
+    asm.load(_RDX, _TRIES)
+    asm.label("try")
     asm.load(_RAX, 1)
     asm.swap(_RAX, control(Control.LOCK))
     asm.test(_RAX, _RAX, _HALF)
     asm.jump_if(Condition.EQUAL, "locked")
     asm.simple("pause")
-    asm.jump(RETRY)
+    asm.add_value(_RDX, -1)
+    asm.jump_if(Condition.NOT_EQUAL, "try")
+    asm.jump(_LOST)
     asm.label("locked")
 
 
@@ -202,6 +210,7 @@ def _no_room(asm: Assembler) -> None:
     asm.store_value(control(Control.LOCK), 0)
     asm.label(FULL)
     asm.simple("nop")
+    asm.label(_LOST)
     asm.increment(control(Control.LOST), lock=True)
     asm.simple("ret")
     asm.label(OVERFLOW)
