@@ -213,6 +213,6 @@ def _no_room(asm: Assembler) -> None:
     asm.label(_LOST)
     asm.increment(control(Control.LOST), lock=True)
     asm.simple("ret")
-    asm.label(OVERFLOW)
-    asm.increment(control(Control.LOST))
+    asm.label(OVERFLOW)  # without `lock` it could undo an increment above
+    asm.increment(control(Control.LOST), lock=True)
     _leave(asm)
