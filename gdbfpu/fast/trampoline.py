@@ -24,7 +24,7 @@ _SAVED = (
     Register.RDI, Register.R8, Register.R9, Register.R10, Register.R11,
 )  # fmt: skip
 _STACK = 8 * (len(_SAVED) + 1)  # with the flags
-_PAD = 16
+_PAD, _INT3 = 16, b"\xcc"  # a stray jump stops
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def assemble(
     assemble_recorder(asm, places, area, filters, header=header)
     _functions(asm)
     for number, function in enumerate(functions):
-        asm.raw(bytes(-asm.here % _PAD))
+        asm.raw(_INT3 * (-asm.here % _PAD))
         _trampoline(asm, places, number, function)
     code = asm.finish()
     return Program(
