@@ -63,7 +63,7 @@ class Model:
     lost: int = 0
     filtered: int = 0
     passes: list[int] = field(default_factory=lambda: [0] * 64)
-    table: dict[tuple[int, int], list] = field(default_factory=dict)
+    table: dict[tuple[int, ...], list] = field(default_factory=dict)
     data: bytearray = field(default_factory=bytearray)
 
     @property
@@ -128,18 +128,17 @@ class Model:
 
     def _add(self, one: Pass, header: tuple[int, int]) -> bool:
         task, flags = one.subject, self.flags(one)
-        key = one.function << 32 | task.pid
-        if (task.address, key) not in self.table and len(self.table) == self.rows:
+        key = task.address, one.function << 32 | task.pid, header[0]
+        if key not in self.table and len(self.table) == self.rows:
             return False
-        fresh = [task.address, key, 0, 0, 0, 0, 0, one.tsc, 0, b"", task.tgid, 0, 0]
-        row = self.table.setdefault((task.address, key), fresh)
+        fresh = [*key[:2], 0, 0, header[0], 0, 0, one.tsc, 0, b"", task.tgid, 0, 0]
+        row = self.table.setdefault(key, fresh)
         row[2] += 1
         row[3] += flags & LIVE
-        row[4] |= header[0]
         row[5] = one.cpu
         row[6] |= flags
         row[8], row[9], row[11], row[12] = one.tsc, task.name, one.caller & 0xFFFFFFFF, header[1]
-        number = list(self.table).index((task.address, key))
+        number = list(self.table).index(key)
         self.data[number * 96 : number * 96 + 96] = ROW.pack(*row)
         self.head += 1
         return True
