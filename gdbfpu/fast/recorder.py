@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The machine code that records a pass: the part that all functions share.
 
-It runs with interrupts off. A trampoline calls it with the running task in rbp, the task that the
+It runs with interrupts off. A trampoline calls it with the running task in r12, the task that the
 pass is about in rbx, the function's number in ecx and the return address in rdi; it may change all
 registers that the trampoline saves. A lock, held for some fifty instructions, keeps CPUs apart. A
 CPU that does not get it in the end counts its pass as lost: the one that has it may be stopped for
@@ -22,7 +22,7 @@ from gdbfpu.kernel.tasks import PF_KTHREAD
 __all__ = ("FULL", "RETRY", "Filters", "Name", "assemble_recorder")
 
 _RAX, _RCX, _RDX, _RBX = Register.RAX, Register.RCX, Register.RDX, Register.RBX
-_RBP, _RSI = Register.RBP, Register.RSI
+_R12, _RSI = Register.R12, Register.RSI
 _R8, _R9, _R10, _R11 = Register.R8, Register.R9, Register.R10, Register.R11
 
 FULL, RETRY = "full", "retry"
@@ -119,7 +119,7 @@ def _read_state(asm: Assembler, places: Places, *, header: bool) -> None:
     asm.label("a user task")
     if places.active is not None:
         _set_if(asm, Flag.ACTIVE, *places.active)
-    asm.compare(_RBX, _RBP)
+    asm.compare(_RBX, _R12)
     asm.jump_if(Condition.NOT_EQUAL, "not live")
     _set_live(asm, places)
     asm.label("not live")

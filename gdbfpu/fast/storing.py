@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The machine code that stores a pass, in the ring or in the table, while it holds the lock.
 
-It gets the running task in rbp, the task that the pass is about in rbx, the function's number in
+It gets the running task in r12, the task that the pass is about in rbx, the function's number in
 ecx, the return address in rdi, XSTATE_BV in r8, XCOMP_BV in r9, the flags in r10d, the time in r11.
 """
 
@@ -14,7 +14,7 @@ from gdbfpu.fast.places import Places
 __all__ = ("NO_ROOM", "OVERFLOW", "control", "into_ring", "into_table")
 
 _RAX, _RCX, _RDX, _RBX = Register.RAX, Register.RCX, Register.RDX, Register.RBX
-_RBP, _RSI, _RDI = Register.RBP, Register.RSI, Register.RDI
+_R12, _RSI, _RDI = Register.R12, Register.RSI, Register.RDI
 _R8, _R9, _R10, _R11 = Register.R8, Register.R9, Register.R10, Register.R11
 
 NO_ROOM, OVERFLOW = "no room", "overflow"
@@ -34,7 +34,7 @@ def into_ring(asm: Assembler, places: Places, slots: int) -> None:
     asm.mov(_RAX, control(Control.HEAD))
     asm.mov(_RDX, _RAX)
     asm.add_value(_RDX, 1)
-    asm.compare(_RBX, _RBP)
+    asm.compare(_RBX, _R12)
     asm.jump_if(Condition.EQUAL, "one slot")
     asm.add_value(_RDX, 1)
     asm.combine_value(_R10, Flag.OTHER)
@@ -46,12 +46,12 @@ def into_ring(asm: Assembler, places: Places, slots: int) -> None:
     asm.store(Memory(_RSI, Record.XCOMP_BV), _R9)
     _word(asm, places)
     _identify(asm, places, _RBX)
-    asm.compare(_RBX, _RBP)
+    asm.compare(_RBX, _R12)
     asm.jump_if(Condition.EQUAL, "filled")
     asm.mov(_RAX, control(Control.HEAD))
     asm.add_value(_RAX, 1)
     _slot(asm, slots)
-    _identify(asm, places, _RBP)
+    _identify(asm, places, _R12)
     asm.label("filled")
     asm.store(control(Control.HEAD), _RDX)
 
@@ -130,7 +130,7 @@ def into_table(asm: Assembler, places: Places, rows: int) -> None:
 def _find_row(asm: Assembler, rows: int) -> None:
     """Put the address of the row of task rbx, key rdx and XSTATE_BV r8 into rsi; go to `row`.
 
-    If there is none, go on with the place for it in the index in rbp. The index is twice as long
+    If there is none, go on with the place for it in the index in r12. The index is twice as long
     as the table, so the search ends at a free place.
     """
     asm.mov(_RAX, _RBX)
@@ -143,9 +143,9 @@ def _find_row(asm: Assembler, rows: int) -> None:
     asm.mask_value(_RAX, 2 * rows - 1)
     asm.mov(_RSI, _RAX)
     asm.shift_left(_RSI, 2)
-    asm.lea(_RBP, Memory(label="index"))
-    asm.add(_RBP, _RSI)
-    asm.mov(_RSI, Memory(_RBP), _HALF)
+    asm.lea(_R12, Memory(label="index"))
+    asm.add(_R12, _RSI)
+    asm.mov(_RSI, Memory(_R12), _HALF)
     asm.test(_RSI, _RSI)
     asm.jump_if(Condition.EQUAL, "new row")
     _row_number(asm)
@@ -161,11 +161,11 @@ def _find_row(asm: Assembler, rows: int) -> None:
 
 
 def _row_number(asm: Assembler) -> None:
-    """Replace the number in rsi, counted from 1, by the row's address; rbp changes, too."""
+    """Replace the number in rsi, counted from 1, by the row's address; r12 changes, too."""
     asm.add_value(_RSI, -1)
     asm.multiply(_RSI, Row.SIZE)
-    asm.lea(_RBP, Memory(label="data"))
-    asm.add(_RSI, _RBP)
+    asm.lea(_R12, Memory(label="data"))
+    asm.add(_RSI, _R12)
 
 
 def _new_row(asm: Assembler, places: Places, rows: int) -> None:
@@ -175,7 +175,7 @@ def _new_row(asm: Assembler, places: Places, rows: int) -> None:
     asm.jump_if(Condition.NOT_BELOW, OVERFLOW)
     asm.add_value(_RSI, 1)
     asm.store(control(Control.USED), _RSI)
-    asm.store(Memory(_RBP), _RSI, _HALF)
+    asm.store(Memory(_R12), _RSI, _HALF)
     _row_number(asm)
     asm.store(Memory(_RSI, Row.TASK), _RBX)
     asm.store(Memory(_RSI, Row.KEY), _RDX)

@@ -19,8 +19,8 @@ from gdbfpu.probes.window import JUMP, Window
 
 __all__ = ("Diverted", "Program", "assemble", "code_pages", "patched")
 
-_SAVED = (
-    Register.RAX, Register.RCX, Register.RDX, Register.RBX, Register.RBP, Register.RSI,
+_SAVED = (  # not rbp: whoever walks the stack from an NMI needs it
+    Register.RAX, Register.RCX, Register.RDX, Register.RBX, Register.R12, Register.RSI,
     Register.RDI, Register.R8, Register.R9, Register.R10, Register.R11,
 )  # fmt: skip
 _STACK = 8 * (len(_SAVED) + 1)  # with the flags
@@ -112,7 +112,7 @@ def _trampoline(asm: Assembler, places: Places, number: int, function: Diverted)
     asm.simple("cli")
     for register in _SAVED:
         asm.push(register)
-    asm.mov(Register.RBP, places.current)
+    asm.mov(Register.R12, places.current)
     _subject(asm, places, function.probe)
     asm.load(Register.RCX, number)
     asm.mov(Register.RDI, Memory(Register.RSP, _STACK))
@@ -127,7 +127,7 @@ def _trampoline(asm: Assembler, places: Places, number: int, function: Diverted)
 def _subject(asm: Assembler, places: Places, probe: Probe) -> None:
     """Put the task that the pass is about into rbx. The arguments are still in their registers."""
     if probe.subject == "current":
-        asm.mov(Register.RBX, Register.RBP)
+        asm.mov(Register.RBX, Register.R12)
         return
     argument = Register[probe.register.upper()]
     offset = places.fpu_offset if probe.subject == "fpu" else 0
