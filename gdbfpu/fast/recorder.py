@@ -152,8 +152,8 @@ def _set_live(asm: Assembler, places: Places) -> None:
 
 
 def _read_header(asm: Assembler, header: Header | None) -> None:
-    asm.combine_value(_R10, Flag.HEADER)
     if header is None:
+        asm.combine_value(_R10, Flag.HEADER)
         asm.load(_R8, _FXSAVE)
         return
     start = Memory(_RBX, header.offset)
@@ -165,6 +165,7 @@ def _read_header(asm: Assembler, header: Header | None) -> None:
         asm.jump("state read")
         asm.label("an image")
         start = Memory(_RSI, header.offset)
+    asm.combine_value(_R10, Flag.HEADER)
     asm.mov(_R8, start)
     asm.mov(_R9, start.at(8))
 

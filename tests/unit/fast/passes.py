@@ -29,7 +29,7 @@ class Task:
     flags: int = 0
     live: bool = False
     active: bool = False
-    header: tuple[int, int] = (0, 0)
+    header: tuple[int, int] | None = None
 
 
 @dataclass
@@ -92,13 +92,14 @@ class Model:
         task = one.subject
         if task.flags & PF_KTHREAD:
             return KTHREAD
-        live = LIVE * (task.live and task is one.current)
-        return live | ACTIVE * (self.lazy and task.active) | HEADER * self.header
+        live, header = task.live and task is one.current, self.header and task.header is not None
+        return LIVE * live | ACTIVE * (self.lazy and task.active) | HEADER * header
 
     def record(self, one: Pass) -> None:
         """Note a pass that is wanted and has room, or count it as lost if the table is full."""
         bare = not self.header or one.subject.flags & PF_KTHREAD
-        header = (0, 0) if bare else one.subject.header
+        header = None if bare else one.subject.header
+        header = header or (0, 0)
         if self.slots:
             self._fill(one, header)
         elif not self._add(one, header):

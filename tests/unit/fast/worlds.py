@@ -203,7 +203,7 @@ class World:
         task.header = self._random_header(task)
         return task
 
-    def _random_header(self, task: Task) -> tuple[int, int]:
+    def _random_header(self, task: Task) -> tuple[int, int] | None:
         rng, header = self.rng, self.places.header
         words = rng.choice((0, 3, 7, 0x207, 1 << 63 | 3)), random_u64(rng)
         if header is None:
@@ -216,7 +216,7 @@ class World:
                 self._put(image, u(8, random_u64(rng)) * 2)
                 self._put(task.address + pointer, u(8, image - header.offset if there else 0))
             if True not in used:
-                return 0, 0
+                return None
             number = 2 * self.tasks.index(task) + used.index(True)
             where = IMAGES + 2 * PAGE * number + PAGE - 16
         self._put(where, u(8, words[0]) + u(8, words[1]))
