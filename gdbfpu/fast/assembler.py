@@ -255,6 +255,7 @@ def _address(field: int, place: Memory) -> bytes:
 
 
 _SIMPLE = {
+    "cld": b"\xfc",
     "cli": b"\xfa",
     "nop": b"\x90",
     "pause": b"\xf3\x90",

@@ -102,6 +102,7 @@ def _functions(asm: Assembler) -> None:
     asm.label("clear")
     asm.load(Register.RAX, 0)
     asm.mov(Register.RCX, Register.RSI)
+    asm.simple("cld")
     asm.simple("rep stosq")
     asm.simple("ret")
 

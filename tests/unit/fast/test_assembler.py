@@ -242,8 +242,10 @@ def test_the_stack():
 
 
 def test_instructions_without_operands():
-    names = ("cli", "nop", "pause", "popfq", "pushfq", "rdtsc", "ret")
+    names = ("cld", "cli", "nop", "pause", "popfq", "pushfq", "rdtsc", "ret")
     check(*((call("simple", name), (name,)) for name in names))
+    stored = Place("rdi", 0, "", 8)
+    check((call("simple", "rep stosq"), ("rep stosq", stored, "rax")))
 
 
 def test_jumps():

@@ -43,7 +43,7 @@ FUNCTIONS = (
 MNEMONICS = {
     *("pushfq", "popfq", "cli", "push", "pop", "mov", "movabs", "movzx", "lea", "call", "ret"),
     *("cmp", "test", "and", "or", "add", "imul", "shl", "shr", "inc", "lock inc", "xchg", "rdtsc"),
-    *("pause", "nop", "jmp", "je", "jne", "jae", "ja", "int3"),
+    *("pause", "nop", "jmp", "je", "jne", "jae", "ja", "int3", "cld", "rep stosq"),
 }
 
 
@@ -123,6 +123,18 @@ def test_the_clock():
     assert cpu.state.registers["rax"] == 0xFEDCBA9889ABCDEF
     assert cpu.state.registers["rsp"] == STACK + 0x808
     assert changed <= {"rax", "rdx", "rsp"}  # a C function may change the first two
+
+
+@pytest.mark.parametrize("flags", [2, 0x402])
+def test_clearing(flags):
+    """It begins at the first argument, whatever the direction flag."""
+    cpu, caller = Cpu(RING), AREA + 0x800
+    cpu.write(TASKS, b"\xff" * 256)
+    cpu.write(STACK + 0x800, caller.to_bytes(8, "little"))
+    registers = {**dict.fromkeys(REGISTERS, 5), "rdi": TASKS + 64, "rsi": 16}
+    cpu.start(State({**registers, "rsp": STACK + 0x800}, flags), 0)
+    assert cpu.run(cpu.program.clear, caller) == caller
+    assert cpu.read(TASKS, 256) == b"\xff" * 64 + bytes(128) + b"\xff" * 64
 
 
 @pytest.mark.parametrize("area", [RING, TABLE], ids=["ring", "table"])
