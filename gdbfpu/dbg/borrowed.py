@@ -22,13 +22,10 @@ from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.waiting import Waiting
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.fast.loan import Loan
+from gdbfpu.fast.loan import Lend, Loan
 from gdbfpu.probes.gadget import IDLE_FUNCTIONS, THUNK, Gadget, find_gadget
 
 __all__ = ("Borrowed", "find_call", "repay")
-
-Lend = Callable[[Mapping[str, int], int, int], Loan]
-"""Writes down a task's registers, its stack pointer, and where its calls return to."""
 
 # Where a task may sleep. The last two run in a worker thread, at least once in a second or two.
 _QUIET = ("vfs_read", "vfs_write", "vmstat_shepherd", "vmstat_update")

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import gdb
+
 from gdbfpu.dbg.borrowed import Borrowed, find_call, repay
-from gdbfpu.dbg.fast_install import FastPlan, install, restore_text, settle, undo
+from gdbfpu.dbg.fast_install import FastPlan, install, restore_text, settle
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.fast_trace import ALWAYS, FastTrace
 from gdbfpu.dbg.gdb_types import known_types
@@ -78,6 +80,11 @@ def _diverted(
     for probe, entry in plan.chosen:
         try:
             window = diverted_window(kernel, probe, target.function_code(entry), entry, sites)
+            if points := _breakpoints_in(window.inside):
+                raise UsageError(
+                    f"{probe.function} cannot be diverted: breakpoint {points[0]} is "
+                    "in its first instructions: delete it"
+                )
             found.append(Diverted(probe, window))
         except UsageError as error:
             if probe.function in plan.required or len(plan.chosen) == 1:
@@ -88,6 +95,16 @@ def _diverted(
     if len(found) > MAX_PROBES:
         raise UsageError(f"--fast diverts at most {MAX_PROBES} functions, not {len(found)}")
     return tuple(found), tuple(left_out)
+
+
+def _breakpoints_in(addresses: range) -> list[int]:
+    """Return the numbers of the user's breakpoints at `addresses`."""
+    return [
+        point.number
+        for point in gdb.breakpoints()
+        for place in getattr(point, "locations", ())  # since GDB 13
+        if point.number > 0 and place.address in addresses
+    ]
 
 
 def _journal_folder() -> Path:
@@ -109,7 +126,8 @@ def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[st
         with Borrowed(target, find_call(target), lend) as task:
             settle(target, kernel, task)
             restore_text(target, journal)
-            undo(memory, task, journal)
+            memory.wait_for_all(task)
+            memory.release(task, journal.base, journal.code_pages)
         journal.remove()
         names = ", ".join(entry.function for entry in journal.entries)
         lines.append(f"restored {names}, which a trace of another debugger had diverted")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gdbfpu.dbg.borrowed import Borrowed, Lend
+from gdbfpu.dbg.borrowed import Borrowed
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.kernel_text import Change, write_text
 from gdbfpu.dbg.target import GdbTarget
@@ -22,7 +22,7 @@ from gdbfpu.fast.clock import Clock
 from gdbfpu.fast.cpus import Where, kgdb_cpus, obstacles, stub_cpus
 from gdbfpu.fast.journal import Entry, Journal, write_journal
 from gdbfpu.fast.layout import Area, Control
-from gdbfpu.fast.loan import write_loan
+from gdbfpu.fast.loan import Lend, write_loan
 from gdbfpu.fast.options import Recording
 from gdbfpu.fast.places import Places
 from gdbfpu.fast.recorder import Filters
@@ -30,7 +30,7 @@ from gdbfpu.fast.trampoline import Diverted, Program, assemble, code_pages, patc
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 
-__all__ = ("FastPlan", "Installed", "install", "restore_text", "settle", "undo")
+__all__ = ("FastPlan", "Installed", "install", "restore_text", "settle")
 
 _PAUSE = 20  # ms for which the kernel runs between two looks at its CPUs
 _TRIES = 100
@@ -176,12 +176,6 @@ def _symbol(target: GdbTarget, name: str) -> int:
     if address is None:
         raise MissingSymbol(name)
     return address
-
-
-def undo(memory: KernelMemory, task: Borrowed, journal: Journal) -> None:
-    """Free the memory of `journal`, whose text is restored; no CPU may be in it any more."""
-    memory.wait_for_all(task)
-    memory.release(task, journal.base, journal.code_pages)
 
 
 def restore_text(target: GdbTarget, journal: Journal) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gdbfpu.dbg.borrowed import Borrowed, find_call
 from gdbfpu.dbg.fast_full import FullPoint
-from gdbfpu.dbg.fast_install import FastPlan, Installed, restore_text, settle, undo
+from gdbfpu.dbg.fast_install import FastPlan, Installed, restore_text, settle
 from gdbfpu.dbg.interruptible import postponed
 from gdbfpu.dbg.point import Host
 from gdbfpu.dbg.progress import Progress
@@ -64,6 +64,11 @@ class FastTrace:
     def collect(self) -> None:
         """Hand all passes that were recorded to the tracer; a ^C leaves the rest for later."""
         self.clock.stopped(time.time_ns())
+        if not self._in_place():
+            raise GdbFpuError("the kernel was restarted, so its records are gone: `fpu-trace off`")
+        self._collect()
+
+    def _collect(self) -> None:
         self._words = words = self._read_words()
         self._passes.threads = {one.lwp: one.num for one in self._target.threads()}
         if self._plan.recording.ring:
@@ -101,25 +106,37 @@ class FastTrace:
     def end(self) -> None:
         """Restore the kernel's text, collect what is left, and free the memory.
 
-        If no task can be borrowed to free it, the memory stays allocated, and a line says so.
+        If no task can be borrowed to free it, the memory stays allocated, and a line says so. After
+        a restart of the kernel there is nothing to restore.
         """
-        target, kernel = self._target, self._tracer.model.kernel
+        target, kernel, journal = (self._target, self._tracer.model.kernel, self._installed.journal)
+        if not self._in_place():
+            self.drop_point()
+            journal.remove()
+            return
         self.collect()
         try:
             with Borrowed(target, find_call(target), self._plan.lend) as task:
                 settle(target, kernel, task)
                 self._restore()
-                undo(self._plan.memory, task, self._installed.journal)
+                self._plan.memory.wait_for_all(task)
+                self._collect()  # what CPUs recorded that were in a trampoline
+                self._plan.memory.release(task, journal.base, journal.code_pages)
         except GdbFpuError as error:
             self._restore()
             size = self._installed.area.size >> 10
             tell(f"fpu-trace: {size} KiB of the kernel's memory stay allocated: {error}")
-        self._installed.journal.remove()
+        journal.remove()
 
     def _restore(self) -> None:
         restore_text(self._target, self._installed.journal)
         self.drop_point()
-        self.collect()
+        self._collect()
+
+    def _in_place(self) -> bool:
+        """Return whether the kernel's text has our jumps. A kernel that was restarted has none."""
+        entry = self._installed.journal.entries[0]
+        return self._target.read_memory(entry.address, len(entry.new)) == entry.new
 
     def drop_point(self) -> None:
         """Remove the breakpoint in the recorder, if there is one."""

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ("Session", "session")
 
+_LATER = "`fpu-trace off` in a new GDB restores the kernel"
+
 
 class Session(Attached):
     """What the commands work on. There is only one session: `session` returns it."""
@@ -54,7 +56,7 @@ class Session(Attached):
         gdb.events.breakpoint_modified.connect(self._breakpoint)
         # The event exists since GDB 12. Earlier ones remove breakpoints themselves when they exit.
         if hasattr(gdb.events, "gdb_exiting"):
-            gdb.events.gdb_exiting.connect(lambda _: self.off())
+            gdb.events.gdb_exiting.connect(lambda _: self._leave())
         for name in ("connection_removed", "exited", "new_objfile"):
             if hasattr(gdb.events, name):  # connection_removed exists since GDB 11
                 getattr(gdb.events, name).connect(self._connection_ended)
@@ -162,6 +164,13 @@ class Session(Attached):
             run_to_tick(self._target, self, self._model.kernel)
             self._resumed(None)
         return was_on
+
+    def _leave(self) -> None:
+        """Turn tracing off because GDB ends, whatever the state of the kernel."""
+        try:
+            self.off()
+        except GdbFpuError as error:
+            say(f"fpu-trace: {error}; {_LATER}")
 
     def restore(self) -> tuple[str, ...]:
         """Restore what a debugger that died has left in the kernel; return a line about each."""
@@ -272,8 +281,10 @@ class Session(Attached):
             warn_of_conditions([point], self._model.kernel)
 
     def _connection_ended(self, event: Any) -> None:
+        fast = self.fast is not None
         if not hasattr(event, "new_objfile") and self._remove():
-            say("fpu-trace: the kernel is gone; tracing is off")
+            left = f"; if it still runs, {_LATER}" if fast else ""
+            say(f"fpu-trace: the kernel is gone; tracing is off{left}")
         self._resumed(event)  # the pending hits have ended with the connection
         self._forget()
 

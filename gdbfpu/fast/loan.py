@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from gdbfpu.fast.journal import damaged, store, stored
 
-__all__ = ("Loan", "find_loans", "write_loan")
+__all__ = ("Lend", "Loan", "find_loans", "write_loan")
 
 _SUFFIX = ".loan"
 
@@ -30,6 +31,10 @@ class Loan:
     def repay(self) -> None:
         """Remove the file: the task has its registers again."""
         self.path.unlink(missing_ok=True)
+
+
+Lend = Callable[[Mapping[str, int], int, int], Loan]
+"""Writes down a task's registers, its stack pointer, and where its calls return to."""
 
 
 def write_loan(

@@ -12,9 +12,11 @@ from gdbfpu.layouts.types import Layouts
 from gdbfpu.probes.blocklist import refused
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.window import Window, find_window
-from gdbfpu.target import read_u32
+from gdbfpu.target import Memory, read_u32
 
 __all__ = ("check_kernel", "diverted_window")
+
+_XEN_PV = 1  # XEN_PV_DOMAIN, include/xen/xen.h
 
 
 def check_kernel(kernel: Kernel, types: Layouts) -> None:
@@ -23,8 +25,17 @@ def check_kernel(kernel: Kernel, types: Layouts) -> None:
     locked = target.symbol_address("kernel_locked_down")
     if locked is not None and read_u32(target, locked):
         raise UsageError("this kernel is locked down (lockdown=), which forbids such writes")
+    xen = target.symbol_address("xen_domain_type")
+    if xen is not None and read_u32(target, xen) == _XEN_PV:
+        raise UsageError("this is a Xen PV guest, whose kernel cannot turn interrupts off itself")
     if checks_calls(kernel, types):
         raise UsageError("the CPU checks indirect calls (IBT), so a debugger cannot make one")
+
+
+def _may_be_a_guests(target: Memory, function: str) -> bool:
+    """Return whether KVM may pass `function` the struct fpu of a guest (up to 5.15)."""
+    names = ("x86_fpu_cache", "kvm_load_guest_fpu", f"__ksymtab_{function}")  # KVM as a module
+    return any(target.symbol_address(name) is not None for name in names)
 
 
 def diverted_window(
@@ -38,8 +49,10 @@ def diverted_window(
     try:
         if refused(target, entry):
             raise UsageError("it is entry code, or kprobes must not touch it either (noinstr)")
-        if probe.subject == "fpu" and target.symbol_address("x86_fpu_cache") is not None:
+        if probe.subject == "fpu" and _may_be_a_guests(target, probe.function):
             raise UsageError("KVM calls it for the state of a guest, which is in no task")
+        if probe.on_raw:
+            raise UsageError("its task is not initialised yet when it begins")
         window = find_window(code, entry)
         if window.instructions > 1 and preempts(target):
             raise UsageError("this kernel preempts: a task may wait between its first instructions")

@@ -30,7 +30,8 @@ class Probe:
     `task` mean that `register` holds a `struct fpu *` or a `struct task_struct *`; `typed` means
     that kernels differ, and that the function's declaration decides. `parameters` is the number
     of arguments. `on_copy` means that the function works on a copy of the state, which is not
-    audited. `default` probes are traced if the user names none.
+    audited. `on_raw` means that the task is memory that was not initialised when the function
+    begins. `default` probes are traced if the user names none.
     """
 
     function: str
@@ -41,6 +42,7 @@ class Probe:
     until: str | None = None
     on_copy: bool = False
     default: bool = False
+    on_raw: bool = False
     register: str = "rdi"
 
     @property
@@ -53,10 +55,11 @@ def _probes(
     job: Job,
     *functions: tuple[str, str, int, str, str],
     on_copy: bool = False,
+    on_raw: bool = False,
     default: bool = False,
 ) -> tuple[Probe, ...]:
     return tuple(
-        Probe(name, job, subject, parameters, since, until or None, on_copy, default)
+        Probe(name, job, subject, parameters, since, until or None, on_copy, default, on_raw)
         for name, subject, parameters, since, until in functions
     )
 
@@ -109,8 +112,8 @@ CATALOGUE: tuple[Probe, ...] = (
         Job.FORK,
         ("fpu_clone", "typed", 4, "5.14", ""),
         ("fpu__copy", "typed", 2, "4.2", "5.13"),
-        ("arch_dup_task_struct", "typed", 2, "2.6", ""),
     ),
+    *_probes(Job.FORK, ("arch_dup_task_struct", "typed", 2, "2.6", ""), on_raw=True),
     *_probes(
         Job.EXEC,
         ("fpu_flush_thread", "current", 0, "5.14", ""),

@@ -52,8 +52,8 @@ FLOORS: tuple[dict[str, str], ...] = (
             ownership paths record returns rule rules snapshot stale text watch
         """,
         "fast": """
-            assembler clock cpus journal layout loan options patching places recorder records refusals
-            storing trampoline
+            assembler clock cpus journal layout loan options patching places recorder records
+            refusals storing trampoline
         """,
     },
     {
@@ -87,7 +87,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "dbg": """
             api attached audit_command borrowed breakpoints commands conditions core_file counters
-            debug_files fast_begin fast_full fast_install fast_memory fast_trace gdb_types kernel_text symbols
+            debug_files fast_begin fast_full fast_install fast_memory fast_trace gdb_types
+            kernel_text symbols
             declared doctor_command exit_status functions interruptible language live load overview
             parameters placing planting point printers progress scroll_area session settings
             settling signal_frame stops target task_words terminal trace_command tui_window
