@@ -21,7 +21,7 @@ from tests.bench.charts import PICTURES, draw, place
 from tests.bench.machine import machine
 from tests.bench.rows import Row
 
-PARTS = ("layouts", "wire", "events", "audit")
+PARTS = ("layouts", "wire", "fast", "events", "audit")
 """The parts, each a module of this package, in the order in which they run."""
 
 SCHEMA = 1
