@@ -148,16 +148,21 @@ def repay(target: GdbTarget, loan: Loan) -> bool:
 
 
 def _catch(target: GdbTarget) -> None:
-    """Let the kernel run until a task is at a quiet place, and leave it stopped there."""
-    addresses = (target.symbol_address(name) for name in _QUIET)
-    places = [_Place(address) for address in addresses if address is not None]
-    try:
-        if not places:
-            raise GdbFpuError(f"this kernel has none of {', '.join(_QUIET)}")
-        _run(lambda: any(place.hit for place in places), "a task that reads or writes", _WAIT)
-    finally:
-        for place in places:
-            place.delete()
+    """Let the kernel run until a task is at a quiet place, and leave it stopped there.
+
+    If it is at one already, as after the task was given back, do not run: to leave a breakpoint
+    where it stands, GDB would have to step.
+    """
+    found = [a for name in _QUIET if (a := target.symbol_address(name)) is not None]
+    if not found:
+        raise GdbFpuError(f"this kernel has none of {', '.join(_QUIET)}")
+    if _read(target, "rip") not in found:
+        places = [_Place(address) for address in found]
+        try:
+            _run(lambda: any(place.hit for place in places), "a task that reads or writes", _WAIT)
+        finally:
+            for place in places:
+                place.delete()
     if not _read(target, "eflags") & _INTERRUPTS:
         raise GdbFpuError("the task that came by has interrupts off: try again")
 
