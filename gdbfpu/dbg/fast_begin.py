@@ -124,7 +124,7 @@ def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[st
     for journal in _left_behind(target, build_id):
         memory, lend = KernelMemory(target), partial(write_loan, folder, build_id)
         with Borrowed(target, find_call(target), lend) as task:
-            settle(target, kernel, task)
+            settle(memory, kernel, task)
             restore_text(target, journal)
             memory.wait_for_all(task)
             memory.release(task, journal.base, journal.code_pages)

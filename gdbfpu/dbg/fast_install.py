@@ -17,7 +17,7 @@ from gdbfpu.dbg.borrowed import Borrowed
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.kernel_text import Change, write_text
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.errors import GdbFpuError, MissingSymbol
+from gdbfpu.errors import GdbFpuError
 from gdbfpu.fast.clock import Clock
 from gdbfpu.fast.cpus import Where, kgdb_cpus, obstacles, stub_cpus
 from gdbfpu.fast.journal import Entry, Journal, write_journal
@@ -74,7 +74,7 @@ def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -
     area = replace(area, base=plan.memory.allocate(task, area.size))
     try:
         program = _write_code(target, task, area, plan)
-        clock = _clock(target, task, program)
+        clock = _clock(target, task, program, plan.memory)
         entries = [
             Entry(
                 one.probe.function,
@@ -86,7 +86,7 @@ def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -
         ]
         journal = write_journal(plan.folder, plan.build_id, area.base, pages, entries)
         try:
-            _switch(target, kernel, task, plan.functions, journal)
+            _switch(target, kernel, task, plan, journal)
         except BaseException:
             journal.remove()
             raise
@@ -96,13 +96,13 @@ def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -
     return Installed(area, program, journal, clock)
 
 
-def _clock(target: GdbTarget, task: Borrowed, program: Program) -> Clock:
+def _clock(target: GdbTarget, task: Borrowed, program: Program, memory: KernelMemory) -> Clock:
     """Return the clock; a kernel that could not calibrate its counter leaves that to us."""
     counter, ns = task.call(program.clock), time.time_ns()
     place = target.symbol_address("tsc_khz")
     khz = int.from_bytes(target.read_memory(place, 4), "little") if place is not None else 0
     if not khz:
-        task.call(_symbol(target, "msleep"), _CALIBRATION)
+        memory.pause(task, _CALIBRATION)
         later = task.call(program.clock)
         khz = (later - counter) * 1_000_000 // (time.time_ns() - ns)
     if khz <= 0:
@@ -126,14 +126,10 @@ def _write(target: GdbTarget, address: int, data: bytes) -> None:
 
 
 def _switch(
-    target: GdbTarget,
-    kernel: Kernel,
-    task: Borrowed,
-    functions: Sequence[Diverted],
-    journal: Journal,
+    target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan, journal: Journal
 ) -> None:
     """Write all jumps at a moment when no CPU is in the way; undo them if one cannot be written."""
-    settle(target, kernel, task, lambda: obstacles(kernel, _cpus(kernel), functions))
+    settle(plan.memory, kernel, task, lambda: obstacles(kernel, _cpus(kernel), plan.functions))
     for entry in journal.entries:
         if target.read_memory(entry.address, len(entry.old)) != entry.old:
             raise GdbFpuError(f"{entry.function} has changed meanwhile: somebody else patches it")
@@ -145,7 +141,7 @@ def _switch(
 
 
 def settle(
-    target: GdbTarget,
+    memory: KernelMemory,
     kernel: Kernel,
     task: Borrowed,
     in_the_way: Callable[[], Sequence[str]] = tuple,
@@ -154,10 +150,9 @@ def settle(
 
     While the borrowed task sleeps, the other CPUs take the traps of breakpoints that are gone.
     """
-    sleep = _symbol(target, "msleep")
     found: Sequence[str] = ()
     for _ in range(_TRIES):
-        task.call(sleep, _PAUSE)
+        memory.pause(task, _PAUSE)
         waiting = waiting_cpus(kernel)
         found = [f"CPU {cpu} waits to report a stop" for cpu in waiting] or in_the_way()
         if not found:
@@ -169,13 +164,6 @@ def _cpus(kernel: Kernel) -> tuple[Where, ...]:
     if kernel.target.stub.in_kernel:
         return kgdb_cpus(kernel, kernel.current()[0])
     return stub_cpus(kernel)
-
-
-def _symbol(target: GdbTarget, name: str) -> int:
-    address = target.symbol_address(name)
-    if address is None:
-        raise MissingSymbol(name)
-    return address
 
 
 def restore_text(target: GdbTarget, journal: Journal) -> None:

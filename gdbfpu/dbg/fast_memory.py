@@ -30,7 +30,10 @@ _GRACE = ("synchronize_rcu_tasks", "synchronize_sched", "synchronize_rcu")
 
 
 class KernelMemory:
-    """The functions of this kernel that a borrowed task calls; raise MissingSymbol."""
+    """The functions of this kernel that a borrowed task calls for a fast trace.
+
+    Raises MissingSymbol, before anything is written, if one of them is missing.
+    """
 
     def __init__(self, target: GdbTarget) -> None:
         self._target = target
@@ -38,6 +41,7 @@ class KernelMemory:
         _, self._free = self._first((_FREE.get(how, "vfree"),))
         seal, self._seal = self._first(_SEAL)
         _, self._grace = self._first(_GRACE)
+        _, self._sleep = self._first(("msleep",))
         _, self._text = self._first(("_text",))
         undo = ("set_memory_nx", "set_memory_rw") if seal == _SEAL[0] else ()
         self._unseal = [self._first((name,))[1] for name in undo]
@@ -68,6 +72,10 @@ class KernelMemory:
         """Make `pages` pages of code at `base` executable."""
         if failed := task.call(self._seal, base, pages) & 0xFFFFFFFF:
             raise GdbFpuError(f"the kernel does not make memory executable: error {failed:#x}")
+
+    def pause(self, task: Borrowed, ms: int) -> None:
+        """Let the other tasks run for `ms` milliseconds at least."""
+        task.call(self._sleep, ms)
 
     def wait_for_all(self, task: Borrowed) -> None:
         """Return when no CPU can be in a trampoline any more that no function jumps to."""

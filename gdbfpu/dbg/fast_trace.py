@@ -117,7 +117,7 @@ class FastTrace:
         self.collect()
         try:
             with Borrowed(target, find_call(target), self._plan.lend) as task:
-                settle(target, kernel, task)
+                settle(self._plan.memory, kernel, task)
                 self._restore()
                 self._plan.memory.wait_for_all(task)
                 self._collect()  # what CPUs recorded that were in a trampoline
