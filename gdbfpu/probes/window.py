@@ -22,6 +22,7 @@ __all__ = ("JUMP", "Window", "find_window")
 JUMP = 5
 """The number of bytes of `jmp rel32`."""
 
+_ENDBR64 = 4  # bytes
 _JMP32, _JMP8, _CALL32 = 0xE9, 0xEB, 0xE8
 _U64 = (1 << 64) - 1
 _PLAIN = frozenset(  # they neither leave, nor fault in a way that depends on their address
@@ -71,7 +72,7 @@ def find_window(code: bytes, address: int) -> Window:
     known = sum(one.size for one in instructions)
     if known < len(code):  # a jump back may be in the rest
         raise UsageError(f"its byte {known:#x} begins no instruction that capstone knows")
-    skipped = list(takewhile(lambda one: one.id == x86.X86_INS_ENDBR64, instructions))
+    skipped = list(takewhile(_landing, instructions))
     start = address + sum(one.size for one in skipped)
     chosen: list[Any] = []
     for one in instructions[len(skipped) :]:
@@ -89,6 +90,12 @@ def find_window(code: bytes, address: int) -> Window:
     if any(target in window.inside for target in jumps):
         raise UsageError(f"the function jumps back into its first {size} bytes")
     return window
+
+
+def _landing(instruction: Any) -> bool:
+    """Return whether this is ENDBR64, or the NOP of four bytes with which the kernel seals it."""
+    sealed = instruction.id == x86.X86_INS_NOP and instruction.size == _ENDBR64
+    return instruction.id == x86.X86_INS_ENDBR64 or sealed
 
 
 def _window(code: bytes, start: int, chosen: list[Any]) -> Window:

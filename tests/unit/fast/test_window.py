@@ -59,6 +59,13 @@ def test_endbr64_stays_in_front(text, instructions):
     assert find(ENDBR64 + text + REST) == Window(ADDRESS + 4, code, code, instructions)
 
 
+@pytest.mark.parametrize("sealed", ["66 0f 1f 00", "0f 1f 40 d6"])
+def test_sealed_endbr64_stays_in_front(sealed):
+    """Then the NOP of ftrace is a window of one instruction, where no task can wait."""
+    nop = bytes.fromhex("0f 1f 44 00 00")
+    assert find(sealed + nop.hex() + "41 57" + REST) == Window(ADDRESS + 4, nop, nop, 1)
+
+
 def test_endbr64_alone():
     with pytest.raises(UsageError, match="its first 0 bytes leave no room"):
         find(ENDBR64)
