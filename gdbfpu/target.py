@@ -39,7 +39,7 @@ class Stub:
     - `in_kernel`: the stub is part of the kernel. The kernel's variables say which CPUs the stub
       holds, and the stub refuses breakpoints in some of the kernel's code;
     - `threads_are_tasks`: a thread's id is the pid of a task; otherwise each thread is a CPU;
-    - `shows_vector_registers`: the x87, SSE and control registers of each CPU can be read.
+    - `shows_vector_registers`: the FPU's and the control registers of each CPU can be read.
     """
 
     name: str
@@ -97,10 +97,10 @@ class Machine(Memory, Protocol):
         """Return control register `name` (`cr0`) of CPU number `cpu`, None if it is hidden."""
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
-        """Return the x87 and SSE registers of CPU number `cpu` that the stub shows.
+        """Return the FPU registers of CPU number `cpu` that the stub shows, now.
 
-        Names are those of `FpuImage` (`fcw`, `fsw`, `st0`, `xmm0`, `mxcsr`), bytes are in memory
-        order.
+        Names and bytes are as in gdbfpu.xsave.live (`fcw`, `ftw`, `st0`, `mxcsr`, `ymm0`). What
+        the stub does not show is not there.
         """
 
     def stopped_thread(self) -> Thread:

@@ -15,7 +15,7 @@ from gdbfpu.audit.rule import Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import Snapshot
 from gdbfpu.xsave.area import Span, in_use, significant
 from gdbfpu.xsave.features import FPSSE, PKRU, X87, component_name
-from gdbfpu.xsave.legacy import FXSAVE_PLACES
+from gdbfpu.xsave.live import placed
 
 __all__ = ("framediff", "framepast")
 
@@ -59,7 +59,7 @@ def framediff(snapshot: Snapshot, view: FrameView) -> Iterator[Outcome]:
     if view.before:
         yield from _against_memory(snapshot, view)
     elif view.registers:
-        yield from _against_registers(view, view.registers)
+        yield from _against_registers(snapshot, view, view.registers)
     else:
         yield Unknown("the registers were in the CPU, and this stub does not show them")
 
@@ -101,11 +101,16 @@ def _loadable(snapshot: Snapshot, image: bytes, span: Span) -> bytes | None:
     return data[:5] + data[23:]  # without FOP, FIP and FDP
 
 
-def _against_registers(view: FrameView, registers: Mapping[str, bytes]) -> Iterator[Outcome]:
+def _against_registers(
+    snapshot: Snapshot, view: FrameView, registers: Mapping[str, bytes]
+) -> Iterator[Outcome]:
     """Compare the registers that the stub showed at entry."""
-    for name, value in registers.items():
-        place = FXSAVE_PLACES[name]
-        if view.xsave[place : place + len(value)] != value:
-            read = f"{name} differs from the CPU's register at entry"
-            component = "SSE" if name.startswith(("xmm", "mxcsr")) else "x87"
-            yield view.defect(view.frame.base + place, read, _WRONG_STATE, component)
+    used = in_use(view.header) | FPSSE
+    for part in placed(registers, frame_spans(snapshot, view)):
+        found = view.xsave[part.at : part.at + len(part.data)]
+        if not used >> part.number & 1:
+            found = bytes(len(part.data))  # as in `_restored`
+        if found != part.data:
+            read = f"{part.name} differs from the CPU's register at entry"
+            component = component_name(part.number)
+            yield view.defect(view.frame.base + part.at, read, _WRONG_STATE, component)

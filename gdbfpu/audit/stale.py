@@ -14,6 +14,7 @@ from gdbfpu.fpu.registers import shown_registers
 from gdbfpu.xsave.area import Span, in_use, residue
 from gdbfpu.xsave.features import PKRU, component_name
 from gdbfpu.xsave.legacy import CONTROL_SIZE
+from gdbfpu.xsave.live import overlaid
 
 __all__ = ("Stale", "stale", "stale_components")
 
@@ -106,10 +107,7 @@ def _distinctive_lanes(image: bytes, span: Span) -> set[bytes]:
     For x87 these are only the registers, because MXCSR and its mask, which come before them, are
     the same in most tasks.
     """
-    return _distinctive(image[max(span.offset, CONTROL_SIZE) : span.end])
-
-
-def _distinctive(data: bytes) -> set[bytes]:
+    data = image[max(span.offset, CONTROL_SIZE) : span.end]
     lanes = {data[at : at + _LANE] for at in range(0, len(data) - _LANE + 1, _LANE)}
     long_enough = (lane for lane in lanes if len(lane.strip(b"\0")) >= _MIN_DISTINCTIVE)
     return {lane for lane in long_enough if len(set(lane)) > 2}
@@ -118,9 +116,10 @@ def _distinctive(data: bytes) -> set[bytes]:
 def _lanes(snapshot: Snapshot, other: TaskView, number: int) -> set[bytes]:
     """Return the lanes of component `number` of `other`, in memory and in its CPU."""
     span = next((s for s in snapshot.spans(other.image) if s.number == number), None)
-    lanes = _distinctive_lanes(other.image, span) if span else set()
-    if other.loaded and other.cpu is not None and number < 2:
+    if span is None:
+        return set()
+    lanes = _distinctive_lanes(other.image, span)
+    if other.loaded and other.cpu is not None:
         registers = shown_registers(snapshot.model, other.cpu)
-        live = b"".join(value.ljust(_LANE, b"\0") for value in registers.values())
-        lanes |= _distinctive(live)
+        lanes |= _distinctive_lanes(overlaid(bytes(span.end), (span,), registers), span)
     return lanes

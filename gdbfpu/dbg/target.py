@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,11 @@ import gdb
 from gdb.unwinder import Unwinder, register_unwinder
 
 from gdbfpu.dbg.core_file import check, held_by_core
+from gdbfpu.dbg.fpu_registers import Monitor, vector_registers
 from gdbfpu.dbg.language import evaluate, evaluate_register, in_c
 from gdbfpu.dbg.symbols import linked_address
 from gdbfpu.errors import MemoryFault
+from gdbfpu.fpu.qemu_registers import UnknownDump
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
 from gdbfpu.target import Frame, Stub, Thread
 
@@ -64,9 +65,9 @@ class GdbTarget:
     def __init__(self) -> None:
         self._inferior = gdb.selected_inferior()
         self._addresses: dict[str, int | None] = {}
-        self._physical_stack: bool | None = None  # not asked yet
         self.slide = 0
         self.stub = self._find_stub()
+        self._monitor = Monitor(self._connection() if self.stub is QEMU else "")
         self._held = held_by_core() if self.stub is CORE else None
 
     @property
@@ -81,10 +82,14 @@ class GdbTarget:
             gdb.execute(f'symbol-file -o {slide:#x} "{name}"', False, True)
         self._addresses.clear()
 
+    def _connection(self) -> str:
+        """Return the kind of the connection, as `info connections` names it, or ``."""
+        connection = getattr(self._inferior, "connection", None)
+        return connection.type if connection is not None else ""
+
     def _find_stub(self) -> Stub:
         """Tell the stubs apart: QEMU's shows gs_base, KGDB's shows general registers only."""
-        connection = getattr(self._inferior, "connection", None)
-        if connection is not None and connection.type == "core":
+        if self._connection() == "core":
             return CORE
         return KGDB if self.register("gs_base") is None else QEMU
 
@@ -177,12 +182,14 @@ class GdbTarget:
             return self.register(name) if shown else None
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
-        """Return the x87 and SSE registers of CPU number `cpu`, or none over KGDB."""
-        with self._on_cpu(cpu) as shown:
-            try:
-                return _vector_registers(self._shows_physical_stack()) if shown else {}
-            except gdb.error:
-                return {}
+        """Return the FPU registers of CPU number `cpu`, or none over KGDB."""
+        if not self.stub.shows_vector_registers:
+            return {}
+        try:
+            return self._monitor.fpu_registers(cpu)
+        except UnknownDump:  # no QEMU, or one that prints them in an unknown way
+            with self._on_cpu(cpu) as shown:
+                return vector_registers() if shown else {}
 
     @contextmanager
     def _on_cpu(self, cpu: int) -> Iterator[bool]:
@@ -200,21 +207,6 @@ class GdbTarget:
         finally:
             before.switch()
             frame.select()
-
-    def _shows_physical_stack(self) -> bool:
-        """Return whether this QEMU shows the physical registers 0 to 7 as st0 to st7.
-
-        Up to 7.2, QEMU does so, whatever TOP is. From 8.0 on, it shows ST(0) to ST(7), as GDB
-        expects.
-        """
-        if self._physical_stack is None:
-            try:
-                told = gdb.execute("monitor info version", to_string=True)
-            except gdb.error:  # not QEMU's monitor
-                told = ""
-            version = re.match(r"\s*(\d+)\.", told)
-            self._physical_stack = version is not None and int(version[1]) < 8
-        return self._physical_stack
 
     def stopped_thread(self) -> Thread:
         """Return the thread that stopped."""
@@ -271,26 +263,4 @@ def _function_block(address: int) -> gdb.Block | None:
         if block.function is not None:
             found = block
         block = block.superblock
-    return found
-
-
-def _vector_registers(physical_stack: bool) -> dict[str, bytes]:
-    """Return the selected thread's x87 and SSE registers by the SDM's names.
-
-    With `physical_stack` the stub shows st0 to st7 without regard to FSW.TOP. The tag word is
-    left out: QEMU's gdbstub shows zero for it.
-    """
-    frame = gdb.newest_frame()
-    found = {
-        name: int(frame.read_register(register)).to_bytes(size, "little")
-        for name, register, size in (("fcw", "fctrl", 2), ("fsw", "fstat", 2))
-    }
-    found["mxcsr"] = (int(frame.read_register("mxcsr")) & 0xFFFFFFFF).to_bytes(4, "little")
-    for i in range(16):
-        halves = frame.read_register(f"xmm{i}")["v2_int64"]
-        found[f"xmm{i}"] = b"".join((int(halves[n]) & _U64).to_bytes(8, "little") for n in (0, 1))
-    top = int.from_bytes(found["fsw"], "little") >> 11 & 7 if physical_stack else 0
-    shown = gdb.execute("info registers float", to_string=True)
-    for i, raw in re.findall(r"^st([0-7]) .*\(raw 0x([0-9a-f]{20})\)", shown, re.MULTILINE):
-        found[f"st{(int(i) - top) % 8}"] = bytes.fromhex(raw)[::-1]
     return found

@@ -18,7 +18,7 @@ from gdbfpu.kernel.signals import blocked, blocked_and_switches, may_be_in_handl
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.xsave.area import EXTENDED_OFFSET, LEGACY_SIZE, Span, changed, standard_spans
-from gdbfpu.xsave.legacy import FXSAVE_PLACES
+from gdbfpu.xsave.live import placed
 
 __all__ = ("Looks",)
 
@@ -125,11 +125,11 @@ class Looks:
         Returns None if the stub shows no registers, or if all that it shows are initial: hidden
         registers may not be initial.
         """
-        shown = shown_registers(self._model, cpu)
-        image = bytearray(_INITIAL)
-        for name, value in shown.items():
-            image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
-        used = self._used(image, _LEGACY, _X87 | _SSE)
+        size = max(LEGACY_SIZE, *(span.end for span in self._user_spans))
+        image = bytearray(_INITIAL.ljust(size, b"\0"))
+        for part in placed(shown_registers(self._model, cpu), self._user_spans):
+            image[part.at : part.at + len(part.data)] = part.data
+        used = self._used(image, self._user_spans, self._model.xstate.user_mask | _X87 | _SSE)
         return Observation(Basis.REGISTERS, used, hit) if used else None
 
     def state(self, task: Task, hit: int = 0) -> Observation | None:

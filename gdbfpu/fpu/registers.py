@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.target import read_u64
 
-__all__ = ("Owner", "owner", "shown_registers")
+__all__ = ("Owner", "loaded", "owner", "shown_registers")
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,19 @@ def owner(model: FpuModel, cpu: int) -> Owner | None:
     return None
 
 
+def loaded(model: FpuModel, task: int, cpu: int | None) -> bool:
+    """Return whether CPU number `cpu`, which runs the task_struct at `task`, has its registers.
+
+    It may have those of kernel code or of a KVM guest instead. None stands for no CPU. Raises
+    MemoryFault.
+    """
+    if cpu is None or model.kernel_use(cpu)[0] or model.holds_guest(model.fpu_of(task)):
+        return False
+    return model.live(task)
+
+
 def shown_registers(model: FpuModel, cpu: int) -> dict[str, bytes]:
-    """Return the x87 and SSE registers in CPU number `cpu`, empty if the stub shows none.
+    """Return the FPU registers in CPU number `cpu`, empty if the stub shows none.
 
     Names and bytes are as `Machine.fpu_registers` returns them.
     """

@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gdbfpu.errors import CorruptState, MemoryFault, UsageError
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.fpu.registers import shown_registers
+from gdbfpu.fpu.registers import loaded, shown_registers
 from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
 from gdbfpu.text.names import named
-from gdbfpu.xsave.area import EXTENDED_OFFSET, HEADER_OFFSET, LEGACY_SIZE
+from gdbfpu.xsave.area import HEADER_OFFSET, LEGACY_SIZE, Span
 from gdbfpu.xsave.decode import decode
-from gdbfpu.xsave.features import FPSSE, PKRU
+from gdbfpu.xsave.features import PKRU, names
 from gdbfpu.xsave.image import FpuImage
-from gdbfpu.xsave.legacy import FXSAVE_PLACES
+from gdbfpu.xsave.live import overlaid, placed, source_of
 from gdbfpu.xsave.sigframe import FREGS_SIZE, parse_frame
 
 __all__ = ("TaskState", "find_task", "frame_bytes", "read_frame", "read_state")
@@ -28,6 +28,16 @@ _UNUSED = (
     "so the bytes in memory have no meaning"
 )
 _SHOWN = 8  # pids in a message
+_KINDS = {
+    "st0": "x87",
+    "k0": "opmask",
+    "xmm0": "XMM",
+    "ymm0": "YMM",
+    "zmm0": "ZMM",
+    "mxcsr": "MXCSR",
+    "r16": "r16 to r31",
+}
+"""A register, and what to call it together with those of its kind."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,7 @@ class TaskState:
 
     def source(self, register: str) -> str:
         """Return where `register` was read: `CPU`, `memory` or `low half CPU, rest memory`."""
-        if register in self.live or (register[:2] == "mm" and "st0" in self.live):
-            return "CPU"
-        low = f"xmm{register[3:]}"
-        if register[:3] in ("ymm", "zmm") and low in self.live:
-            return "low half CPU, rest memory"
-        return "memory"
+        return source_of(register, self.live)
 
 
 def find_task(model: FpuModel, who: str, comm: str = "") -> Task:
@@ -110,17 +115,18 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
     cpu = model.kernel.running_on(task.address)
     taken = cpu is not None and model.kernel_use(cpu)[0]
     guest = model.holds_guest(fpu)
-    loaded = cpu is not None and not taken and not guest and model.live(task.address)
-    registers = shown_registers(model, cpu) if loaded and cpu is not None else {}
+    held = loaded(model, task.address, cpu)
+    registers = shown_registers(model, cpu) if held and cpu is not None else {}
     unused = model.switching == "lazy" and not model.state_there(task.address)[0]
-    truth = _GUEST if guest else _truth(cpu, taken, loaded, registers)
+    spans = model.spans(raw)
+    truth = _GUEST if guest else _truth(cpu, taken, held, _parts(registers, spans))
     return TaskState(
         task=task,
         fpu=fpu,
         raw=raw,
-        image=_decode(model, _overlaid(_with_pkru(model, task, raw), registers)),
+        image=_decode(model, overlaid(_with_pkru(model, task, raw), spans, registers)),
         cpu=cpu,
-        loaded=loaded,
+        loaded=held,
         live=tuple(registers),
         truth=_UNUSED if unused else truth,
     )
@@ -143,34 +149,37 @@ def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
     return bytes(image)
 
 
-def _overlaid(raw: bytes, registers: Mapping[str, bytes]) -> bytes:
-    """Return `raw` with `registers` at their FXSAVE offsets and marked as in use in the header."""
-    image = bytearray(raw)
-    for name, value in registers.items():
-        image[FXSAVE_PLACES[name] : FXSAVE_PLACES[name] + len(value)] = value
-    if registers and len(image) >= EXTENDED_OFFSET:
-        image[HEADER_OFFSET] |= FPSSE
-    return bytes(image)
-
-
 def _decode(model: FpuModel, raw: bytes) -> FpuImage:
     image = decode(raw, format=model.format, tables=model.xstate.tables)
     return replace(image, reason="as this kernel saves it")
 
 
-def _truth(cpu: int | None, taken: bool, loaded: bool, registers: Mapping[str, bytes]) -> str:
+def _truth(cpu: int | None, taken: bool, held: bool, parts: str) -> str:
+    """Return the sentence; `parts` says which registers come from the CPU, `` for none."""
     if cpu is None:
         return "in memory: the task does not run"
     if taken:
         return f"in memory: CPU {cpu} runs the task, but kernel code uses the FPU there"
-    if not loaded:
+    if not held:
         return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
-    if not registers:
+    if not parts:
         return f"live in CPU {cpu}, which this stub does not show: these are the last saved values"
-    return (
-        f"live in CPU {cpu}: x87 (without tags), XMM and MXCSR come from the CPU, "
-        "all else from the last save in memory"
-    )
+    return f"live in CPU {cpu}: {parts}"
+
+
+def _parts(registers: Mapping[str, bytes], spans: Sequence[Span]) -> str:
+    """Return which of a live task's registers come from where; `` if the stub shows none."""
+    found = [text for name, text in _KINDS.items() if name in registers]
+    if not found:
+        return ""
+    shown = {part.number for part in placed(registers, spans)}
+    hidden = names(sum(1 << span.number for span in spans if span.number not in shown))
+    rest = ", ".join(("FOP", "FIP", "FDP", *hidden))
+    return f"{_joined(found)} come from the CPU, all else ({rest}) from the last save in memory"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join((*([", ".join(words[:-1])] if words[1:] else []), words[-1]))
 
 
 def read_frame(model: FpuModel, address: int) -> FpuImage:

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from gdbfpu.report.whole_hit import WholeHit
 from gdbfpu.text.screen import PLAIN, Screen
 from gdbfpu.xsave import features
+from gdbfpu.xsave.image import FpuImage
+from gdbfpu.xsave.live import source_of
 from gdbfpu.xsave.text import render_table, to_json
 
 __all__ = ("hit_heading", "hit_json", "hit_page")
@@ -38,9 +41,12 @@ def hit_page(one: WholeHit, screen: Screen = PLAIN) -> str:
     if one.image is None:
         lines.append("image      not recorded: use `fpu-trace on --state full`")
         return screen.wrapped("\n".join(lines), _INDENT)
-    stale = "\nnote       the image is from memory: the CPU has newer registers"
-    head = screen.wrapped("\n".join(lines), _INDENT) + (stale if facts.live else "")
-    return f"{head}\n\n{render_table(one.image, screen=screen)}"
+    if facts.live and not one.live:
+        lines.append("note       the image is from memory: the CPU has newer registers")
+    sources = {each.name: source_of(each.name, one.live) for each in one.image.registers}
+    table = render_table(one.image, sources=sources if one.live else None, screen=screen)
+    head = screen.wrapped("\n".join(lines), _INDENT)
+    return f"{head}\n\n{table}"
 
 
 def hit_heading(one: WholeHit) -> str:
@@ -71,5 +77,12 @@ def hit_json(one: WholeHit) -> dict[str, Any]:
         "uses_fpu": one.use.answer.to_json() if one.use else None,
         "why": one.use.why if one.use else "",
         "findings": None if one.findings is None else list(one.findings),
-        "image": None if one.image is None else to_json(one.image),
+        "image": None if one.image is None else _image_json(one.image, one.live),
     }
+
+
+def _image_json(image: FpuImage, live: Collection[str]) -> dict[str, Any]:
+    data = to_json(image)
+    for name, register in data["registers"].items() if live else ():
+        register["source"] = source_of(name, live)
+    return data

@@ -10,7 +10,7 @@ from typing import Any
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Use
 from gdbfpu.report.event_hits import EventHit, HitReader, is_hit, use_of
-from gdbfpu.report.event_images import ImageReader
+from gdbfpu.report.event_images import ImageReader, live_registers
 from gdbfpu.report.event_lines import EventLines, Header
 from gdbfpu.report.event_values import S32, U64, hexadecimal, listed, number, string
 from gdbfpu.text.printable import one_line
@@ -27,6 +27,7 @@ class WholeHit:
 
     - `image`: the registers; None without `--state full`, or if there was no image.
     - `xcomp_bv`: None with `--state none`.
+    - `live`: the names of the registers in `image` that come from the CPU, not from memory.
     - `use`: what is known about the task after the hit, from its signal frame if one was read.
     - `findings`: what the audit of the call found; None if the call was not audited.
     """
@@ -40,6 +41,7 @@ class WholeHit:
     image: FpuImage | None
     use: Use | None
     findings: tuple[str, ...] | None = None
+    live: tuple[str, ...] = ()
 
     @property
     def registers(self) -> FpuImage:
@@ -84,6 +86,7 @@ class WholeHits:
     def read(self, event: dict[str, Any]) -> WholeHit:
         """Return the hit in `event`; raise CorruptState, KeyError or TypeError."""
         hit, xcomp_bv, raw = self._reader.read(event), event["xcomp_bv"], event.get("raw")
+        live = live_registers(event)
         return WholeHit(
             number("seq", event["seq"], U64),
             hit,
@@ -91,8 +94,9 @@ class WholeHits:
             None if xcomp_bv is None else hexadecimal("xcomp_bv", xcomp_bv),
             one_line(string("caller_comm", event["caller_comm"])),
             number("caller_pid", event["caller_pid"], S32),
-            None if raw is None else self._images.read(string("raw", raw))[1],
+            None if raw is None else self._images.read_live(string("raw", raw), live),
             hit[2].use,
+            live=tuple(live),
         )
 
 

@@ -34,7 +34,9 @@ class Hit:
     - `uses_fpu`: whether the task uses the FPU, as far as we know at this hit; None: not known yet.
       `why` is the reason.
     - `xfeatures`, `xcomp_bv`: the XSAVE header; None with `--state none`.
-    - `raw`: the image as hex, with `--state full` only.
+    - `raw`: the image in memory as hex, with `--state full` only.
+    - `registers`: by name, those that the CPU has, as hex; with `--state full` only, and only if
+      the CPU holds the task's state and the stub shows it.
     """
 
     seq: int
@@ -57,12 +59,14 @@ class Hit:
     uses_fpu: bool | None = None
     why: str = ""
     raw: str | None = None
+    registers: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of the hit's line in the event file."""
         data = dict(vars(self))
-        if self.raw is None:
-            del data["raw"]
+        for name in ("raw", "registers"):
+            if data[name] is None:
+                del data[name]
         return data
 
 

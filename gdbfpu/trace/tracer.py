@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gdbfpu.audit.watch import Watch, job_of
 from gdbfpu.fpu.evidence import Evidence
 from gdbfpu.fpu.looks import Looks
+from gdbfpu.fpu.registers import loaded, shown_registers
 from gdbfpu.kernel.callpath import read_call_path
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
@@ -219,6 +220,7 @@ class Tracer:
             uses_fpu=answer.to_json(),
             why=why,
             raw=image.hex() if image else None,
+            registers=self._registers(task, cpu) if image and live else None,
         )
         facts = Facts(hit.time_ns, cpu, hit.thread, mask, live, evidence.use)
         return Caught(hit, probe, task, caller, facts, evidence, frame)
@@ -240,6 +242,11 @@ class Tracer:
             return None, b""
         image = self.model.image(fpu) if self.options.state == "full" else b""
         return self.model.header(fpu, image), image
+
+    def _registers(self, task: Task, cpu: int) -> dict[str, str] | None:
+        """Return the registers of `task` in CPU number `cpu` as hex, None if there are none."""
+        shown = shown_registers(self.model, cpu) if loaded(self.model, task.address, cpu) else {}
+        return {name: value.hex() for name, value in shown.items()} or None
 
     def _live(self, task: Task, caller: Task) -> bool:
         """Return whether the CPU has the state of `task`.

@@ -57,6 +57,7 @@ SW_RESERVED_OFFSET = 464
 FXSAVE_PLACES = {
     "fcw": 0,
     "fsw": 2,
+    "ftw": 4,
     "mxcsr": MXCSR_OFFSET,
     **{f"st{i}": CONTROL_SIZE + 16 * i for i in range(8)},
     **{f"xmm{i}": XMM_OFFSET + 16 * i for i in range(16)},

@@ -13,6 +13,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 _PACKET = re.compile(rb"\$([^$#]*)#[0-9a-f]{2}")
+_PIECE = 1000  # bytes of an answer of the monitor in a packet
 _WAIT = 10.0  # seconds for GDB to go when a test ends
 _GENERAL = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
@@ -115,8 +116,9 @@ class ScriptedStub:
             yield fixed.get(name, "OK" if name[:1] == "H" else "")
 
     def _monitored(self, command: str) -> Iterator[str]:
-        if command in self.monitor:
-            yield "O" + self.monitor[command].encode().hex()
+        answer = self.monitor.get(command, "").encode()
+        for start in range(0, len(answer), _PIECE):
+            yield "O" + answer[start : start + _PIECE].hex()
         yield "OK" if self.monitor else ""
 
     def _read(self, address: int, length: int) -> str:

@@ -175,6 +175,24 @@ def test_registers_belong_to_their_hit(tmp_path, opened):
         assert page.locator(".map, pre").count() == 0
 
 
+def test_registers_of_the_cpu_say_so(tmp_path, opened):
+    """The map shows memory all the same: its stale bytes are what leaks."""
+    live = hit(1, 0, raw=AREA.hex(), registers={"ymm0": struct.pack("<4d", 7.5, 0, 0, 0).hex()})
+    with opened(page_of(tmp_path, live, hit(2, 1, raw=AREA.hex()))) as page:
+        numbered(page, 1)
+        text = page.inner_text("#one")
+        assert "v2_double {7.5" in text
+        assert "newer registers" not in text
+        rows = page.locator("[aria-label='Registers'] tr")
+        assert rows.first.inner_text().split("\t")[-1].strip() == "from"
+        (xmm0,) = [row for row in rows.all_inner_texts() if row.startswith("xmm0")]
+        assert xmm0.split("\t")[-1] == "CPU"
+        assert page.locator(".map [title^='576 to 831: stale AVX']").count() == 1
+        numbered(page, 2)
+        assert "v2_double {1.5" in page.inner_text("#one")
+        assert "CPU has newer registers" in page.inner_text("#one")
+
+
 def test_the_map_of_an_area_as_a_table(page):
     """The places are those of Intel's SDM, volume 1, 13.4 and table 10-2."""
     page.click("summary:has-text('The same as a table') >> nth=0")

@@ -32,7 +32,8 @@ FLOORS: tuple[dict[str, str], ...] = (
             area components.amx components.apx components.avx components.avx512 components.cet
             components.float80 components.mpx components.parts components.pkru components.sse
             components.supervisor components.views components.x87 core cpuid cpus decode
-            defects differences features formats image legacy pieces places sigframe sparse text
+            defects differences features formats image legacy live pieces places sigframe sparse
+            text
         """,
     },
     {
@@ -43,7 +44,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "fpu": """
-            evidence facts looks model registers state state_text xstate
+            evidence facts looks model qemu_registers registers state state_text xstate
         """,
     },
     {
@@ -87,12 +88,11 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "dbg": """
             api attached audit_command borrowed breakpoints commands conditions core_file counters
-            debug_files fast_begin fast_full fast_install fast_memory fast_trace gdb_types
-            kernel_text symbols
-            declared doctor_command exit_status functions interruptible language live load overview
-            parameters placing planting point printers progress scroll_area session settings
-            settling signal_frame stops target task_words terminal trace_command tui_window
-            waiting
+            debug_files declared doctor_command exit_status fast_begin fast_full fast_install
+            fast_memory fast_trace fpu_registers functions gdb_types interruptible kernel_text
+            language live load overview parameters placing planting point printers progress
+            scroll_area session settings settling signal_frame stops symbols target task_words
+            terminal trace_command tui_window waiting
         """,
         "kdump": """
             commands pages target vmcoreinfo

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
 from gdbfpu.report.event_hits import EventHit
+from gdbfpu.report.event_images import live_registers
 from gdbfpu.report.event_lines import Header
 from gdbfpu.report.event_values import S32, listed, number, string
 from gdbfpu.report.folded import Stacks
@@ -74,7 +75,7 @@ class PageHits:
     def _keep(self, event: dict[str, Any], hit: EventHit) -> None:
         seq, kind = number("seq", event["seq"], _EXACT), _kind(event, hit)
         raw = event.get("raw")
-        image = -1 if raw is None else self.images.add(string("raw", raw))
+        image = -1 if raw is None else self.images.add(string("raw", raw), live_registers(event))
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
             self.omitted += 1
             return

@@ -147,10 +147,12 @@
     }
     const [head, map, rows] = data.images[at];
     const heads = ["register", "value", "bytes in memory order"];
-    const parts = [...byteMap(data.maps[map]), element("h3", "Registers")];
-    if (kind(i)[LIVE]) parts.push(element("p", "From memory: the CPU has newer registers.", { class: "note" }));
     const all = rows.map((row) => data.registers[row]);
-    const [full, empty] = [1, 0].map((holds) => all.filter((row) => row[3] === holds).map((row) => row.slice(0, 3)));
+    const parts = [...byteMap(data.maps[map]), element("h3", "Registers")];
+    const from = all.some((row) => row[4]);
+    if (from) heads.push("from");
+    if (kind(i)[LIVE] && !from) parts.push(element("p", "From memory: the CPU has newer registers.", { class: "note" }));
+    const [full, empty] = [1, 0].map((holds) => all.filter((row) => row[3] === holds).map((row) => [...row.slice(0, 3), ...(from ? [row[4]] : [])]));
     parts.push(element("pre", data.heads[head]), boxed("Registers", tableOf(full, heads)));
     if (empty.length) parts.push(folded(`${empty.length} registers are zero or initial`, boxed("Empty registers", tableOf(empty, heads))));
     return parts;

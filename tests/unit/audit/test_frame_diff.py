@@ -71,6 +71,27 @@ def frame_that_is_not_what_the_cpu_had(m):
         yield m.frame(bytes(image), registers=other).findings, expected
 
 
+@planted("FRAMEDIFF", M510, M44)
+def frame_that_lacks_a_whole_register_of_the_cpu(m):
+    """Each part of a register is compared with its own component, which sigreturn may clear."""
+    image = user_frame(m)
+    ymm = bytes(image[208:224] + image[576 + 48 : 576 + 64])
+    shown = {"ymm3": ymm, "ftw": bytes(image[4:5])}
+    yield m.frame(bytes(image), registers=shown).findings, []
+    read = "ymm3 differs from the CPU's register at entry"
+    at = STACK + 576 + 48
+    expected = [one("FRAMEDIFF", "error", ALICE, "AVX", at, read)]
+    yield m.frame(bytes(image), registers={"ymm3": ymm[:31] + b"\x99"}).findings, expected
+    lost = bytes(user_frame(m, 3))  # AVX is initial for sigreturn, whatever bytes are there
+    found = m.frame(lost, registers=shown).findings
+    yield [one for one in found if one.rule == "FRAMEDIFF"], expected
+    found = m.frame(lost, registers={"ymm3": ymm[:16] + bytes(16)}).findings
+    yield [one for one in found if one.rule == "FRAMEDIFF"], []
+    read = "ftw differs from the CPU's register at entry"
+    expected = [one("FRAMEDIFF", "error", ALICE, "x87", STACK + 4, read)]
+    yield m.frame(bytes(image), registers={"ftw": b"\x99"}).findings, expected
+
+
 @planted.each()
 def test_a_planted_defect_is_found_and_nothing_else(rule, plant, machine):
     planted.hold(rule, plant, machine)

@@ -98,8 +98,19 @@ def stale_bytes_of_registers_in_a_cpu(m):
 
 
 @planted("STALE", M44)
+def stale_bytes_of_the_upper_half_of_a_register_in_a_cpu(m):
+    m.target.fpu[0] = {"ymm5": bytes(16) + pattern("live", "", 16)}
+    m.xfeatures(m.bob, 3)
+    m.poke(m.bob, 576, bytes(256))
+    yield m.audit(), []
+    m.poke(m.bob, 592, pattern("live", "", 16))
+    read = "16 of 256", "; 16 bytes equal AVX of alice (pid 10)"
+    yield m.audit(), [one("STALE", "error", BOB, "AVX", m.at(m.bob) + 592, *read)]
+
+
+@planted("STALE", M44)
 def registers_that_prove_nothing(m):
-    """Those of a CPU hold x87 and SSE only, and only of a task whose registers are loaded."""
+    """They count as the component that they belong to, and only if the task's are loaded."""
     m.target.fpu[0] = {"xmm5": pattern("live", "", 16), "st0": pattern("live", "st", 10)}
     m.poke(m.bob, 576, bytes(256))
     m.xfeatures(m.bob, 3)

@@ -162,6 +162,16 @@ def test_registers_that_the_stub_shows(eager):
     assert (seen.basis, seen.used, seen.hit) == (Basis.REGISTERS, SSE, 6)
 
 
+def test_upper_halves_that_the_stub_shows(eager):
+    task = saved_task(eager)
+    looks = looks_of(eager)
+    eager.target.fpu[1] = {"ftw": b"\0", "ymm3": bytes(32), "ymm4": bytes(32)}
+    assert looks.registers(task_of(looks, task), 1) is None
+    eager.target.fpu[1]["ymm4"] = bytes(31) + b"\x01"
+    seen = looks.registers(task_of(looks, task), 1, 6)
+    assert (seen.basis, seen.used, seen.hit) == (Basis.REGISTERS, AVX, 6)
+
+
 def test_an_initial_state_comes_with_what_can_make_it_a_handlers(eager):
     task = saved_task(eager)
     eager.target.put_int(task + BLOCKED, 1 << 13)

@@ -105,8 +105,8 @@ def live_state():
 def test_live_task_whose_registers_the_stub_shows():
     state = live_state()
     assert state.truth == (
-        "live in CPU 1: x87 (without tags), XMM and MXCSR come from the CPU, "
-        "all else from the last save in memory"
+        "live in CPU 1: x87, XMM and MXCSR come from the CPU, "
+        "all else (FOP, FIP, FDP, AVX) from the last save in memory"
     )
     assert {name: state.image.register(name).raw for name in SHOWN} == SHOWN
     assert {state.source(name) for name in SHOWN} == {"CPU"}
@@ -138,6 +138,29 @@ def test_registers_that_share_bytes_with_live_ones():
         assert state.image.register(f"ymm{i}").raw == SHOWN[f"xmm{i}"] + upper
         assert state.source(f"ymm{i}") == "low half CPU, rest memory"
     assert {state.source(name) for name in ("ftw", "fop", "fip", "mxcsr_mask")} == {"memory"}
+
+
+def test_whole_registers_of_the_cpu():
+    """Tags and upper halves, too: only what no stub shows is memory's."""
+    world, model, task = golden("Xorg", "qemu")
+    world.run(task, 1)
+    world.target.put_int(task + REGS_ACTIVE, 1, 1)
+    xmm = {f"xmm{i}" for i in range(16)}
+    wide = {f"ymm{i}": bytes([0xA0 + i] * 32) for i in range(16)}
+    shown = {name: value for name, value in SHOWN.items() if name not in xmm}
+    world.target.fpu[1] = {**shown, "ftw": b"\x30", **wide}
+    state = state_of(model, task)
+    assert state.truth == (
+        "live in CPU 1: x87, YMM and MXCSR come from the CPU, "
+        "all else (FOP, FIP, FDP) from the last save in memory"
+    )
+    assert {name: state.image.register(name).raw for name in wide} == wide
+    assert state.image.register("xmm9").raw == wide["ymm9"][:16]
+    assert state.image.register("st0").views["tag"] == "valid"
+    assert state.image.register("st2").views["tag"] == "empty"
+    assert [r.name for r in state.image.registers if state.source(r.name) != "CPU"] == (
+        ["fop", "fip", "fdp", "mxcsr_mask"]
+    )
 
 
 def test_live_registers_count_as_in_use():

@@ -91,6 +91,32 @@ def test_a_hit_whose_registers_were_live_says_that_memory_is_older(tmp_path):
     assert "note       the image is from memory: the CPU has newer registers" in text.splitlines()
 
 
+def test_registers_of_the_cpu_take_the_place_of_older_ones(tmp_path):
+    live = {"xmm1": "ab" * 16, "ftw": "03"}
+    file = written(tmp_path / "hits", {**FULL, "live": True, "registers": live})
+    _, text, _ = gdbfpu("show", file, "--hit", 1)
+    assert "newer registers" not in text
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line[:1].strip()}
+    assert rows["xmm1"][-2:] == ["ab" * 16, "CPU"]
+    assert rows["ftw"][-2:] == ["03", "CPU"]
+    assert rows["xmm2"][-1] == rows["mxcsr"][-1] == "memory"
+    _, text, _ = gdbfpu("show", file, "--hit", 1, "--format", "json")
+    shown = json.loads(text)["image"]["registers"]
+    assert (shown["xmm1"]["bytes"], shown["xmm1"]["source"]) == ("ab" * 16, "CPU")
+    assert shown["mxcsr"]["source"] == "memory"
+
+
+@pytest.mark.parametrize(
+    "registers", [[], "xmm1", {"xmm1": 1}, {"xmm1": "zz"}, {"xmm1": "00"}, {"xmm99": "00" * 16},
+                  {f"r{i}": "00" for i in range(200)}],
+)  # fmt: skip
+def test_registers_that_are_none_make_a_line_corrupt(tmp_path, registers):
+    file = written(tmp_path / "hits", FULL, {**FULL, "seq": 2, "registers": registers})
+    _, _, said = gdbfpu("show", file, "--hit", 2)
+    assert "hit 2" in said
+    assert "Traceback" not in said
+
+
 def test_only_changed_registers_are_shown(file):
     status, text, said = gdbfpu("diff", file, 1, 2)
     assert (status, said) == (0, "")

@@ -134,6 +134,20 @@ def test_full_state_is_the_images_bytes():
     assert data["xfeatures"] == "0x7"
 
 
+def test_full_state_has_the_registers_of_the_cpu_beside_memorys():
+    world, task = golden_world(HITS[0], "qemu")
+    shown = {"ymm3": bytes(range(32)), "ftw": b"\x01"}
+    world.target.fpu[0] = shown
+    world.target.put_int(task + FPU + 5, 1, 1)
+    data = Setup(world, state="full").hit(task=task).to_json()
+    assert data["live"] is True
+    assert data["raw"] == HITS[0]["fpu_bytes"][2 * 64 :]
+    assert data["registers"] == {name: value.hex() for name, value in shown.items()}
+    assert "registers" not in Setup(world, state="header").hit(task=task).to_json()
+    world.target.put_int(task + FPU + 5, 0, 1)
+    assert "registers" not in Setup(world, state="full").hit(task=task).to_json()
+
+
 def test_without_state_no_header_is_read():
     world, task = golden_world(HITS[0])
     setup = Setup(world, state="none")
