@@ -46,12 +46,8 @@ def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], t
     probe unseen, or their own hit ends GDB, and the kernel stays in KGDB. Raises UsageError if GDB
     would have to step there over a required probe, or over every probe.
     """
-    from gdbfpu.probes.resume import choose  # imports capstone, which is slow
-
-    found = [
-        Site(probe, entry, choose(target.function_code(entry), entry, probe.registers))
-        for probe, entry in plan.chosen
-    ]
+    probed = [entry for _, entry in plan.chosen]
+    found = [site for one in plan.chosen for site in _places(target, *one, probed)]
     if plan.step or not target.stub.in_kernel or cpus < 2:
         return tuple(found), ()
     kept = tuple(site for site in found if site.resume is not None)
@@ -60,6 +56,22 @@ def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], t
     if not kept or set(refused) & set(plan.required):
         raise UsageError(f"cannot probe {', '.join(refused)}: {why} (--step probes them anyway)")
     return kept, tuple(f"{name} is left out: {why} (--step plants it anyway)" for name in refused)
+
+
+def _places(target: GdbTarget, probe: Probe, entry: int, probed: Sequence[int]) -> tuple[Site, ...]:
+    """Return where to plant `probe`: in the prologue, or where the function returns.
+
+    Raises UsageError if not all of these returns are known. `probed` is as for `_returns`.
+    """
+    from gdbfpu.probes.resume import choose  # imports capstone, which is slow
+
+    if not probe.refusal:
+        resume = choose(target.function_code(entry), entry, probe.registers)
+        return (Site(probe, entry, resume),)
+    ends = _returns(target, (entry,), probed)[entry]
+    if not ends:
+        raise UsageError(f"cannot probe {probe.function}: not all of its returns can be seen")
+    return tuple(Site(probe, entry, resume) for resume in ends)
 
 
 def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host) -> Iterator[Point]:
@@ -74,7 +86,7 @@ def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host)
     ends = {entry for entry, job in watched.items() if job is not Job.FAULT}
     if tracer.options.state != "none":
         ends |= {s.entry for s in chosen if waits_for_frames(s.probe, tracer.looks)}
-    returns = _returns(target, sorted(ends))
+    returns = _returns(target, sorted(ends), sorted({site.entry for site in chosen}))
     for site in chosen:
         audited = returns.get(site.entry) != () if site.entry in watched else None
         points: list[ReturnBreakpoint] = []
@@ -86,17 +98,21 @@ def plant(target: GdbTarget, chosen: Sequence[Site], tracer: Tracer, host: Host)
         yield ProbeBreakpoint(target, site, tracer, host, audited, points)
 
 
-def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resume, ...]]:
+def _returns(
+    target: GdbTarget, entries: Sequence[int], probed: Sequence[int]
+) -> dict[int, tuple[Resume, ...]]:
     """Return where each function that begins at one of `entries` returns.
 
     A function has an empty tuple if we cannot see all of its returns. To resume from a breakpoint
-    at a RET, we jump to another RET, outside all these functions. All tuples are empty if there is
-    no such RET.
+    at a RET, we jump to another RET, outside all functions that begin at `probed`. All tuples are
+    empty if there is no such RET.
     """
     from gdbfpu.probes.returns import exits, find_ret
 
+    if not entries:
+        return {}
     thunk = target.symbol_address("__x86_return_thunk")
-    codes = {entry: target.function_code(entry) for entry in entries}
+    codes = {entry: target.function_code(entry) for entry in probed}
     taken = [range(entry, entry + len(code)) for entry, code in codes.items()]
     spare = None
     for entry, code in codes.items():
@@ -105,4 +121,4 @@ def _returns(target: GdbTarget, entries: Sequence[int]) -> dict[int, tuple[Resum
             spare = spare or find_ret(target.read_memory(end, _NEAR), end, taken)
     if spare is None:
         return dict.fromkeys(entries, ())
-    return {entry: exits(target.whole_function, entry, thunk, spare) for entry in codes}
+    return {entry: exits(target.whole_function, entry, thunk, spare) for entry in entries}

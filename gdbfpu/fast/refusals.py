@@ -47,6 +47,8 @@ def diverted_window(
     """
     target = kernel.target
     try:
+        if probe.refusal:
+            raise UsageError("only its return tells a refusal, and --fast records calls")
         if refused(target, entry):
             raise UsageError("it is entry code, or kprobes must not touch it either (noinstr)")
         if probe.subject == "fpu" and _may_be_a_guests(target, probe.function):

@@ -31,7 +31,8 @@ class Probe:
     that kernels differ, and that the function's declaration decides. `parameters` is the number
     of arguments. `on_copy` means that the function works on a copy of the state, which is not
     audited. `on_raw` means that the task is memory that was not initialised when the function
-    begins. `default` probes are traced if the user names none.
+    begins. `default` probes are traced if the user names none. With `refusal` the probe is where
+    the function returns, and only a call that returns false counts.
     """
 
     function: str
@@ -44,6 +45,7 @@ class Probe:
     default: bool = False
     on_raw: bool = False
     register: str = "rdi"
+    refusal: bool = False
 
     @property
     def registers(self) -> tuple[str, ...]:
@@ -57,9 +59,16 @@ def _probes(
     on_copy: bool = False,
     on_raw: bool = False,
     default: bool = False,
+    refusal: bool = False,
 ) -> tuple[Probe, ...]:
     return tuple(
-        Probe(name, job, subject, parameters, since, until or None, on_copy, default, on_raw)
+        Probe(
+            *(name, job, subject, parameters, since, until or None),
+            on_copy=on_copy,
+            on_raw=on_raw,
+            default=default,
+            refusal=refusal,
+        )
         for name, subject, parameters, since, until in functions
     )
 
@@ -103,6 +112,11 @@ CATALOGUE: tuple[Probe, ...] = (
         ("switch_fpu_return", "current", 0, "5.2", ""),
     ),
     *_probes(
+        Job.LOAD,
+        ("restore_fpregs_from_fpstate", "current", 2, "5.16", ""),
+        ("__restore_fpregs_from_fpstate", "current", 2, "5.14", "5.15"),
+    ),
+    *_probes(
         Job.DEVICE_NOT_AVAILABLE,
         ("exc_device_not_available", "current", 1, "5.8", ""),
         ("do_device_not_available", "current", 2, "2.6", "5.7"),
@@ -126,6 +140,7 @@ CATALOGUE: tuple[Probe, ...] = (
         ("fpu__drop", "typed", 1, "4.2", ""),
         ("exit_thread", "typed", 1, "2.6", ""),
     ),
+    *_probes(Job.RESET_BUFFER, ("fpstate_reset", "typed", 1, "5.16", "")),
     *_probes(Job.GET_PRFPREG32, ("fpregs_get", "typed", 6, "2.6.25", "")),
     *_probes(Job.SET_PRFPREG32, ("fpregs_set", "typed", 6, "2.6.25", "")),
     *_probes(Job.GET_PRFPREG, ("xfpregs_get", "typed", 6, "2.6.25", "")),
@@ -150,16 +165,24 @@ CATALOGUE: tuple[Probe, ...] = (
         ("kernel_fpu_end", "current", 0, "4.2", ""),
         ("__kernel_fpu_end", "current", 0, "3.10", "4.9"),
     ),
+    *_probes(Job.REFUSE_KERNEL, ("irq_fpu_usable", "current", 0, "3.3", ""), refusal=True),
     *_probes(
         Job.ENABLE_XFD,
         ("__xfd_enable_feature", "current", 2, "5.17", ""),
         ("xfd_enable_feature", "current", 1, "5.16", ""),
     ),
+    *_probes(Job.REQUEST_FEATURE, ("fpu_xstate_prctl", "typed", 3, "5.16", "")),
     *_probes(
         Job.SWAP_GUEST,
         ("fpu_swap_kvm_fpstate", "current", 2, "5.16", ""),
         ("kvm_load_guest_fpu", "current", 1, "2.6", "5.15"),
     ),
+    *_probes(Job.SET_GUEST_XFD, ("fpu_update_guest_xfd", "current", 2, "5.17", "")),
+    *_probes(Job.SYNC_GUEST_XFD, ("fpu_sync_guest_vmexit_xfd_state", "current", 0, "5.17", "")),
+    *_probes(Job.GET_GUEST, ("fpu_copy_guest_fpstate_to_uabi", "current", 5, "5.16", "")),
+    *_probes(Job.SET_GUEST, ("fpu_copy_uabi_to_guest_fpstate", "current", 4, "5.16", "")),
+    *_probes(Job.IDLE, ("fpu_idle_fpregs", "current", 0, "6.0", "")),
+    *_probes(Job.RESUME_CPU, ("fpu__resume_cpu", "current", 0, "4.2", "")),
     *_probes(
         Job.FAULT,
         ("fpu_reset_from_exception_fixup", "current", 0, "5.16", ""),

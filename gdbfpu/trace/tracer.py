@@ -81,12 +81,14 @@ class Tracer:
         return 0 < self.options.limit <= self.seq
 
     def hit(self, probe: Probe, cpu: int, caller: Task) -> Caught | None:
-        """Return the entry for a hit of `probe`, None if it is filtered out.
+        """Return the entry for a hit of `probe`, None if it is filtered out or no refusal.
 
         `cpu` is the CPU that stopped, `caller` the task it runs. Until the entry is added, a
         second call returns it again with the same number. Raises MemoryFault when the kernel's
         memory cannot be read, CorruptState when it makes no sense.
         """
+        if probe.refusal and self._granted():
+            return None
         task = self._subject(probe, caller)
         if not self.options.wants(task):
             self.totals.filtered += 1
@@ -183,6 +185,10 @@ class Tracer:
         """Close the event file, if there is one."""
         if self.writer is not None:
             self.writer.close()
+
+    def _granted(self) -> bool:
+        """Return whether the function that now returns, a bool, returns true."""
+        return bool((self.model.kernel.stopped().register("rax") or 0) & 0xFF)
 
     def _subject(self, probe: Probe, caller: Task) -> Task:
         if probe.subject == "current":

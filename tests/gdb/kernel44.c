@@ -304,6 +304,14 @@ static void torn(struct task_struct *task)
 		deliver_as(task, i / 5 == 1 ? (struct task_struct *)16 : task);
 }
 
+/* As in 4.4: a bool, false at every third call. */
+noinline _Bool irq_fpu_usable(void)
+{
+	static unsigned int calls;
+
+	return ++calls % 3;
+}
+
 /* Where tests stop, once before the first delivery and once after the last. */
 noinline void ready(void)
 {
@@ -346,6 +354,9 @@ int main(int argc, char **argv)
 		others();
 	else if (!strcmp(argv[2], "storm"))
 		start_storm(n, m);
+	else if (!strcmp(argv[2], "refuse"))
+		for (int i = 0; i < n; i++)
+			irq_fpu_usable();
 	else if (!strcmp(argv[2], "torn"))
 		torn(find(golden_programs[0].pid));
 	else

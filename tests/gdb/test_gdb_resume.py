@@ -150,3 +150,23 @@ def test_a_function_that_is_inlined_at_the_entry_hides_nothing(compiler: Compile
     output = gdb(*started(program), inlined, "fpu-trace on --probe fpstate_sanitize_xstate")
     assert output.parts[-3] == "flag"
     assert re.search(r"on `(xchg|nop)[^`]*`, resumed without a step", output.parts[-2])
+
+
+def test_only_refusals_count(kernel44: Path, tmp_path: Path) -> None:
+    """Every third of 31 calls returns false; all of them go on without a step."""
+    on = f"fpu-trace on --probe irq_fpu_usable --state none --out {tmp_path / 'trace'}"
+    infrun = "set debug infrun on"
+    output = trace(kernel44, on, infrun, "continue", arguments="lazy refuse 31")
+    places = re.findall("irq_fpu_usable at .*", output.parts[0])
+    assert places and all("on `ret`, resumed without a step" in place for place in places)
+    assert not STEPS.search(output.parts[2])
+    assert "exited normally" in output.parts[2]
+    _, hits = events(tmp_path / "trace")
+    assert [hit["seq"] for hit in hits] == list(range(1, 11))
+    assert {(hit["function"], hit["backtrace"][0]) for hit in hits} == {("irq_fpu_usable", "main")}
+    assert "10 hits of 1 task, 0 filtered out" in gdb_status(kernel44)
+
+
+def gdb_status(kernel44: Path) -> str:
+    on = "fpu-trace on --group refused --quiet"
+    return trace(kernel44, on, "continue", "fpu-trace status", arguments="lazy refuse 31").parts[2]

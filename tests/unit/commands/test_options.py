@@ -391,7 +391,7 @@ def test_completion_of_probes():
     found = complete(trace_parser(), "on --probe ")
     assert set(PROBES) <= set(found)
     assert complete(trace_parser(), "on --probe copy_fps") == PROBES[:1]
-    assert complete(trace_parser(), "on --quiet --probe fpstate") == PROBES[1:]
+    assert complete(trace_parser(), "on --quiet --probe fpstate_s") == PROBES[1:]
 
 
 @pytest.mark.parametrize(

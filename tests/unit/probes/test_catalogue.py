@@ -77,6 +77,31 @@ def test_function_that_this_kernel_lacks_is_named(target):
         ("save_xstate_sig", "current", ("rdi", "rsi", "rdx")),
         # void __sanitize_i387_state(struct task_struct *), 2.6.35
         ("__sanitize_i387_state", "task", ("rdi",)),
+        # void restore_fpregs_from_fpstate(struct fpstate *fpstate, u64 mask), 5.16
+        ("restore_fpregs_from_fpstate", "current", ("rdi", "rsi")),
+        # void __restore_fpregs_from_fpstate(union fpregs_state *fpstate, u64 mask), 5.14
+        ("__restore_fpregs_from_fpstate", "current", ("rdi", "rsi")),
+        # void fpstate_reset(struct fpu *fpu), 5.16
+        ("fpstate_reset", "typed", ("rdi",)),
+        # long fpu_xstate_prctl(struct task_struct *tsk, int option, unsigned long arg2), 5.16;
+        # without tsk since 5.19
+        ("fpu_xstate_prctl", "typed", ("rdi", "rsi", "rdx")),
+        # void fpu_update_guest_xfd(struct fpu_guest *guest_fpu, u64 xfd), 5.17
+        ("fpu_update_guest_xfd", "current", ("rdi", "rsi")),
+        # void fpu_sync_guest_vmexit_xfd_state(void), 5.17
+        ("fpu_sync_guest_vmexit_xfd_state", "current", ()),
+        # void fpu_copy_guest_fpstate_to_uabi(struct fpu_guest *gfpu, void *buf, unsigned int size,
+        # u64 xfeatures, u32 pkru), 6.6; without xfeatures since 5.16
+        ("fpu_copy_guest_fpstate_to_uabi", "current", ("rdi", "rsi", "rdx", "rcx", "r8")),
+        # int fpu_copy_uabi_to_guest_fpstate(struct fpu_guest *gfpu, const void *buf, u64 xcr0,
+        # u32 *vpkru), 5.16
+        ("fpu_copy_uabi_to_guest_fpstate", "current", ("rdi", "rsi", "rdx", "rcx")),
+        # void fpu_idle_fpregs(void), 6.0
+        ("fpu_idle_fpregs", "current", ()),
+        # void fpu__resume_cpu(void), 4.2
+        ("fpu__resume_cpu", "current", ()),
+        # bool irq_fpu_usable(void), 3.3
+        ("irq_fpu_usable", "current", ()),
     ],
 )
 def test_arguments_as_the_kernel_declares_them(function, subject, registers):
@@ -116,7 +141,8 @@ def test_a_group_that_this_kernel_has_nothing_of():
 def test_default_probes_are_of_the_signal_group_only():
     assert {probe.job.group for probe in CATALOGUE if probe.default} == {"signal"}
     assert set(GROUPS) == {
-        *("signal", "switch", "task", "ptrace", "kernel", "xfd", "kvm", "fault"),
+        *("signal", "switch", "load", "task", "ptrace", "kernel", "refused", "xfd", "kvm", "cpu"),
+        "fault",
     }
 
 

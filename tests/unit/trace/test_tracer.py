@@ -28,7 +28,7 @@ from gdbfpu.fpu.evidence import Answer
 from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.kernel.tasks import Kernel, Task
-from gdbfpu.probes.catalogue import Probe
+from gdbfpu.probes.catalogue import CATALOGUE, Probe
 from gdbfpu.probes.jobs import Job
 from gdbfpu.target import Thread
 from gdbfpu.trace.event_file import EventWriter
@@ -146,6 +146,20 @@ def test_full_state_has_the_registers_of_the_cpu_beside_memorys():
     assert "registers" not in Setup(world, state="header").hit(task=task).to_json()
     world.target.put_int(task + FPU + 5, 0, 1)
     assert "registers" not in Setup(world, state="full").hit(task=task).to_json()
+
+
+def test_a_call_that_is_granted_is_no_hit():
+    """A bool is in AL: the rest of RAX has anything."""
+    (probe,) = [probe for probe in CATALOGUE if probe.refusal]
+    world, task = golden_world(HITS[0])
+    setup = Setup(world)
+    world.run(task)
+    world.target.registers["rax"] = 0xDEAD01
+    assert setup.hit(probe) is None
+    assert (setup.totals.hits, setup.totals.filtered) == (0, 0)
+    world.target.registers["rax"] = 0xDEAD00
+    assert setup.hit(probe).to_json()["function"] == "irq_fpu_usable"
+    assert setup.hit(SIGFRAME) is not None
 
 
 def test_without_state_no_header_is_read():
