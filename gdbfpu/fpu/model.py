@@ -119,6 +119,14 @@ class FpuModel:
         pointer = host or pointer
         return pointer + self.regs_offset if pointer or self.size_member else 0
 
+    def lacks_image(self, fpu: int) -> bool:
+        """Return whether the struct fpu at `fpu` points to no register image.
+
+        Up to 4.1 a task has none before it uses the FPU. From 5.16 to 6.15 a child has none from
+        arch_dup_task_struct() on, until fpu_clone() gives it one.
+        """
+        return self.state.pointer and not self._pointers(fpu)[0]
+
     def holds_guest(self, fpu: int) -> bool:
         """Return whether a KVM guest's state is in place of the task's own.
 

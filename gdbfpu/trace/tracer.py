@@ -200,7 +200,7 @@ class Tracer:
     def _caught(self, probe: Probe, task: Task, caller: Task, cpu: int) -> Caught:
         """Return a hit: its record, what it adds to the totals, what it shows about its task."""
         fpu = self.model.fpu_of(task.address)
-        header, image = self._state(task, fpu)
+        header, image = self._state(task, fpu, caller)
         mask, compaction = header or (0, 0)
         live = self._live(task, caller)
         evidence, frame = self._evidence(probe, task, cpu if live else None)
@@ -242,9 +242,13 @@ class Tracer:
         count = row.count + 1 if row else 1
         return self._users.at_hit(known, count, probe, task, live_on, self.seq + 1)
 
-    def _state(self, task: Task, fpu: int) -> tuple[tuple[int, int] | None, bytes]:
+    def _unborn(self, task: Task, fpu: int, caller: Task) -> bool:
+        """Return whether `task` is a child that its parent `caller` has not given a state yet."""
+        return task is not caller and self.model.lacks_image(fpu)
+
+    def _state(self, task: Task, fpu: int, caller: Task) -> tuple[tuple[int, int] | None, bytes]:
         """Return the header and the bytes of the state at `fpu`, as far as the options ask."""
-        if self.options.state == "none" or task.kthread:
+        if self.options.state == "none" or task.kthread or self._unborn(task, fpu, caller):
             return None, b""
         image = self.model.image(fpu) if self.options.state == "full" else b""
         return self.model.header(fpu, image), image

@@ -398,6 +398,15 @@ def test_fpstate_pointer_of_5_16(world_516):
     assert Looks(model).memory(model.kernel.task(task)).used == 0
 
 
+def test_a_child_in_fork_has_no_image_yet(world_516):
+    task = world_516.add(5)
+    model = model_of(world_516, LAYOUTS_516)
+    world_516.target.put_int(task + FPU + 24, 0)
+    assert model.lacks_image(task + FPU)
+    world_516.target.put_int(task + FPU + 24, 0xFFFFC90000001000)
+    assert not model.lacks_image(task + FPU)
+
+
 def test_a_kvm_guests_state_is_not_the_tasks(world_516):
     """In KVM_RUN `fpstate` is the guest's, and `__task_fpstate` what the task had and gets back."""
     task, own, guest = world_516.add(5), 0xFFFFC90000001000, 0xFFFFC90000002000

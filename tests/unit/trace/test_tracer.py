@@ -148,6 +148,21 @@ def test_full_state_has_the_registers_of_the_cpu_beside_memorys():
     assert "registers" not in Setup(world, state="full").hit(task=task).to_json()
 
 
+def test_a_child_without_a_state_is_recorded(world, monkeypatch):
+    """Only its parent's call shows it: a running task has a state."""
+    parent, child = world.add(30), world.add(31)
+    setup = Setup(world)
+    world.run(parent)
+    monkeypatch.setattr(type(setup.tracer.model), "lacks_image", lambda _, fpu: fpu == child + FPU)
+    world.target.registers["rdi"] = child
+    fork = Probe("fpu_clone", Job.FORK, "task", 4, "5.14")
+    data = setup.hit(fork).to_json()
+    assert (data["pid"], data["caller_pid"]) == (31, 30)
+    assert (data["xfeatures"], data["xcomp_bv"], data["components"]) == (None, None, ())
+    world.target.registers["rdi"] = parent
+    assert setup.hit(fork).to_json()["xfeatures"] is not None
+
+
 def test_a_call_that_is_granted_is_no_hit():
     """A bool is in AL: the rest of RAX has anything."""
     (probe,) = [probe for probe in CATALOGUE if probe.refusal]
