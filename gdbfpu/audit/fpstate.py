@@ -6,23 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gdbfpu.audit.finding import Severity
-from gdbfpu.audit.rule import BlindSpot, Defect, Outcome, Scope, Unknown, rule
+from gdbfpu.audit.rule import Defect, Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import CpuView, Snapshot, TaskView
 from gdbfpu.target import read_u64
 from gdbfpu.xsave.area import HEADER_OFFSET, in_use
-from gdbfpu.xsave.features import CET_U, PKRU, TILEDATA, describe
+from gdbfpu.xsave.features import APX, CET_U, PKRU, TILEDATA, describe
 
-__all__ = ("UABI", "amxbuf", "guest", "perm", "pkru0", "ssp", "xfd1", "xfd3")
+__all__ = ("amxbuf", "guest", "perm", "pkru0", "ssp", "xfd1", "xfd3")
 
 _GUEST_PERM_LOCKED = 1 << 63  # FPU_GUEST_PERM_LOCKED, asm/fpu/types.h; a macro
 _DYNAMIC = 1 << TILEDATA  # XFEATURE_MASK_USER_DYNAMIC
 _SHSTK = 1  # ARCH_SHSTK_SHSTK, asm/prctl.h; a macro
 _PL3_SSP = 8  # bytes from CET_U's start, Intel SDM volume 1, 13.5.9
-
-UABI = BlindSpot(
-    "UABI", "fpu_guest.uabi_size (CVE-2022-49557) can be reached only through KVM's structures"
-)
-"""No rule can check uabi_size: how many bytes of a guest's state KVM copies to user space."""
 
 
 @rule(
@@ -150,7 +145,7 @@ def xfd3(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
     """Yield a defect for a component in use that IA32_XFD disables: loading it raises #NM.
 
     This also checks a KVM guest's state while the task holds that state. For guests, b45f72177594
-    (6.19) fixes the defect.
+    (6.19) fixes the defect: CVE-2026-23005.
     """
     header, xfd = view.header, view.fields.get("fpstate.xfd", 0)
     armed = in_use(header) & xfd if header is not None else 0
@@ -197,8 +192,8 @@ def guest(snapshot: Snapshot, view: TaskView) -> Iterator[Outcome]:
             view.fpu,
             "the task will run with the guest's registers, or the guest with the task's",
         )
-    if is_guest:
-        yield Unknown("fpu_guest.uabi_size can be reached only through KVM", blind_spot=UABI)
+    if is_guest and snapshot.mask >> APX & 1 and not snapshot.model.xstate.guest_mask >> APX & 1:
+        yield Unknown("KVM keeps the guest's r16 to r31 itself, not in the guest's fpstate")
 
 
 @rule(

@@ -65,13 +65,9 @@ class Defect:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The rule's function cannot decide; `why` says why.
-
-    `blind_spot` is given if no other rule could decide, either.
-    """
+    """The rule's function cannot decide; `why` says why."""
 
     why: str
-    blind_spot: BlindSpot | None = None
 
 
 Outcome = Union[Defect, Unknown]
@@ -107,8 +103,7 @@ class Rule:
     def result(self, outcome: Outcome, subject: str) -> Result:
         """Return the `outcome` for `subject`, with the rule's name and severity."""
         if isinstance(outcome, Unknown):
-            name = outcome.blind_spot.name if outcome.blind_spot else self.name
-            return Undecided(name, subject, outcome.why)
+            return Undecided(self.name, subject, outcome.why)
         return Finding(
             rule=self.name,
             severity=outcome.severity or self.severity,

@@ -6,12 +6,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
-from gdbfpu.audit import fpstate, frame, frame_diff, header, legacy, ownership, returns, stale
+from gdbfpu.audit import (
+    fpstate,
+    frame,
+    frame_diff,
+    header,
+    kvm,
+    legacy,
+    microarch,
+    ownership,
+    returns,
+    stale,
+)
 from gdbfpu.audit.rule import BlindSpot, Rule, Scope
 
 __all__ = ("BLIND_SPOTS", "RULES", "rules_of")
 
-_FAMILIES = (stale, header, legacy, ownership, fpstate, frame, frame_diff, returns)
+_FAMILIES = (stale, header, legacy, ownership, fpstate, kvm, microarch, frame, frame_diff, returns)
 
 
 def _declared(module: ModuleType) -> Iterator[Rule]:
@@ -29,14 +40,9 @@ RULES = tuple(rule for rule in _DECLARED if not rule.repeats)
 BLIND_SPOTS = (
     BlindSpot("MSR", "XCR0, IA32_XSS, IA32_XFD and CR0.TS are in CPUs, not in memory"),
     BlindSpot("MODOPT", "only a trace shows who wrote an area that a CPU tracks for XSAVEOPT"),
-    fpstate.UABI,
     BlindSpot(
         "CORE",
         "bytes between components in a note or core dump (CVE-2020-10732) do not stay in memory",
-    ),
-    BlindSpot(
-        "MICROARCH",
-        "Zenbleed (CVE-2023-20593), Downfall (CVE-2022-40982) and MDS leak from inside the CPU",
     ),
 )
 """What no audit of memory can decide, and why. An audit lists these as undecided."""

@@ -18,10 +18,13 @@ from gdbfpu.target import read_u32
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
 from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 
-__all__ = ("TYPES", "CpuView", "Snapshot", "TaskView")
+__all__ = ("ANCHORS", "TYPES", "CpuView", "Snapshot", "TaskView")
 
-TYPES = ("fpu_state_perm",)
+TYPES = ("fpu_guest", "fpu_state_perm", "kvm_vcpu", "kvm_vcpu_arch")
 """Types that the rules read. The modules of fpu/ and kernel/ list the types that they read."""
+
+ANCHORS = ("fpu_alloc_guest_fpstate", "kvm_arch_vcpu_create")
+"""Functions whose source files describe those of TYPES that KVM needs."""
 
 _FPU = ("last_cpu", "fpstate_active", "fpregs_active", "has_fpu", "__task_fpstate")
 _FPSTATE = ("size", "user_size", "xfeatures", "user_xfeatures", "xfd")

@@ -42,7 +42,7 @@ _READERS = (model, tasks, callpath, signals, xstate, pages, snapshot)
 TYPES = tuple(sorted({name for module in _READERS for name in module.TYPES}))
 """All types that gdbfpu reads: the TYPES of each module."""
 
-ANCHORS = (*model.ANCHORS, *tasks.ANCHORS)
+ANCHORS = (*model.ANCHORS, *tasks.ANCHORS, *snapshot.ANCHORS)
 """The functions whose source files describe TYPES, in the order in which to search these files."""
 
 
@@ -50,6 +50,7 @@ _NEEDED = ("fpu", "task_struct")  # every kernel has these types
 _VARIABLES = (  # variables and their types: a kernel with the variable has the type
     ("boot_cpu_data", "cpuinfo_x86"),
     ("fpu_kernel_cfg", "fpu_state_config"),
+    ("guest_default_cfg", "vcpu_fpu_config"),
     ("kgdb_info", "debuggerinfo_struct"),
     ("pcpu_hot", "pcpu_hot"),
 )

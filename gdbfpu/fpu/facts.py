@@ -71,6 +71,21 @@ def _xstate(model: FpuModel) -> Iterator[Fact]:
         f"{supervisor:#x} {features.describe(supervisor)}",
         "features enabled in IA32_XSS",
     )
+    yield from _guests(model)
+
+
+def _guests(model: FpuModel) -> Iterator[Fact]:
+    """Yield what a KVM guest's state has, if the kernel has a variable for this.
+
+    If the kernel leaves APX out of it, KVM itself keeps a guest's r16 to r31.
+    """
+    if model.kernel.target.symbol_address("guest_default_cfg") is None:
+        return
+    mask = model.xstate.guest_mask
+    text = f"{mask:#x} {features.describe(mask)}"
+    if model.xstate.mask & ~mask & 1 << features.APX:
+        text += "; KVM itself keeps r16 to r31"
+    yield Fact("guest features", text, "guest_default_cfg")
 
 
 def _mask_source(model: FpuModel) -> str:

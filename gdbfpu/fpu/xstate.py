@@ -27,8 +27,11 @@ from gdbfpu.xsave.places import Tables
 
 __all__ = ("LAZY_COUNTERS", "MAX_IMAGE", "TYPES", "XstateConfig", "read_xstate")
 
-TYPES = ("cpuinfo_x86", "fpstate", "fpu_state_config")
-"""The types that this module reads; `fpu_state_config` came with 5.16 (commit 2bd264bce238)."""
+TYPES = ("cpuinfo_x86", "fpstate", "fpu_state_config", "vcpu_fpu_config")
+"""The types that this module reads.
+
+`fpu_state_config` came with 5.16 (commit 2bd264bce238), `vcpu_fpu_config` with 6.18.
+"""
 
 MAX_IMAGE = 64 << 10
 """The largest size of a register image to accept (all defined components need under 12 KiB)."""
@@ -52,6 +55,7 @@ class XstateConfig:
     - `init`: the kernel's init_fpstate, empty if it has none; `init_address`: its address.
     - `spans`: where the components are in an image such as `init`.
     - `user_size`, `user_mask`: the size in bytes and the components of an image for user space.
+    - `guest_mask`: the components of a KVM guest's image.
     """
 
     switching: str
@@ -64,6 +68,7 @@ class XstateConfig:
     init_address: int
     user_size: int
     user_mask: int
+    guest_mask: int
 
 
 def read_xstate(kernel: Kernel) -> XstateConfig:
@@ -93,14 +98,17 @@ def read_xstate(kernel: Kernel) -> XstateConfig:
         init_address=init_address,
         user_size=_user_size(kernel, size),
         user_mask=_user_mask(kernel, mask),
+        guest_mask=_guest_mask(kernel),
     )
 
 
-def _config(kernel: Kernel, path: str, symbol: str = "fpu_kernel_cfg") -> int | None:
-    """Return the member `path` of the struct fpu_state_config called `symbol`, None if missing."""
+def _config(
+    kernel: Kernel, path: str, symbol: str = "fpu_kernel_cfg", struct: str = "fpu_state_config"
+) -> int | None:
+    """Return the member `path` of the `struct` called `symbol`, None if either is missing."""
     base, member = kernel.target.symbol_address(symbol), None
     if base is not None:
-        member = kernel.layouts.find("fpu_state_config", path)
+        member = kernel.layouts.find(struct, path)
     if base is None or member is None:
         return None
     data = kernel.target.read_memory(base + member.offset, member.size)
@@ -150,6 +158,17 @@ def _user_mask(kernel: Kernel, mask: int) -> int:
     """Return the components of a user image, from fpu_user_cfg since 5.16."""
     user = _config(kernel, "default_features", "fpu_user_cfg")
     return mask & ~SUPERVISOR if user is None else user
+
+
+def _guest_mask(kernel: Kernel) -> int:
+    """Return the components of a KVM guest's image.
+
+    They are in guest_default_cfg where the kernel has it. From 5.16 on until then, they are a
+    task's; before, KVM saves all components.
+    """
+    guest = _config(kernel, "features", "guest_default_cfg", "vcpu_fpu_config")
+    default = _config(kernel, "default_features") if guest is None else guest
+    return _mask(kernel) if default is None else default
 
 
 def _init_address(kernel: Kernel) -> int:

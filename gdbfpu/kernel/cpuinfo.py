@@ -14,6 +14,7 @@ __all__ = (
     "AMD",
     "EAGER_FPU",
     "HYGON",
+    "HYPERVISOR",
     "INTEL",
     "XSAVEC",
     "XSAVEERPTR",
@@ -29,6 +30,8 @@ EAGER_FPU = (3, 29)
 """X86_FEATURE_EAGER_FPU, 3.7 to 4.8: the word of x86_capability, and the bit in it."""
 XSAVEOPT, XSAVEC, XSAVES = (10, 0), (10, 1), (10, 3)
 """The successors of XSAVE; word 10 is CPUID.(0xD,1):EAX since 3.17 (6229ad278ca7)."""
+HYPERVISOR = (4, 31)
+"""The kernel runs in a virtual machine: CPUID.1:ECX[31]."""
 XSAVEERPTR = (13, 2)
 """The CPU always saves the x87 pointers; since 4.7."""
 

@@ -38,8 +38,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "kernel": """
-            bounded callpath cpuinfo fields identity kgdb pages percpu running signals stubs tasks
-            thread_flags usermem vmcore
+            bounded callpath cpubugs cpuinfo fields identity kgdb pages percpu running signals stubs
+            tasks thread_flags usermem vmcore
         """,
     },
     {
@@ -49,8 +49,8 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "audit": """
-            bytemap engine finding fpstate frame frame_diff frame_view header inject legacy
-            ownership paths record returns rule rules snapshot stale text watch
+            bytemap engine finding fpstate frame frame_diff frame_view header inject kvm legacy
+            microarch ownership paths record returns rule rules snapshot stale text watch
         """,
         "fast": """
             assembler clock cpus journal layout loan options patching places recorder records

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from audit_machines import (
     AMX,
     BITS,
@@ -247,4 +248,26 @@ def test_a_guests_own_registers_are_not_the_tasks():
     m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), m.fpu(m.bob))
     said = m.whole()
     assert said.findings == ()
-    assert [u.subject for u in said.undecided if u.rule == "UABI"] == ["every CPU", ALICE]
+    assert [u.subject for u in said.undecided if u.rule == "GUEST"] == []
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_guests_apx_registers_may_be_elsewhere(kept):
+    """The kernel saves APX of tasks, and guest_default_cfg says what it saves of guests."""
+    m = M66()
+    m.target.put_int(m.target.symbols["fpu_kernel_cfg"] + 8, m.mask | 1 << 19)
+    whole = m.layouts
+    config = struct("vcpu_fpu_config", 16, ("size", 0, 4), ("features", 8, 8))
+    m.layouts = Layouts((*(whole.struct(name) for name in whole.names()), config))
+    m.target.put(m.put("guest_default_cfg", 0), bytes(16))
+    features = m.default | (1 << 19 if kept else 0)
+    m.target.put_int(m.target.symbols["guest_default_cfg"] + 8, features)
+    own, guest = m.fpu(m.alice) + OWN, ELSEWHERE + 0x200000
+    m.target.put(guest, m.target.read_memory(own, 64 + m.size))
+    m.target.put_int(guest + BITS, IS_GUEST | IN_USE, 4)
+    m.in_fpu(m.alice, FPSTATE_AT, guest)
+    m.in_fpu(m.alice, TASK_FPSTATE, own)
+    m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), m.fpu(m.bob))
+    said = [(u.subject, u.why) for u in m.whole().undecided if u.rule == "GUEST"]
+    why = "KVM keeps the guest's r16 to r31 itself, not in the guest's fpstate"
+    assert said == ([] if kept else [(ALICE, why)])

@@ -12,7 +12,7 @@ import pytest
 
 import gdbfpu.audit
 from gdbfpu.audit.finding import Finding, Severity, Undecided
-from gdbfpu.audit.rule import BlindSpot, Defect, Rule, Scope, Unknown, rule
+from gdbfpu.audit.rule import Defect, Rule, Scope, Unknown, rule
 from gdbfpu.audit.rules import RULES, rules_of
 
 HERE = Path(__file__).parent
@@ -92,8 +92,6 @@ def test_a_finding_may_be_less_than_its_rules():
 def test_what_is_undecided_has_its_rules_name_and_the_subject():
     (said,) = declared_again.check(None, None)
     assert declared_again.result(said, "a frame") == Undecided("X", "a frame", "why not")
-    spot = BlindSpot("Y", "")
-    assert declared.result(Unknown("why", spot), "a task") == Undecided("Y", "a task", "why")
 
 
 def test_a_rule_may_hold_in_a_second_scope():
