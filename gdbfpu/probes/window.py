@@ -95,7 +95,7 @@ def find_window(code: bytes, address: int) -> Window:
 def _landing(instruction: Any) -> bool:
     """Return whether this is ENDBR64, or the NOP of four bytes with which the kernel seals it."""
     sealed = instruction.id == x86.X86_INS_NOP and instruction.size == _ENDBR64
-    return instruction.id == x86.X86_INS_ENDBR64 or sealed
+    return bool(instruction.id == x86.X86_INS_ENDBR64 or sealed)
 
 
 def _window(code: bytes, start: int, chosen: list[Any]) -> Window:
