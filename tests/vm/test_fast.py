@@ -26,10 +26,10 @@ from tests.vm.oracle import switching
 BOOT = 120.0
 SAVE = "copy_fpstate_to_sigframe"
 PROGRAMS = 4
-SIGNALS = 50_000  # of each program
-FEW = 1_500  # the records of a ring go over the wire, some hundreds a second over KGDB
-CYCLES = 6
-KILLED = 3
+SIGNALS = 20_000  # of each program
+FEW = 600  # the records of a ring go over the wire, some hundreds a second over KGDB
+CYCLES = 3
+KILLED = 2
 READY = "fpu-test: ready"
 STUBS = ("kgdb", "qemu")
 
