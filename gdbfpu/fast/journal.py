@@ -17,6 +17,7 @@ from stat import S_ISREG
 from typing import Any
 
 from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.fast.layout import PAGE
 
 __all__ = (
     "SUFFIX",
@@ -26,6 +27,7 @@ __all__ = (
     "find_journals",
     "store",
     "stored",
+    "u64",
     "write_journal",
 )
 
@@ -33,6 +35,9 @@ SUFFIX = ".journal"
 """How the names of journals end."""
 
 _MOST = 1 << 20  # bytes of a journal; one has a few KiB
+_MOST_PAGES = 256  # of code
+_LONGEST = 64  # bytes of an entry
+_WRITTEN = ".new"  # how the name of a file ends that is not whole yet
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,24 @@ def write_journal(
 def store(folder: Path, suffix: str, data: Mapping[str, Any]) -> Path:
     """Write `data` to a new file in `folder`, down to the disk; return its path.
 
-    Raises UsageError if that is not possible.
+    The file has its name only when it is whole. Raises UsageError if that is not possible.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix, "fast-", folder)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            json.dump(data, stream)
-            stream.flush()
-            os.fsync(handle)
+        handle, name = tempfile.mkstemp(_WRITTEN, "fast-", folder)
+        written = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as stream:
+                json.dump(data, stream)
+                stream.flush()
+                os.fsync(handle)
+            return written.rename(written.with_suffix(suffix))
+        except BaseException:
+            written.unlink()
+            raise
     except OSError as error:
         why = f"no journal can be written to {folder}, so nothing is changed: {error.strerror}"
         raise UsageError(why) from error
-    return Path(name)
 
 
 def find_journals(folder: Path, build_id: str) -> Iterator[Journal]:
@@ -100,12 +110,30 @@ def find_journals(folder: Path, build_id: str) -> Iterator[Journal]:
     """
     for path, data in stored(folder, SUFFIX, build_id):
         with damaged(path):
-            entries = tuple(
-                Entry(str(function), int(address), bytes.fromhex(old), bytes.fromhex(new))
-                for function, address, old, new in data["entries"]
-            )
-            journal = Journal(path, int(data["base"]), int(data["code_pages"]), entries)
+            entries = tuple(map(_entry, data["entries"]))
+            base, pages = u64(data["base"]), u64(data["code_pages"])
+            if base % PAGE or not 0 < pages <= _MOST_PAGES:
+                raise ValueError("it names memory that no trace allocates")
+            journal = Journal(path, base, pages, entries)
         yield journal
+
+
+def _entry(data: Sequence[Any]) -> Entry:
+    """Return the entry that has been stored as `data`; raise ValueError or TypeError."""
+    function, address, old, new = data
+    entry = Entry(function, u64(address), bytes.fromhex(old), bytes.fromhex(new))
+    if not isinstance(function, str) or not function.isprintable():
+        raise ValueError("the name of a function is not fit for a terminal")
+    if not 0 < len(entry.old) == len(entry.new) <= _LONGEST:
+        raise ValueError("an entry does not have as many bytes as it writes over")
+    return entry
+
+
+def u64(value: Any) -> int:
+    """Return `value`, which was read from JSON, if it is a u64; raise ValueError if not."""
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        raise ValueError("it has another number than a u64")
+    return value
 
 
 def stored(folder: Path, suffix: str, build_id: str) -> Iterator[tuple[Path, Any]]:
@@ -127,5 +155,7 @@ def damaged(path: Path) -> Iterator[None]:
     """Raise CorruptState if the data of `path` turns out to be something else."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except FileNotFoundError:
+        raise
+    except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
         raise CorruptState(f"{path} is not a journal of a fast trace: remove it") from error

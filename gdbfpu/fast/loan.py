@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from gdbfpu.fast.journal import damaged, store, stored
+from gdbfpu.fast.journal import damaged, store, stored, u64
 
 __all__ = ("Lend", "Loan", "find_loans", "write_loan")
 
@@ -49,6 +49,8 @@ def find_loans(folder: Path, build_id: str) -> Iterator[Loan]:
     """Yield the loans in `folder` of kernels with `build_id`; raise CorruptState."""
     for path, data in stored(folder, _SUFFIX, build_id):
         with damaged(path):
-            registers = {str(name): int(value) for name, value in data["registers"].items()}
-            loan = Loan(path, registers, int(data["sp"]), int(data["back"]))
+            registers = {name: u64(value) for name, value in data["registers"].items()}
+            if not all(map(str.isalnum, registers)):
+                raise ValueError("it has something else than registers")
+            loan = Loan(path, registers, u64(data["sp"]), u64(data["back"]))
         yield loan
