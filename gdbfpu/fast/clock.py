@@ -11,7 +11,7 @@ class Clock:
 
     `khz` is the counter's rate, `tsc` its value at the time `ns`. The counter of an emulated CPU
     stands still while the machine is stopped, that of another CPU goes on. So each run of the
-    kernel, from `resumed` to `stopped`, tells which it is: a record cannot be older than the run.
+    kernel, from `resumed` to `stopped`, tells which it is: its newest record is near its end.
     No time outside the run is returned.
     """
 
@@ -34,8 +34,9 @@ class Clock:
     def ns(self, tsc: int, newest: int) -> int:
         """Return the time of `tsc`; `newest` is the last counter that this run has recorded."""
         began, ended = self._run
-        stands_still = self._linear(newest) < began
-        ns = self._linear(tsc) + (self._paused if stands_still else 0)
+        late = ended - self._linear(newest)
+        paused = self._paused if abs(late - self._paused) < abs(late) else 0
+        ns = self._linear(tsc) + paused
         return min(max(ns, began), ended)
 
     def _linear(self, tsc: int) -> int:
