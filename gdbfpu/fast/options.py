@@ -41,7 +41,13 @@ class Recording:
 
 
 def filters_of(pids: Sequence[int], comms: Sequence[str]) -> Filters:
-    """Return the filters for these pids and names; raise UsageError for another glob than `X*`."""
+    """Return the filters for these pids and names.
+
+    Raises UsageError for another glob than `X*`, and for what no task can have.
+    """
+    for pid in pids:
+        if pid >= 1 << 32:
+            raise UsageError(f"--pid {pid}: no task can have this pid")
     return Filters(tuple(pids), tuple(map(_name, comms)))
 
 
@@ -52,7 +58,9 @@ def _name(comm: str) -> Name:
         raise UsageError(
             f"--comm {comm}: with --fast, a name is plain ASCII, or its beginning and a *"
         )
-    data = text.encode("ascii")[: _LENGTH - 1]
+    if len(text) >= _LENGTH:
+        raise UsageError(f"--comm {comm}: a task's name has at most {_LENGTH - 1} characters")
+    data = text.encode("ascii")
     if not prefix:
         data += b"\0"
     mask = (1 << 8 * len(data)) - 1

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from fake_kernel import COMMON, FPU_44, SYMBOLS, World, struct, task_struct
 
-from gdbfpu.errors import MissingSymbol
-from gdbfpu.kernel.kgdb import waiting_cpus
+from gdbfpu.errors import MissingMember, MissingSymbol
+from gdbfpu.kernel.kgdb import held, waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
 
@@ -20,7 +20,7 @@ INFO = struct(
     ("task", 8, 8, "task_struct", True),
     ("exception_state", STATE, 4),
 )
-WITHOUT_STATE = COMMON[1]
+WITHOUT_STATE = next(one for one in COMMON if one.name == INFO.name)
 
 
 def kernel_of(states, *, active=0, stub="kgdb", info=INFO):
@@ -83,3 +83,26 @@ def test_missing_kgdb_active_is_named():
     del kernel.target.symbols["kgdb_active"]
     with pytest.raises(MissingSymbol, match="kgdb_active"):
         waiting_cpus(kernel)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_held"),
+    [
+        (0, False),
+        (WANT_MASTER, True),
+        (NEXT_MASTER, False),
+        (IS_SLAVE, True),
+        (WANT_MASTER | IS_SLAVE, True),
+        (0xFFFFFFF8, False),
+    ],
+)
+def test_cpus_that_are_held(state, is_held):
+    """KGDB gathers them; one that did not come runs on."""
+    kernel = kernel_of([0, state, WANT_MASTER | IS_SLAVE])
+    assert held(kernel, 1) is is_held
+    assert (held(kernel, 0), held(kernel, 2)) == (False, True)
+
+
+def test_whether_a_cpu_is_held_has_to_be_known():
+    with pytest.raises(MissingMember, match="exception_state"):
+        held(kernel_of([0, 0], info=WITHOUT_STATE), 1)
