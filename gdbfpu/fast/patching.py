@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gdbfpu.errors import CorruptState
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
 from gdbfpu.target import Memory, read_u32, read_u64
@@ -49,12 +50,16 @@ def checks_calls(kernel: Kernel, types: Layouts) -> bool:
 def patch_sites(target: Memory, types: Layouts) -> Iterator[int]:
     """Yield the addresses that the kernel patches while it runs; `types` are TYPES.
 
-    Raises MissingType if there is such a table and its type is not known.
+    Raises MissingType if there is such a table and its type is not known, CorruptState if its
+    size makes no sense.
     """
     for start, end, name, member in _TABLES:
         first, last = map(target.symbol_address, (start, end))
-        if first is not None and last is not None and 0 < last - first <= _MOST:
-            yield from _sites(target, types, (first, last), name, member)
+        if first is None or last is None or first == last:
+            continue
+        if not 0 < last - first <= _MOST:
+            raise CorruptState(f"the kernel's table of {name} has {last - first} bytes")
+        yield from _sites(target, types, (first, last), name, member)
 
 
 def _sites(
@@ -67,6 +72,6 @@ def _sites(
     first, last = table
     size, place = types.struct(name).size, types.member(name, member)
     data = target.read_memory(first, last - first)
-    for at in range(place.offset, len(data) - size + 1, size):
+    for at in range(place.offset, len(data) - size + place.offset + 1, size):
         value = int.from_bytes(data[at : at + place.size], "little", signed=True)
         yield (value + (first + at if place.size == 4 else 0)) % (1 << 64)
