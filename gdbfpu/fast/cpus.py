@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gdbfpu.errors import GdbFpuError
+from gdbfpu.errors import GdbFpuError, MissingSymbol
 from gdbfpu.fast.trampoline import Diverted
 from gdbfpu.kernel.kgdb import held
 from gdbfpu.kernel.running import stack_size
@@ -69,7 +69,10 @@ def stub_cpus(kernel: Kernel) -> tuple[Where, ...]:
 def obstacles(
     kernel: Kernel, cpus: Sequence[Where], functions: Sequence[Diverted]
 ) -> tuple[str, ...]:
-    """Return why no jump may be written now, a line for each CPU that is in the way."""
+    """Return why no jump may be written now, a line for each CPU that is in the way.
+
+    Raises GdbFpuError if it cannot be known.
+    """
     inside = {at for one in functions if one.window.instructions > 1 for at in one.window.inside}
     if not inside:
         return ()
@@ -84,6 +87,8 @@ def _obstacle(kernel: Kernel, where: Where, inside: set[int]) -> str:
     if where.ip in inside:
         return "is where a jump is to be written"
     size = stack_size(kernel.target)
+    if not size:
+        raise MissingSymbol("init_stack")
     stack = _stack(kernel, where.cpu)
     if not stack <= where.sp < stack + size:
         return "handles an interrupt"
