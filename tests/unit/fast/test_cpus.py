@@ -98,7 +98,7 @@ def test_a_cpu_that_is_held(setup, state):
 
 def test_a_cpu_that_kgdb_does_not_hold(setup):
     setup.put(1, ENTRY, 0, state=0)
-    with pytest.raises(GdbFpuError, match="^KGDB does not hold CPU 1$"):
+    with pytest.raises(GdbFpuError, match=r"^KGDB does not hold CPU 1$"):
         kgdb_cpus(setup.kernel, 0)
 
 
@@ -134,7 +134,7 @@ def test_cpus_of_a_stub_outside():
 def test_a_stub_that_does_not_show_a_cpu(name):
     setup = Setup("qemu")
     del setup.target.control[1, name]
-    with pytest.raises(GdbFpuError, match="^the stub does not show CPU 1$"):
+    with pytest.raises(GdbFpuError, match=r"^the stub does not show CPU 1$"):
         stub_cpus(setup.kernel)
 
 

@@ -17,7 +17,7 @@ JUMPS, CALLS = 0xFFFFFFFF82400000, 0xFFFFFFFF82600000
 SITE = 0xFFFFFFFF81001234
 CET = 1 << 23  # arch/x86/include/uapi/asm/processor-flags.h: X86_CR4_CET_BIT 23
 
-# include/linux/jump_label.h: relative since 4.19, addresses before; include/linux/static_call_types.h
+# include/linux/jump_label.h: relative since 4.19, addresses before; static_call_types.h
 JUMP = struct("jump_entry", 16, ("code", 0, 4), ("target", 4, 4), ("key", 8, 8))
 OLD_JUMP = struct("jump_entry", 24, ("code", 0, 8), ("target", 8, 8), ("key", 16, 8))
 CALL = struct("static_call_site", 8, ("addr", 0, 4), ("key", 4, 4))
