@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from gdbfpu.errors import CorruptState
 from gdbfpu.fast.clock import Clock
 from gdbfpu.fast.layout import Flag
 from gdbfpu.fast.records import Counted, Pass, Who
@@ -76,21 +77,28 @@ class Passes:
         return Caught(hit, probe, task, running, facts, evidence, None)
 
     def count(self, number: int, row: Counted, newest: int) -> None:
-        """Add to the totals what the row with this `number` has more than when it was last read."""
-        before = self._rows.get(number, (0, 0))
-        live, memory = row.live - before[1], row.hits - row.live - (before[0] - before[1])
+        """Add to the totals what the row with this `number` has more than when it was last read.
+
+        A CPU may have been stopped between the two counters; what is missing comes the next time.
+        Raises CorruptState if a counter went back.
+        """
+        counted, counted_live = self._rows.get(number, (0, 0))
+        hits = row.hits - counted
+        live = min(row.live - counted_live, hits)
+        if live < 0:
+            raise CorruptState("the table's counters went back: the kernel's memory was damaged")
         totals, task = self._tracer.totals, _task(row.who, row.flags)
         path = (self._probes[row.number].function, *self._backtrace(row.caller))
         evidence = self._evidence(task, row.flags, 0)
         totals.learn(task, evidence)
         first, last = (self._clock.ns(tsc, newest) for tsc in (row.first, row.last))
         thread = self._thread(task, row.cpu)
-        for hits, is_live in ((live, True), (memory, False)):
-            if hits > 0:
+        for several, is_live in ((live, True), (hits - live, False)):
+            if several:
                 facts = Facts(last, row.cpu, thread, row.xfeatures, is_live, evidence.use)
-                totals.add_several(task, path, facts, hits, first)
-        self._tracer.seq += max(0, live) + max(0, memory)
-        self._rows[number] = (row.hits, row.live)
+                totals.add_several(task, path, facts, several, first)
+        self._tracer.seq += hits
+        self._rows[number] = (row.hits, counted_live + live)
 
     def _evidence(self, task: Task, flags: Flag, hit: int) -> Evidence:
         """Return what is known about `task`, with what the kernel's own flag says."""

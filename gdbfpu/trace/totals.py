@@ -151,9 +151,14 @@ class Totals:
     ) -> None:
         """Add `hits` hits of `task` that were counted in the kernel: all of one path and mask.
 
-        `facts` are those of the last of them; the first was at `first_ns`.
+        `facts` are those of the last of them; the first was at `first_ns`. Later hits of the task
+        may have been added before. A ^C must not come in between.
         """
-        row = self.add(task, path, facts)
+        row = self.row(task)
+        latest = row.last_ns, row.comm, row.thread, row.cpu
+        self.add(task, path, facts)
+        if latest[0] > facts.time_ns:
+            row.last_ns, row.comm, row.thread, row.cpu = latest
         more = hits - 1
         path = self.path(path)
         self.hits += more

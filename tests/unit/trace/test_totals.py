@@ -202,3 +202,39 @@ def test_merged_tasks_have_as_many_headers_as_one():
     b.masks.update(dict.fromkeys(range(60, 84), 3))
     assert len(a.plus(b).masks) == MAX_MASKS
     assert set(a.plus(b).masks) == {*range(40), *range(60, 84)}  # the most frequent
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_several_hits_at_once_are_as_one_after_the_other(live):
+    together, single = Totals(), Totals()
+    last = facts(900, 2, 7, 5, live, _YES)
+    together.add_several(task(1, 1), ("f", "a"), last, 5, 100)
+    for time_ns in (100, 300, 500, 700, 900):
+        single.add(task(1, 1), ("f", "a"), facts(time_ns, 2, 7, 5, live, _YES))
+    assert together.tasks == single.tasks
+    assert (together.hits, together.paths) == (single.hits, single.paths) == (5, {("f", "a"): 5})
+
+
+def test_several_hits_may_be_older_than_those_before():
+    totals = Totals()
+    row = totals.add(task(1, 1, "new"), ("f",), facts(500, 1, 8, 1, True))
+    totals.add_several(task(1, 1, "old"), ("g",), facts(400, 0, 7, 2, False), 3, 200)
+    assert (row.first_ns, row.last_ns) == (200, 500)
+    assert (row.comm, row.thread, row.cpu) == ("new", 8, 1)
+    assert (row.hits, row.masks, row.components) == ({"f": 1, "g": 3}, {1: 1, 2: 3}, 3)
+    totals.add_several(task(1, 1, "newest"), ("g",), facts(500, 2, None, 2, False), 1, 450)
+    assert (row.comm, row.thread, row.cpu, row.first_ns) == ("newest", None, 2, 200)
+
+
+def test_several_hits_beyond_the_caps(monkeypatch):
+    monkeypatch.setattr(totals_module, "MAX_PATHS", 1)
+    monkeypatch.setattr(totals_module, "MAX_MASKS", 1)
+    monkeypatch.setattr(totals_module, "MAX_ROWS", 2)
+    totals = Totals()
+    for pid in range(4):
+        for mask in (1, 2):
+            totals.add_several(task(pid, pid), ("f", f"a{pid}"), facts(pid + 1, mask=mask), 10, 1)
+    assert totals.hits == 80
+    assert totals.paths == {("f", "a0"): 20, ("f", "(other paths)"): 60}
+    assert totals.others.count + sum(row.count for row in totals.tasks.values()) == 80
+    assert [row.masks for row in totals.tasks.values()] == [{1: 10}] * len(totals.tasks)
