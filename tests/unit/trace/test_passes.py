@@ -75,7 +75,9 @@ def a_pass(flags=Flag.HEADER, number=0, cpu=1, mask=7, tsc=5 * S, running=None, 
     return Pass(tsc, subject, running or subject, number, cpu, CALLER, flags, mask, 1 << 63)
 
 
-def a_row(hits, live=0, *, first=S, last=2 * S, number=0, cpu=1, flags=Flag.HEADER, mask=7, **named):
+def a_row(
+    hits, live=0, *, first=S, last=2 * S, number=0, cpu=1, flags=Flag.HEADER, mask=7, **named
+):
     return Counted(who(**named), number, hits, live, mask, cpu, CALLER, flags, first, last)
 
 
@@ -242,9 +244,7 @@ def test_counters_that_go_back(setup, hits, live):
     setup.count((0, a_row(10, 4)))
     with pytest.raises(CorruptState) as caught:
         setup.count((0, a_row(hits, live)))
-    assert str(caught.value) == (
-        "the table's counters went back: the kernel's memory was damaged"
-    )
+    assert str(caught.value) == ("the table's counters went back: the kernel's memory was damaged")
     assert (setup.totals.hits, setup.tracer.seq, setup.row.live_hits) == (10, 10, 4)
     setup.count((0, a_row(11, 5)))
     assert (setup.totals.hits, setup.row.live_hits) == (11, 5)
