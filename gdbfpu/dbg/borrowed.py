@@ -21,7 +21,7 @@ import gdb
 from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.waiting import Waiting
-from gdbfpu.errors import GdbFpuError
+from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fast.loan import Lend, Loan
 from gdbfpu.probes.gadget import IDLE_FUNCTIONS, THUNK, Gadget, find_gadget
 
@@ -134,7 +134,9 @@ def repay(target: GdbTarget, loan: Loan) -> bool:
     The task's call has pushed where it returns to, just below its stack pointer. Over KGDB, a new
     debugger finds the program counter behind the INT3 of the breakpoint that it does not know.
     """
-    pushed = target.read_memory(loan.sp - 8, 8)
+    pushed = b""
+    with suppress(MemoryFault):  # the stack of an earlier boot
+        pushed = target.read_memory(loan.sp - 8, 8)
     if int.from_bytes(pushed, "little") != loan.back:
         return False
     if target.register("rip") not in (loan.back, loan.back + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from gdbfpu.dbg.kernel_text import check_writable
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.point import Host
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.errors import UsageError
+from gdbfpu.errors import MemoryFault, UsageError
 from gdbfpu.fast import patching
 from gdbfpu.fast.journal import Journal, find_journals
 from gdbfpu.fast.layout import MAX_PROBES
@@ -140,7 +141,9 @@ def _left_behind(target: GdbTarget, build_id: str) -> Iterator[Journal]:
     Others are of another machine with the same kernel, or of an earlier boot.
     """
     for journal in find_journals(_journal_folder(), build_id):
-        found = [target.read_memory(one.address, len(one.new)) for one in journal.entries]
+        found: list[bytes] = []
+        with suppress(MemoryFault):  # this boot's kernel is elsewhere (KASLR)
+            found = [target.read_memory(one.address, len(one.new)) for one in journal.entries]
         known = all(data in (one.old, one.new) for data, one in zip(found, journal.entries))
         if known and any(data != one.old for data, one in zip(found, journal.entries)):
             yield journal
