@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from gdbfpu.dbg.borrowed import Borrowed, find_call
 from gdbfpu.dbg.fast_full import FullPoint
@@ -15,7 +16,7 @@ from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.symbols import name_around
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.terminal import hit_width, say, tell
-from gdbfpu.errors import CorruptState, GdbFpuError
+from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.fast.clock import Clock
 from gdbfpu.fast.layout import CONTROL_SIZE, Control, Record, Row
 from gdbfpu.fast.records import Counted, Words, parse_control, parse_ring, parse_table
@@ -63,12 +64,12 @@ class FastTrace:
 
     def collect(self) -> None:
         """Hand all passes that were recorded to the tracer; a ^C leaves the rest for later."""
-        self.clock.stopped(time.time_ns())
         if not self._in_place():
             raise GdbFpuError("the kernel was restarted, so its records are gone: `fpu-trace off`")
         self._collect()
 
     def _collect(self) -> None:
+        self.clock.stopped(time.time_ns())
         self._words = words = self._read_words()
         self._passes.threads = {one.lwp: one.num for one in self._target.threads()}
         if self._plan.recording.ring:
@@ -114,16 +115,18 @@ class FastTrace:
             self.drop_point()
             journal.remove()
             return
-        self.collect()
+        with suppress(GdbFpuError):  # damaged records must not keep the text from being restored
+            self._collect()
         try:
             with Borrowed(target, find_call(target), self._plan.lend) as task:
                 settle(self._plan.memory, kernel, task)
                 self._restore()
                 self._plan.memory.wait_for_all(task)
-                self._collect()  # what CPUs recorded that were in a trampoline
+                self._collect_last()  # what CPUs recorded that were in a trampoline
                 self._plan.memory.release(task, journal.base, journal.code_pages)
         except GdbFpuError as error:
             self._restore()
+            self._collect_last()
             size = self._installed.area.size >> 10
             tell(f"fpu-trace: {size} KiB of the kernel's memory stay allocated: {error}")
         journal.remove()
@@ -131,12 +134,22 @@ class FastTrace:
     def _restore(self) -> None:
         restore_text(self._target, self._installed.journal)
         self.drop_point()
-        self._collect()
+        with suppress(GdbFpuError):
+            self._collect()
+
+    def _collect_last(self) -> None:
+        try:
+            self._collect()
+        except GdbFpuError as error:
+            tell(f"fpu-trace: {error}; what is left of the records is lost")
 
     def _in_place(self) -> bool:
         """Return whether the kernel's text has our jumps. A kernel that was restarted has none."""
         entry = self._installed.journal.entries[0]
-        return self._target.read_memory(entry.address, len(entry.new)) == entry.new
+        try:
+            return self._target.read_memory(entry.address, len(entry.new)) == entry.new
+        except MemoryFault:  # it is elsewhere now (KASLR)
+            return False
 
     def drop_point(self) -> None:
         """Remove the breakpoint in the recorder, if there is one."""
