@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fake import FakeTarget
 from fake_kernel import CPU_OFFSETS, World, layouts_44, struct
@@ -15,7 +17,7 @@ from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
 
 ENTRY = 0xFFFFFFFF8101D3C0
-LOCKED, MODE = 0xFFFFFFFF82500000, 0xFFFFFFFF82500010
+LOCKED, MODE, XEN = 0xFFFFFFFF82500000, 0xFFFFFFFF82500010, 0xFFFFFFFF82500020
 FENTRY = bytes.fromhex("0f1f440000")  # the 5 bytes for ftrace
 PUSHES = bytes.fromhex("55 4889e5 4156")  # push %rbp; mov %rsp,%rbp; push %r14
 BODY = bytes.fromhex("4889f8 31c0 c3")
@@ -79,6 +81,21 @@ def test_indirect_branch_tracking(kernel):
     )
 
 
+@pytest.mark.parametrize(("domain", "refused"), [(0, False), (1, True), (2, False)])
+def test_a_xen_pv_guest(kernel, domain, refused):
+    """include/xen/xen.h: XEN_NATIVE, XEN_PV_DOMAIN, XEN_HVM_DOMAIN."""
+    kernel.target.symbols["xen_domain_type"] = XEN
+    kernel.target.put_int(XEN, domain, 4)
+    if not refused:
+        check_kernel(kernel, Layouts([]))
+        return
+    with pytest.raises(UsageError) as caught:
+        check_kernel(kernel, Layouts([]))
+    assert str(caught.value) == (
+        "this is a Xen PV guest, whose kernel cannot turn interrupts off itself"
+    )
+
+
 # --- a function
 
 
@@ -102,14 +119,25 @@ def test_entry_code_and_what_kprobes_must_not_touch(kernel, name):
     window(kernel)
 
 
-def test_the_state_of_a_guest(kernel):
-    kernel.target.symbols["x86_fpu_cache"] = 0xFFFFFFFF82600000
+@pytest.mark.parametrize(
+    "symbol", ["x86_fpu_cache", "kvm_load_guest_fpu", "__ksymtab_fpstate_sanitize_xstate"]
+)
+def test_the_state_of_a_guest(kernel, symbol):
+    """KVM is part of the kernel, or a module that the kernel offers the function."""
+    kernel.target.symbols[symbol] = 0xFFFFFFFF82600000
+    kernel.target.symbols["__ksymtab_something_else"] = 0xFFFFFFFF82600010
     assert why(kernel, probe=OF_FPU) == (
         "KVM calls it for the state of a guest, which is in no task"
     )
     window(kernel)
-    del kernel.target.symbols["x86_fpu_cache"]
+    del kernel.target.symbols[symbol]
     window(kernel, probe=OF_FPU)
+
+
+def test_a_task_that_is_not_initialised(kernel):
+    assert why(kernel, probe=replace(CURRENT, on_raw=True)) == (
+        "its task is not initialised yet when it begins"
+    )
 
 
 @pytest.mark.parametrize("mode", [None, 1, 2])
@@ -144,6 +172,9 @@ def test_a_static_key_in_the_first_instructions(kernel, at):
         (b"", "its first 0 bytes leave no room for a jump of 5"),
         (b"\x48\x8b\x05\0\0\0\0" + BODY, "`mov rax, qword ptr [rip]` is in its first bytes, which "
          "reads relative to rip"),
+        (b"\xe8\1\0\0\0" + BODY, "its first instruction is a jump or a call: ftrace or a kprobe "
+         "has it"),
+        (PUSHES + b"\x06", "its byte 0x6 begins no instruction that capstone knows"),
         (PUSHES + b"\xeb\xf9", "the function jumps back into its first 6 bytes"),
     ],
 )  # fmt: skip
