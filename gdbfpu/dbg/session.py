@@ -176,6 +176,8 @@ class Session(Attached):
         """Restore what a debugger that died has left in the kernel; return a line about each."""
         from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
 
+        if gdb.selected_thread() is None or not self.target.stub.runs:
+            return ()
         kernel = self.model.kernel
         return restore_kernel(self.target, kernel, self.build_id)
 
