@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -68,11 +69,15 @@ class Installed:
 
 
 def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -> Installed:
-    """Divert the functions of `plan`; raise GdbFpuError, and then nothing is changed."""
+    """Divert the functions of `plan`; raise GdbFpuError, and then nothing is changed.
+
+    If text that was changed cannot be restored, the memory and the journal stay.
+    """
     pages = code_pages(plan.functions, plan.places, plan.filters, header=plan.header)
     area = Area(0, pages, plan.recording.slots, plan.recording.rows)
     area = replace(area, base=plan.memory.allocate(task, area.size))
-    try:
+    with ExitStack() as stack:
+        stack.callback(plan.memory.release, task, area.base, pages)
         program = _write_code(target, task, area, plan)
         clock = _clock(target, task, program, plan.memory)
         entries = [
@@ -85,13 +90,14 @@ def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -
             for number, one in enumerate(plan.functions)
         ]
         journal = write_journal(plan.folder, plan.build_id, area.base, pages, entries)
-        try:
-            _switch(target, kernel, task, plan, journal)
-        except BaseException:
-            journal.remove()
-            raise
+        stack.callback(journal.remove)
+        _wait_for_room(target, kernel, task, plan, journal)
+        undo = stack.pop_all()
+    try:
+        write_text(target, [Change(entry.address, entry.new) for entry in journal.entries])
     except BaseException:
-        plan.memory.release(task, area.base, pages)
+        restore_text(target, journal)
+        undo.close()
         raise
     return Installed(area, program, journal, clock)
 
@@ -125,19 +131,14 @@ def _write(target: GdbTarget, address: int, data: bytes) -> None:
         raise GdbFpuError(f"the kernel's memory at {address:#x} does not keep what is written")
 
 
-def _switch(
+def _wait_for_room(
     target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan, journal: Journal
 ) -> None:
-    """Write all jumps at a moment when no CPU is in the way; undo them if one cannot be written."""
+    """Leave the kernel stopped at a moment when all jumps can be written: no CPU is in the way."""
     settle(plan.memory, kernel, task, lambda: obstacles(kernel, _cpus(kernel), plan.functions))
     for entry in journal.entries:
         if target.read_memory(entry.address, len(entry.old)) != entry.old:
             raise GdbFpuError(f"{entry.function} has changed meanwhile: somebody else patches it")
-    try:
-        write_text(target, [Change(entry.address, entry.new) for entry in journal.entries])
-    except BaseException:
-        restore_text(target, journal)
-        raise
 
 
 def settle(
