@@ -128,6 +128,12 @@ def test_a_row():
     )
 
 
+@pytest.mark.parametrize("pid", [0, 1 << 22, (1 << 32) - 1])
+def test_pids_have_32_bits(pid):
+    assert [one.who.pid for one in parse_table(row(pid=pid), 2)] == [pid]
+    assert [one.who.pid for one in parse_ring(slot(pid=pid), 2)] == [pid]
+
+
 def test_rows_that_are_not_in_use_yet():
     """A CPU may be stopped when it has taken a row and not filled it."""
     one, two = parse_table(row() + bytes(96), 2)
