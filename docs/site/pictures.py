@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Draw the pictures of how XSAVE and the kernel's switching work, and of a hit, into docs/.
+"""Draw the pictures of how XSAVE, the kernel's switching and traces work, into docs/.
 
 Run by `make docs`. A test holds the pictures to what this module draws. They bring their own
 background, so they can be read on a light page and on a dark one.
@@ -110,6 +110,7 @@ _HEADER = (
 def pictures() -> dict[str, str]:
     """Return the text of each picture by its file's name."""
     return {
+        "fast.svg": _fast(),
         "hit.svg": _hit(),
         "switching.svg": _switching(),
         "xsave-area.svg": _area(),
@@ -220,6 +221,31 @@ def _hit() -> str:
         x += 9 * (max(len(name), len(value)) + 3)
     title = "A hit: a task gets a signal, the kernel saves its registers, gdbfpu notes it"
     return _picture(title, 204, parts)
+
+
+def _fast() -> str:
+    boxes = (
+        (16, 200, "kernel", ("copy_fpstate_to_sigframe",
+            "a jump in place of its", "first instructions", "", "", "the rest of it")),
+        (270, 230, "b", ("its trampoline",
+            "save flags and registers", "call the recorder", "restore them",
+            "the instructions that were", "there, and a jump back")),
+        (554, 190, "a", ("the recorder",
+            "filter by pid and name", "read header and clock", "take a lock", "store the pass")),
+        (798, 186, "header", ("a table or a ring",
+            "in kernel memory", "", "GDB reads it when", "the kernel stops")),
+    )  # fmt: skip
+    parts = []
+    for x, width, kind, (title, *lines) in boxes:
+        parts.append(_bold(x, 30, title))
+        parts.append(f'<rect class="{kind}" x="{x}" y="44" width="{width}" height="150" rx="6"/>')
+        parts += [_text(x + 12, 74 + 26 * n, line, "dark") for n, line in enumerate(lines)]
+    parts += [_arrow(218, 70, 266, 70), _arrow(268, 178, 220, 178)]
+    parts += [_arrow(502, 96, 550, 96), _arrow(552, 122, 504, 122), _arrow(746, 148, 794, 148)]
+    parts.append(_text(16, 226, "Nothing stops. Each CPU goes this way by itself, with interrupts "
+                       "off while it records."))  # fmt: skip
+    title = "A fast trace: a function's entry jumps to a trampoline, which has the pass recorded"
+    return _picture(title, 244, parts)
 
 
 def main() -> None:

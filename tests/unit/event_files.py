@@ -14,6 +14,7 @@ HEADER = {
     "stub": "kgdb",
     "switching": "lazy",
     "xsave_format": "standard",
+    "recorded": "debugger",
     "started": "2026-11-22T01:38:11+0000",
 }
 HIT = {

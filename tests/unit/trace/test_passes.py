@@ -7,6 +7,7 @@ import random
 from collections import Counter
 
 import pytest
+from event_files import HEADER
 from fake_kernel import FPU, GOLDEN, PF_KTHREAD, World, golden_world, layouts_44
 
 from gdbfpu.errors import CorruptState
@@ -19,6 +20,7 @@ from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
+from gdbfpu.trace.event_file import header
 from gdbfpu.trace.passes import Passes
 from gdbfpu.trace.totals import Totals
 from gdbfpu.trace.tracer import Options, Tracer
@@ -268,3 +270,10 @@ def test_totals_that_were_cleared_begin_anew(setup):
     setup.tracer.totals = setup.totals = Totals()
     setup.count((0, a_row(12, 5)))
     assert (setup.row.live_hits, setup.row.memory_hits) == (1, 1)
+
+
+@pytest.mark.parametrize(("fast", "recorded"), [(False, "debugger"), (True, "kernel")])
+def test_the_header_of_an_event_file_says_who_recorded(setup, fast, recorded):
+    found = header(setup.model, "ab", fast=fast)
+    assert ["schema", *found] == list(HEADER)
+    assert (found["recorded"], found["build_id"]) == (recorded, "ab")
