@@ -19,7 +19,7 @@ from gdbfpu.fast.places import Header, Places
 from gdbfpu.fast.storing import NO_ROOM, OVERFLOW, control, into_ring, into_table
 from gdbfpu.kernel.tasks import PF_KTHREAD
 
-__all__ = ("FULL", "RETRY", "Filters", "Name", "assemble_recorder")
+__all__ = ("FULL", "RETRY", "Filters", "Name", "assemble_full", "assemble_recorder")
 
 _RAX, _RCX, _RDX, _RBX = Register.RAX, Register.RCX, Register.RDX, Register.RBX
 _R12, _RSI = Register.R12, Register.RSI
@@ -70,7 +70,9 @@ def assemble_recorder(
         into_table(asm, places, area.rows)
     _count(asm)
     _leave(asm)
-    _no_room(asm)
+    asm.label(OVERFLOW)  # with `lock`, since CPUs count at `full` without ours
+    asm.increment(control(Control.LOST), lock=True)
+    _leave(asm)
 
 
 def _filter_pids(asm: Assembler, places: Places, pids: Sequence[int]) -> None:
@@ -205,8 +207,11 @@ def _count(asm: Assembler) -> None:
     asm.increment(Memory(_RAX))
 
 
-def _no_room(asm: Assembler) -> None:
-    """Count the pass as lost, unless a debugger stops it at the `nop`, to try again later."""
+def assemble_full(asm: Assembler) -> None:
+    """Append what a pass without room does: it counts itself as lost.
+
+    A debugger can stop it at the `nop` before, and have it try again later.
+    """
     asm.label(NO_ROOM)
     asm.store_value(control(Control.LOCK), 0)
     asm.label(FULL)
@@ -214,6 +219,3 @@ def _no_room(asm: Assembler) -> None:
     asm.label(_LOST)
     asm.increment(control(Control.LOST), lock=True)
     asm.simple("ret")
-    asm.label(OVERFLOW)  # without `lock` it could undo an increment above
-    asm.increment(control(Control.LOST), lock=True)
-    _leave(asm)

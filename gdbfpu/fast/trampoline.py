@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gdbfpu.fast.assembler import Assembler, Memory, Register
 from gdbfpu.fast.layout import PAGE, Area
 from gdbfpu.fast.places import Places
-from gdbfpu.fast.recorder import FULL, RETRY, Filters, assemble_recorder
+from gdbfpu.fast.recorder import FULL, RETRY, Filters, assemble_full, assemble_recorder
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.window import JUMP, Window
 
@@ -69,6 +69,9 @@ def assemble(
     for number, function in enumerate(functions):
         asm.raw(_INT3 * (-asm.here % _PAD))
         _trampoline(asm, places, number, function)
+    # QEMU emulates the page of a breakpoint instruction by instruction: give it a page of its own.
+    asm.raw(_INT3 * (-asm.here % PAGE))
+    assemble_full(asm)
     code = asm.finish()
     return Program(
         code,
@@ -85,7 +88,7 @@ def code_pages(
     functions: Sequence[Diverted], places: Places, filters: Filters, *, header: bool
 ) -> int:
     """Return how many pages the code takes, in the ring's or the table's form."""
-    near = min((function.window.address for function in functions), default=0)
+    near = min((function.window.address for function in functions), default=0) // PAGE * PAGE
     sizes = []
     for area in (Area(near, 1, slots=1), Area(near, 1, rows=1)):
         sizes.append(len(assemble(functions, places, area, filters, header=header).code))

@@ -81,7 +81,7 @@ class Cpu(Emulator):
         assert self.run(self.program.entries[0], end) == end
 
 
-RING, TABLE = Area(AREA, 1, slots=16), Area(AREA, 1, rows=16)
+RING, TABLE = Area(AREA, 2, slots=16), Area(AREA, 2, rows=16)
 
 
 @pytest.mark.parametrize("area", [RING, TABLE], ids=["ring", "table"])
@@ -155,7 +155,7 @@ def test_a_lock_that_nobody_gives_back(area, monkeypatch):
 @pytest.mark.parametrize(("apart", "first"), [(0x2580, 1), (0x1A40, 300), (0x4000, 7)])
 def test_rows_are_found_in_few_steps(apart, first):
     """Tasks as the slab allocator places them fill the table: less than 4 looks in the mean."""
-    cpu, looks = Cpu(Area(AREA, 1, rows=512)), []
+    cpu, looks = Cpu(Area(AREA, 2, rows=512)), []
     multiply = places_of("imul", cpu.program.code, AREA, after=True)
     cpu.at(multiply[0] + 4, lambda: looks.append(1))  # behind the `shr` that follows
     tasks = range(TASKS, TASKS + 512 * apart, apart)
