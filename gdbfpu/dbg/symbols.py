@@ -25,7 +25,7 @@ def name_around(address: int) -> str:
         block = block.superblock
     if block is not None and block.function is not None:
         return str(block.function.name)
-    shown = gdb.execute(f"info symbol {before:#x}", False, True)
+    shown = _symbol_at(before)
     return shown.split()[0] if " in section " in shown else f"{address:#x}"
 
 
@@ -47,5 +47,9 @@ def linked_address(name: str, address: int) -> int:
 
 def _is_at(name: str, address: int) -> bool:
     """Return whether the kernel's symbol table has `name` at `address`."""
-    shown = gdb.execute(f"info symbol {address:#x}", False, True)
-    return bool(shown.split(" in section ")[0] == name)
+    return _symbol_at(address).split(" in section ")[0] == name
+
+
+def _symbol_at(address: int) -> str:
+    with in_c():
+        return str(gdb.execute(f"info symbol {address:#x}", False, True))

@@ -36,7 +36,7 @@ def test_no_color(terminal: Terminal, kernel44: Path) -> None:
 
 def test_tab(terminal: Terminal) -> None:
     terminal("source gdbfpu")
-    terminal.gdb.send("fpu-trace on --probe fps\t")
+    terminal.gdb.send("fpu-trace on --probe fpstate_s\t")
     terminal.gdb.expect_exact("fpu-trace on --probe fpstate_sanitize_xstate")
     terminal.gdb.sendline()
     terminal.gdb.expect_exact("no kernel to look at")

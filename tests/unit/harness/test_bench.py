@@ -127,7 +127,7 @@ def test_a_part_that_is_missing_is_told_before_anything_runs(tmp_path, monkeypat
 def test_an_unknown_part(capsys):
     with pytest.raises(SystemExit):
         bench.main(["event"])
-    assert "no part is called 'event'; there are layouts, wire, events, audit" in (
+    assert "no part is called 'event'; there are layouts, wire, fast, events, audit" in (
         capsys.readouterr().err
     )
 
