@@ -12,20 +12,19 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from types import TracebackType
+from contextlib import contextmanager, suppress
 from typing import Callable
 
 import gdb
 
 from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.dbg.waiting import Waiting
+from gdbfpu.dbg.waiting import waiting
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fast.loan import Lend, Loan
 from gdbfpu.probes.gadget import IDLE_FUNCTIONS, THUNK, Gadget, find_gadget
 
-__all__ = ("Borrowed", "find_call", "repay")
+__all__ = ("Borrowed", "borrowed", "find_call", "repay")
 
 # Where a task may sleep. The last two run in a worker thread, at least once in a second or two.
 _QUIET = ("vfs_read", "vfs_write", "vmstat_shepherd", "vmstat_update")
@@ -53,6 +52,17 @@ class _Place(gdb.Breakpoint):  # type: ignore[misc]
         return True
 
 
+@contextmanager
+def _planted(*addresses: int) -> Iterator[list[_Place]]:
+    """Plant a place at each of `addresses` for the block of code."""
+    places = [_Place(address) for address in addresses]
+    try:
+        yield places
+    finally:
+        for place in places:
+            place.delete()
+
+
 def find_call(target: GdbTarget) -> Gadget:
     """Return a call through a register that a borrowed task can use; raise GdbFpuError."""
     names = ("rax", "rbx", "rbp", *(f"r{n}" for n in range(10, 16)))
@@ -67,42 +77,33 @@ def find_call(target: GdbTarget) -> Gadget:
     raise GdbFpuError("this kernel has no idle call through a register, to call its functions with")
 
 
-class Borrowed:
-    """A task that makes calls. A context manager: the task is given back at its end.
+@contextmanager
+def borrowed(target: GdbTarget, gadget: Gadget, lend: Lend) -> Iterator[Borrowed]:
+    """Let the kernel run until a task comes by, and borrow it for the block of code.
 
-    `lend` writes the task's registers to the disk, in case this debugger dies meanwhile.
+    `lend` writes the task's registers to the disk, in case this debugger dies meanwhile. Raises
+    GdbFpuError if no task comes by in time.
     """
+    with _without_users_breakpoints():
+        _catch(target)
+        registers = {name: _read(target, name) for name in _SAVED}
+        sp = _read(target, "rsp")
+        loan = lend(registers, sp, gadget.back)
+        with _planted(gadget.back) as (back,):
+            try:
+                yield Borrowed(target, gadget, sp, back)
+            finally:
+                _give_back(target, loan)
 
-    def __init__(self, target: GdbTarget, gadget: Gadget, lend: Lend) -> None:
+
+class Borrowed:
+    """A task that makes calls through `gadget`, with the stack pointer `sp`; `back` is hit then."""
+
+    def __init__(self, target: GdbTarget, gadget: Gadget, sp: int, back: _Place) -> None:
         self._target = target
         self._gadget = gadget
-        self._lend = lend
-        self._undo = ExitStack()
-        self._sp = 0
-
-    def __enter__(self) -> Borrowed:
-        """Let the kernel run until a task comes by; raise GdbFpuError if none does in time."""
-        self._undo.enter_context(_without_users_breakpoints())
-        try:
-            _catch(self._target)
-            registers = {name: _read(self._target, name) for name in _SAVED}
-            self._sp = _read(self._target, "rsp")
-            loan = self._lend(registers, self._sp, self._gadget.back)
-            self._back = _Place(self._gadget.back)
-            self._undo.callback(self._back.delete)
-        except BaseException:
-            self._undo.close()
-            raise
-        self._undo.callback(_give_back, self._target, loan)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._undo.close()
+        self._sp = sp
+        self._back = back
 
     def call(self, function: int, *arguments: int) -> int:
         """Return what the kernel's `function` returns (rax, u64) for at most nine `arguments`.
@@ -140,11 +141,8 @@ def repay(target: GdbTarget, loan: Loan) -> bool:
     if int.from_bytes(pushed, "little") != loan.back:
         return False
     if target.register("rip") not in (loan.back, loan.back + 1):
-        place = _Place(loan.back)
-        try:
+        with _planted(loan.back) as (place,):
             _run(lambda: place.hit, "a function of the kernel to return")
-        finally:
-            place.delete()
     _give_back(target, loan)
     return True
 
@@ -159,12 +157,8 @@ def _catch(target: GdbTarget) -> None:
     if not found:
         raise GdbFpuError(f"this kernel has none of {', '.join(_QUIET)}")
     if _read(target, "rip") not in found:
-        places = [_Place(address) for address in found]
-        try:
+        with _planted(*found) as places:
             _run(lambda: any(place.hit for place in places), "a task that reads or writes", _WAIT)
-        finally:
-            for place in places:
-                place.delete()
     if not _read(target, "eflags") & _INTERRUPTS:
         raise GdbFpuError("the task that came by has interrupts off: try again")
 
@@ -197,7 +191,7 @@ def _run(done: Callable[[], bool], what: str, limit: float | None = None) -> Non
         left = None if limit is None else began + limit - time.monotonic()
         if left is not None and left <= 0:
             raise GdbFpuError(f"still waiting for {what} after {limit:.0f} s: the kernel is idle")
-        with suppress(KeyboardInterrupt), Waiting(what), _alarm(left):
+        with suppress(KeyboardInterrupt), waiting(what), _alarm(left):
             gdb.execute("continue", False, True)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import gdb
 
-from gdbfpu.dbg.borrowed import Borrowed, find_call, repay
-from gdbfpu.dbg.fast_install import FastPlan, install, restore_text, settle
+from gdbfpu.dbg.borrowed import borrowed, find_call, repay
+from gdbfpu.dbg.fast_install import FastPlan, install, take_out
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.fast_trace import ALWAYS, FastTrace
 from gdbfpu.dbg.gdb_types import known_types
@@ -67,7 +67,7 @@ def begin_fast(
         folder=_journal_folder(),
         memory=KernelMemory(target),
     )
-    with Borrowed(target, find_call(target), wanted.lend) as task:
+    with borrowed(target, find_call(target), wanted.lend) as task:
         installed = install(target, kernel, task, wanted)
     return FastTrace(target, tracer, wanted, installed, host), left_out
 
@@ -123,12 +123,8 @@ def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[st
             lines.append("gave back a task that another debugger had borrowed")
         loan.repay()
     for journal in _left_behind(target, build_id):
-        memory, lend = KernelMemory(target), partial(write_loan, folder, build_id)
-        with Borrowed(target, find_call(target), lend) as task:
-            settle(memory, kernel, task)
-            restore_text(target, journal)
-            memory.wait_for_all(task)
-            memory.release(task, journal.base, journal.code_pages)
+        lend = partial(write_loan, folder, build_id)
+        take_out(target, kernel, KernelMemory(target), lend, journal)
         journal.remove()
         names = ", ".join(entry.function for entry in journal.entries)
         lines.append(f"restored {names}, which a trace of another debugger had diverted")

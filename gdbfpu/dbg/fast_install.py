@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gdbfpu.dbg.borrowed import Borrowed
+from gdbfpu.dbg.borrowed import Borrowed, borrowed, find_call
 from gdbfpu.dbg.fast_memory import KernelMemory
 from gdbfpu.dbg.kernel_text import Change, write_text
 from gdbfpu.dbg.target import GdbTarget
@@ -31,7 +31,7 @@ from gdbfpu.fast.trampoline import Diverted, Program, assemble, code_pages, patc
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 
-__all__ = ("FastPlan", "Installed", "install", "restore_text", "settle")
+__all__ = ("FastPlan", "Installed", "install", "restore_text", "take_out")
 
 _PAUSE = 20  # ms for which the kernel runs between two looks at its CPUs
 _TRIES = 100
@@ -93,12 +93,10 @@ def install(target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan) -
         stack.callback(journal.remove)
         _wait_for_room(target, kernel, task, plan, journal)
         undo = stack.pop_all()
-    try:
+    with ExitStack() as failed:
+        failed.callback(_take_back, target, journal, undo)
         write_text(target, [Change(entry.address, entry.new) for entry in journal.entries])
-    except BaseException:
-        restore_text(target, journal)
-        undo.close()
-        raise
+        failed.pop_all()
     return Installed(area, program, journal, clock)
 
 
@@ -135,13 +133,13 @@ def _wait_for_room(
     target: GdbTarget, kernel: Kernel, task: Borrowed, plan: FastPlan, journal: Journal
 ) -> None:
     """Leave the kernel stopped at a moment when all jumps can be written: no CPU is in the way."""
-    settle(plan.memory, kernel, task, lambda: obstacles(kernel, _cpus(kernel), plan.functions))
+    _settle(plan.memory, kernel, task, lambda: obstacles(kernel, _cpus(kernel), plan.functions))
     for entry in journal.entries:
         if target.read_memory(entry.address, len(entry.old)) != entry.old:
             raise GdbFpuError(f"{entry.function} has changed meanwhile: somebody else patches it")
 
 
-def settle(
+def _settle(
     memory: KernelMemory,
     kernel: Kernel,
     task: Borrowed,
@@ -165,6 +163,32 @@ def _cpus(kernel: Kernel) -> tuple[Where, ...]:
     if kernel.target.stub.in_kernel:
         return kgdb_cpus(kernel, kernel.current()[0])
     return stub_cpus(kernel)
+
+
+def _take_back(target: GdbTarget, journal: Journal, undo: ExitStack) -> None:
+    restore_text(target, journal)
+    undo.close()
+
+
+def take_out(
+    target: GdbTarget,
+    kernel: Kernel,
+    memory: KernelMemory,
+    lend: Lend,
+    journal: Journal,
+    restored: Callable[[], None] = lambda: None,
+) -> None:
+    """Restore the text of `journal` and free its memory; raise GdbFpuError.
+
+    `restored` is called once the text is restored, and again once no CPU is in a trampoline.
+    """
+    with borrowed(target, find_call(target), lend) as task:
+        _settle(memory, kernel, task)
+        restore_text(target, journal)
+        restored()
+        memory.wait_for_all(task)
+        restored()
+        memory.release(task, journal.base, journal.code_pages)
 
 
 def restore_text(target: GdbTarget, journal: Journal) -> None:

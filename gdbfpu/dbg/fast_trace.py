@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from gdbfpu.dbg.borrowed import Borrowed, find_call
 from gdbfpu.dbg.fast_full import FullPoint
-from gdbfpu.dbg.fast_install import FastPlan, Installed, restore_text, settle
+from gdbfpu.dbg.fast_install import FastPlan, Installed, restore_text, take_out
 from gdbfpu.dbg.interruptible import postponed
 from gdbfpu.dbg.point import Host
 from gdbfpu.dbg.progress import Progress
@@ -51,6 +50,7 @@ class FastTrace:
         self._words: Words | None = None
         probes = [one.probe for one in plan.functions]
         self._counted = Words(0, 0, 0, 0, 0, ())
+        self._lost = ""  # why the last records could not be collected
         self._passes = Passes(tracer, probes, installed.clock, name_around)
         self._full: FullPoint | None = None
         if (plan.recording.ring and not plan.recording.lossy) or tracer.options.limit:
@@ -71,7 +71,8 @@ class FastTrace:
     def _collect(self) -> None:
         self.clock.stopped(time.time_ns())
         self._words = words = self._read_words()
-        self._passes.threads = {one.lwp: one.num for one in self._target.threads()}
+        if words.head > self._counted.head:  # over KGDB, the list takes many packets
+            self._passes.threads = {one.lwp: one.num for one in self._target.threads()}
         if self._plan.recording.ring:
             self._collect_ring(words)
         else:
@@ -117,31 +118,28 @@ class FastTrace:
             return
         with suppress(GdbFpuError):  # damaged records must not keep the text from being restored
             self._collect()
+        plan, kept = self._plan, ""
         try:
-            with Borrowed(target, find_call(target), self._plan.lend) as task:
-                settle(self._plan.memory, kernel, task)
-                self._restore()
-                self._plan.memory.wait_for_all(task)
-                self._collect_last()  # what CPUs recorded that were in a trampoline
-                self._plan.memory.release(task, journal.base, journal.code_pages)
+            take_out(target, kernel, plan.memory, plan.lend, journal, self._restored)
         except GdbFpuError as error:
-            self._restore()
-            self._collect_last()
+            restore_text(target, journal)
+            self._restored()
             size = self._installed.area.size >> 10
-            tell(f"fpu-trace: {size} KiB of the kernel's memory stay allocated: {error}")
+            kept = f"fpu-trace: {size} KiB of the kernel's memory stay allocated: {error}"
+        if self._lost:
+            tell(f"fpu-trace: {self._lost}; what is left of the records is lost")
+        if kept:
+            tell(kept)
         journal.remove()
 
-    def _restore(self) -> None:
-        restore_text(self._target, self._installed.journal)
+    def _restored(self) -> None:
+        """Collect what was recorded until the text was restored, or while CPUs left our code."""
         self.drop_point()
-        with suppress(GdbFpuError):
-            self._collect()
-
-    def _collect_last(self) -> None:
+        self._lost = ""
         try:
             self._collect()
         except GdbFpuError as error:
-            tell(f"fpu-trace: {error}; what is left of the records is lost")
+            self._lost = str(error)
 
     def _in_place(self) -> bool:
         """Return whether the kernel's text has our jumps. A kernel that was restarted has none."""

@@ -4,39 +4,33 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import gdb
 
 from gdbfpu.dbg.terminal import say
 
-__all__ = ("Waiting",)
+__all__ = ("waiting",)
 
 _AFTER = 2.0  # seconds
 
 
-class Waiting:
-    """A context manager: if its block of code takes long, a line says that it waits for `what`."""
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """If the block of code takes long, say in a line that it waits for `what`."""
+    over = threading.Event()
 
-    def __init__(self, what: str) -> None:
-        self._timer = threading.Timer(_AFTER, gdb.post_event, (self._say,))
-        self._timer.daemon = True
-        self._what = what
-        self._over = False
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over = True
-        self._timer.cancel()
-
-    def _say(self) -> None:
-        if not self._over:
-            say(f"fpu-trace: waiting for {self._what} ...")
+    def tell() -> None:
+        if not over.is_set():
+            say(f"fpu-trace: waiting for {what} ...")
             gdb.flush()
+
+    timer = threading.Timer(_AFTER, gdb.post_event, (tell,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        timer.cancel()

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -89,15 +89,15 @@ def store(folder: Path, suffix: str, data: Mapping[str, Any]) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(_WRITTEN, "fast-", folder)
         written = Path(name)
-        try:
+        with ExitStack() as unless_whole:
+            unless_whole.callback(written.unlink)
             with os.fdopen(handle, "w", encoding="ascii") as stream:
                 json.dump(data, stream)
                 stream.flush()
                 os.fsync(handle)
-            return written.rename(written.with_suffix(suffix))
-        except BaseException:
-            written.unlink()
-            raise
+            whole = written.rename(written.with_suffix(suffix))
+            unless_whole.pop_all()
+        return whole
     except OSError as error:
         why = f"no journal can be written to {folder}, so nothing is changed: {error.strerror}"
         raise UsageError(why) from error
