@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-__all__ = ("Frame", "Machine", "Memory", "Stub", "Thread", "read_u32", "read_u64")
+__all__ = ("Answers", "Frame", "Machine", "Memory", "Stub", "Thread", "read_u32", "read_u64")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,27 @@ class Stub:
     shows_vector_registers: bool = False
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The registers of CPU number `cpu` now, as it answered when it was asked over KGDB.
+
+    - `control`: control registers and MSRs by name (u64): `cr0`, `cr4` and `efer`, and `ia32_xss`
+      and `ia32_xfd` if the CPU has them.
+    - `xcr0_size`: how many bytes a standard image of the components in XCR0 has, from
+      CPUID.(0xD,0):EBX; 0 if XSAVE is not enabled.
+    - `image`: the FPU registers of the running task, in the kernel's format. It is empty if the CPU
+      does not have them, and then `why` says why.
+    - `instruction`: the instruction with which the CPU wrote the image.
+    """
+
+    cpu: int
+    control: Mapping[str, int]
+    xcr0_size: int = 0
+    image: bytes = b""
+    instruction: str = ""
+    why: str = ""
+
+
 class Memory(Protocol):
     """Memory and symbols of a kernel. Addresses are virtual, lengths are in bytes."""
 
@@ -79,6 +100,10 @@ class Memory(Protocol):
 
 class Machine(Memory, Protocol):
     """A stopped machine in a debugger: its memory, functions, CPUs and threads."""
+
+    @property
+    def answers(self) -> Answers | None:
+        """Return what the stopped CPU answered, None if it was not asked."""
 
     def task_argument(self, function: str) -> tuple[str, str] | None:
         """Return the register and the kind of the first argument of `function` that gives a task.

@@ -116,15 +116,16 @@ def _beyond(snapshot: Snapshot, view: TaskView) -> int:
 def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
     """Yield a defect if a CPU's cached IA32_XFD is not the running task's: CVE-2024-35801.
 
-    Fixed by 10e4b5166df9 (6.9). The register itself is not in memory.
+    Fixed by 10e4b5166df9 (6.9). The register itself is not in memory; a CPU that was asked tells
+    it.
     """
     kernel, view = snapshot.model.kernel, cpu.view
     if not snapshot.mask & _DYNAMIC or not snapshot.has("xfd_state"):
         return
-    yield Unknown("IA32_XFD itself is not in memory")
+    cached = read_u64(kernel.target, kernel.per_cpu("xfd_state", cpu.number))
+    yield from _xfd_itself(snapshot, cpu, cached)
     if view is None or not view.loaded or "fpstate.xfd" not in view.fields:
         return
-    cached = read_u64(kernel.target, kernel.per_cpu("xfd_state", cpu.number))
     if cached != view.fields["fpstate.xfd"]:
         yield Defect(
             view.task,
@@ -132,6 +133,22 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
             f"{view.fields['fpstate.xfd']:#x}",
             kernel.per_cpu("xfd_state", cpu.number),
             "the task gets #NM for a feature that it may use, or uses a feature without a buffer",
+        )
+
+
+def _xfd_itself(snapshot: Snapshot, cpu: CpuView, cached: int) -> Iterator[Outcome]:
+    """Yield an outcome for IA32_XFD, whose cached value is `cached`."""
+    told = snapshot.told(cpu.number)
+    value = told.control.get("ia32_xfd") if told is not None else None
+    if value is None:
+        yield Unknown("IA32_XFD itself is not in memory")
+    elif value != cached:
+        yield Defect(
+            f"CPU {cpu.number}",
+            f"IA32_XFD is {value:#x}, but xfd_state is {cached:#x}",
+            snapshot.model.kernel.per_cpu("xfd_state", cpu.number),
+            "the kernel skips a write that it needs: a task gets #NM for a feature that it may "
+            "use, or uses a feature without a buffer",
         )
 
 

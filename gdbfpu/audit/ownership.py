@@ -9,6 +9,7 @@ runs again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gdbfpu.audit.finding import Severity, name_of
 from gdbfpu.audit.rule import Defect, Outcome, Scope, rule
@@ -23,6 +24,8 @@ __all__ = ("flags", "kernfpu", "lazyfp", "owner", "twice")
 # inherit from init, and PF_VCPU.
 _EXITING = 0x4
 _WORKERS = 0x4000 | 0x10
+_NM = "the next FPU instruction raises #NM, in the kernel when it saves the registers"
+_OPEN = "the task's FPU instructions do not trap: it reads and writes them"
 _WORKER_MAKER = "create_io_thread"
 
 
@@ -66,7 +69,8 @@ def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
     """Yield a defect if loaded registers have another owner or another CPU: CVE-2019-19602.
 
     If registers count as the running task's, fpu_fpregs_owner_ctx points to the task's struct fpu,
-    and the task's last_cpu is this CPU (fpregs_state_valid()).
+    and the task's last_cpu is this CPU (fpregs_state_valid()). CR0.TS is clear then, where it is
+    shown.
     """
     view = cpu.view
     if view is None or len(snapshot.cpus_of(view.task)) > 1:  # TWICE reports the latter
@@ -75,6 +79,8 @@ def owner(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
         return
     expected = cpu.owner.pointer_to(view.task.address)
     why = "the task runs with registers that are not its own"
+    if cpu.clash:
+        yield _about(view, f"on CPU {cpu.number}, {cpu.clash}", _NM)
     if cpu.owner.address != expected:
         yield _about(
             view,
@@ -119,16 +125,24 @@ def twice(snapshot: Snapshot) -> Iterator[Outcome]:
 def lazyfp(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
     """Yield a defect if an Intel CPU keeps another task's registers behind CR0.TS.
 
-    CVE-2018-3665: speculative execution can read them. Source: Intel SA-00145.
+    CVE-2018-3665: speculative execution can read them. Source: Intel SA-00145. Where CR0 is shown,
+    this also checks that TS is set, on any CPU.
     """
     view = cpu.view
     if snapshot.model.switching != "lazy" or view is None or view.loaded:
         return
     victim = cpu.owner.task if cpu.owner is not None else 0
-    if victim in (0, view.task.address) or cpu_vendor(snapshot.model.kernel) != INTEL:
+    if victim in (0, view.task.address):
+        return
+    intel = cpu_vendor(snapshot.model.kernel) == INTEL
+    if not cpu.clash and not intel:
         return
     names = (name_of(task) for task in snapshot.tasks() if task.address == victim)
     whose = next(names, "a task that has ended")
+    if cpu.clash:
+        read = f"CPU {cpu.number} still holds the registers of {whose}, and {cpu.clash}"
+        yield replace(_about(view, read, _OPEN), severity=Severity.ERROR)
+        return
     yield _about(
         view,
         f"CPU {cpu.number} still holds the registers of {whose}",

@@ -51,7 +51,7 @@ class BlindSpot(NamedTuple):
 class Defect:
     """What a rule's function found; the fields are those of Finding.
 
-    `severity` is given only if the defect is not as bad as its rule says.
+    `severity` is given only if the defect is worse than its rule says, or not as bad.
     """
 
     about: Task | str

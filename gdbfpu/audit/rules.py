@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from gdbfpu.audit import (
+    control,
     fpstate,
     frame,
     frame_diff,
@@ -22,7 +23,19 @@ from gdbfpu.audit.rule import BlindSpot, Rule, Scope
 
 __all__ = ("BLIND_SPOTS", "RULES", "rules_of")
 
-_FAMILIES = (stale, header, legacy, ownership, fpstate, kvm, microarch, frame, frame_diff, returns)
+_FAMILIES = (
+    stale,
+    header,
+    legacy,
+    ownership,
+    fpstate,
+    kvm,
+    microarch,
+    control,
+    frame,
+    frame_diff,
+    returns,
+)
 
 
 def _declared(module: ModuleType) -> Iterator[Rule]:
@@ -38,7 +51,6 @@ RULES = tuple(rule for rule in _DECLARED if not rule.repeats)
 """All rules, each once, in the order in which an audit applies them."""
 
 BLIND_SPOTS = (
-    BlindSpot("MSR", "XCR0, IA32_XSS, IA32_XFD and CR0.TS are in CPUs, not in memory"),
     BlindSpot("MODOPT", "only a trace shows who wrote an area that a CPU tracks for XSAVEOPT"),
     BlindSpot(
         "CORE",

@@ -10,11 +10,11 @@ from functools import cached_property
 
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.fpu.registers import Owner, owner
+from gdbfpu.fpu.registers import Owner, answers, cr0_of, owner, ts_clash
 from gdbfpu.kernel.fields import read_fields
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.layouts.types import Member
-from gdbfpu.target import read_u32
+from gdbfpu.target import Answers, read_u32
 from gdbfpu.xsave.area import EXTENDED_OFFSET, Span, XsaveHeader, parse_header
 from gdbfpu.xsave.legacy import DEFAULT_MXCSR_MASK
 
@@ -63,7 +63,8 @@ class CpuView:
     `number` is the CPU's number, `current` the address of the task_struct that it runs. `view` is
     the view of that task, or None for a kernel thread. `owner` says whose registers the CPU holds;
     it is None if the kernel does not say. `kernel_use` is the variable that says that kernel code
-    has the FPU now; it is empty if kernel code does not have the FPU.
+    has the FPU now; it is empty if kernel code does not have the FPU. `clash` says how CR0.TS
+    contradicts the kernel; it is empty if it does not, or if CR0 is not shown.
     """
 
     number: int
@@ -71,6 +72,7 @@ class CpuView:
     view: TaskView | None
     owner: Owner | None
     kernel_use: str
+    clash: str = ""
 
 
 @dataclass
@@ -106,6 +108,10 @@ class Snapshot:
         This is so since 5.14 (commit 954436989cc5).
         """
         return self.model.kernel.layouts.find("task_struct", "thread.pkru") is not None
+
+    def told(self, cpu: int) -> Answers | None:
+        """Return what CPU number `cpu` answered, None if it was not asked."""
+        return answers(self.model, cpu)
 
     def has(self, symbol: str) -> bool:
         """Return whether the kernel has `symbol`."""
@@ -222,7 +228,9 @@ class Snapshot:
         task = model.kernel.task(current)
         taken, variable = model.kernel_use(cpu)
         view = None if task.kthread else self.view(task)
-        return CpuView(cpu, current, view, owner(model, cpu), variable if taken else "")
+        cr0 = cr0_of(model, cpu)
+        clash = ts_clash(model, cpu, cr0) if cr0 is not None else ""
+        return CpuView(cpu, current, view, owner(model, cpu), variable if taken else "", clash)
 
 
 def _integer(data: bytes, member: Member) -> int:

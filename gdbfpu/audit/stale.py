@@ -10,11 +10,10 @@ from gdbfpu.audit.finding import Severity, name_of
 from gdbfpu.audit.paths import export_paths
 from gdbfpu.audit.rule import Defect, Outcome, Scope, rule
 from gdbfpu.audit.snapshot import Snapshot, TaskView
-from gdbfpu.fpu.registers import shown_registers
+from gdbfpu.fpu.registers import live_bytes
 from gdbfpu.xsave.area import Span, in_use, residue
 from gdbfpu.xsave.features import PKRU, component_name
 from gdbfpu.xsave.legacy import CONTROL_SIZE
-from gdbfpu.xsave.live import overlaid
 
 __all__ = ("Stale", "stale", "stale_components")
 
@@ -120,6 +119,5 @@ def _lanes(snapshot: Snapshot, other: TaskView, number: int) -> set[bytes]:
         return set()
     lanes = _distinctive_lanes(other.image, span)
     if other.loaded and other.cpu is not None:
-        registers = shown_registers(snapshot.model, other.cpu)
-        lanes |= _distinctive_lanes(overlaid(bytes(span.end), (span,), registers), span)
+        lanes |= _distinctive_lanes(live_bytes(snapshot.model, other.cpu, span), span)
     return lanes

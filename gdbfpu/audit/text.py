@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 import gdbfpu
 from gdbfpu.audit.engine import Audit
-from gdbfpu.audit.finding import Finding, Severity, Undecided, finding_json
+from gdbfpu.audit.finding import Finding, Severity, finding_json
 from gdbfpu.audit.rules import RULES
 from gdbfpu.text.counted import counted
 from gdbfpu.text.screen import Screen
@@ -20,6 +21,7 @@ _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 _WIDTH = 100
 _EVIDENCE_SHOWN = 32  # bytes
+_SUBJECTS = 4  # of one sentence on what is undecided
 
 
 def summary(audit: Audit) -> str:
@@ -38,7 +40,7 @@ def audit_table(audit: Audit, reveal: bool, screen: Screen) -> str:
     lines = [line for finding in audit.findings for line in _paragraph(finding, reveal, screen)]
     if audit.undecided:
         lines.append("What memory alone cannot tell:")
-        lines += [line for one in audit.undecided for line in _undecided(one, screen)]
+        lines += [line for text in _undecided(audit) for line in _wrapped(text, screen)]
     return "\n".join([*lines, summary(audit)])
 
 
@@ -61,8 +63,17 @@ def _evidence(data: bytes, reveal: bool) -> str:
     return data[:_EVIDENCE_SHOWN].hex(" ") + more
 
 
-def _undecided(one: Undecided, screen: Screen) -> list[str]:
-    text = f"{one.rule}: {one.subject}: {one.why}."
+def _undecided(audit: Audit) -> Iterator[str]:
+    """Yield what is undecided; the same of several subjects once."""
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for one in audit.undecided:
+        subjects.setdefault((one.rule, one.why), []).append(one.subject)
+    for (rule, why), found in subjects.items():
+        more = f" and {len(found) - _SUBJECTS} more" if len(found) > _SUBJECTS else ""
+        yield f"{rule}: {', '.join(found[:_SUBJECTS])}{more}: {why}."
+
+
+def _wrapped(text: str, screen: Screen) -> list[str]:
     return textwrap.wrap(text, _width(screen), initial_indent="  ", subsequent_indent="    ")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.from_cpu_options import add_from_cpu
 from gdbfpu.commands.parser import Parser
 from gdbfpu.commands.task_options import TaskOptions, add_task
 from gdbfpu.commands.values import file_name
@@ -21,7 +22,7 @@ class AuditOptions(TaskOptions):
 
     `reveal` shows bytes, which may be secrets. `out` is a new file to write. With `fail`, findings
     are a failure. `sigframe` is as in StateOptions. `inject` names the rule whose defect to plant
-    (empty: none); it needs `laboratory`.
+    (empty: none); it needs `laboratory`. `from_cpu` asks the stopped CPU for its registers.
     """
 
     all: bool = False
@@ -33,6 +34,7 @@ class AuditOptions(TaskOptions):
     sigframe: str | None = None
     inject: str = ""
     laboratory: bool = False
+    from_cpu: bool = False
 
 
 def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
@@ -59,7 +61,9 @@ def audit_parser(stopped: bool = True) -> Parser[AuditOptions]:
     parser.add_conflicts((task, every), (comm, every), (byte_map, every))
     if stopped:
         frame, inject, fail = _add_stopped(parser)
-        parser.add_conflicts((byte_map, fail))
+        asked = add_from_cpu(parser)
+        parser.add_conflicts((byte_map, fail), (byte_map, asked))
+        parser.add_conflicts((frame, asked), (inject, asked))
         parser.add_conflicts((inject, every), (byte_map, inject), (byte_map, frame))
         parser.add_conflicts((frame, task), (frame, comm), (frame, every))
     else:

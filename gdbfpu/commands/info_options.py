@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.from_cpu_options import add_from_cpu
 from gdbfpu.commands.parser import Options, Parser
 
 __all__ = ("InfoOptions", "info_parser")
@@ -13,9 +14,10 @@ __all__ = ("InfoOptions", "info_parser")
 
 @dataclass(eq=False, repr=False)
 class InfoOptions(Options):
-    """The options of `fpu-info`: `format` is `table` or `json`."""
+    """The options of `fpu-info`: `format` is `table` or `json`; `from_cpu` asks the stopped CPU."""
 
     format: str = "table"
+    from_cpu: bool = False
 
 
 def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
@@ -27,6 +29,8 @@ def info_parser(stopped: bool = True) -> Parser[InfoOptions]:
         "It also shows where each value was read from.",
     )
     parser.add("--format", choices=("table", "json"), help="default: %(default)s")
-    if not stopped:
+    if stopped:
+        add_from_cpu(parser)
+    else:
         add_dump(parser)
     return parser

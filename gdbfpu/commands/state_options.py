@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.commands.dump_options import add_dump
+from gdbfpu.commands.from_cpu_options import add_from_cpu
 from gdbfpu.commands.names import components
 from gdbfpu.commands.parser import Live, Parser, Several
 from gdbfpu.commands.task_options import TaskOptions, add_task
@@ -20,7 +21,7 @@ class StateOptions(TaskOptions):
     `components` are those to show (empty: all), `diff` names another task to compare with
     (empty: none). `sigframe` is an expression for the frame's user address. If it is empty, the
     address is the argument of the function where the CPU stopped. If it is None, the command shows
-    a task's state.
+    a task's state. `from_cpu` asks the stopped CPU for its registers.
     """
 
     components: tuple[str, ...] = ()
@@ -28,6 +29,7 @@ class StateOptions(TaskOptions):
     format: str = "table"
     diff: str = ""
     sigframe: str | None = None
+    from_cpu: bool = False
 
 
 def state_parser(stopped: bool = True) -> Parser[StateOptions]:
@@ -53,10 +55,12 @@ def state_parser(stopped: bool = True) -> Parser[StateOptions]:
         help="compare with this other task: show only registers that differ")  # fmt: skip
     parser.add_conflicts((raw, form), (diff, raw))
     if stopped:
+        asked = add_from_cpu(parser)
         frame = add("--sigframe", nargs="?", const="", metavar="ADDRESS",
             help="decode the FPU part of the signal frame at this user address (default: the "
             "argument of the function where the CPU stopped)")  # fmt: skip
-        parser.add_conflicts(*((frame, other) for other in (raw, diff, task, comm)))
+        parser.add_conflicts(*((frame, other) for other in (raw, diff, task, comm, asked)))
+        parser.add_conflicts((raw, asked))
     else:
         add_dump(parser)
     return parser

@@ -8,6 +8,7 @@ What we know of a kernel is valid until the connection to it ends. The totals ar
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import gdb
 
@@ -26,6 +27,9 @@ from gdbfpu.kernel import identity
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.trace.totals import Totals
 
+if TYPE_CHECKING:
+    from gdbfpu.dbg.ask_cpu import CpuQuestions
+
 __all__ = ("Attached",)
 
 
@@ -39,6 +43,7 @@ class Attached:
         self._target: GdbTarget | None = None
         self._model: FpuModel | None = None
         self._looks: Looks | None = None
+        self._questions: CpuQuestions | None = None
 
     @property
     def totals(self) -> Totals:
@@ -88,6 +93,16 @@ class Attached:
         if self._looks is None or self._looks.model is not model:
             self._looks = Looks(model)
         return self._looks
+
+    @property
+    def questions(self) -> CpuQuestions:
+        """Return how to ask the stopped CPU for its registers; raise GdbFpuError."""
+        from gdbfpu.dbg.ask_cpu import CpuQuestions  # imports capstone, which is slow
+
+        model = self.model
+        if self._questions is None or self._questions.model is not model:
+            self._questions = CpuQuestions(self.target, model, kernel_file())
+        return self._questions
 
     def _probe(self, target: GdbTarget) -> FpuModel:
         """Return the model of `target`, and begin new totals if it is another kernel."""

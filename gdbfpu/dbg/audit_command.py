@@ -17,6 +17,7 @@ from gdbfpu.commands.audit import (
 from gdbfpu.commands.audit_options import AuditOptions
 from gdbfpu.commands.output import output
 from gdbfpu.dbg.exit_status import end_with
+from gdbfpu.dbg.from_cpu import from_cpu
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.signal_frame import frame_address
@@ -60,6 +61,7 @@ def _audited(session: Session, options: AuditOptions) -> Audit:
     progress = Progress("tasks")
     if options.inject:
         return run_injected_audit(session.model, options, progress, session.target)
-    found = run_audit(session.model, options, progress)
+    with from_cpu(session, options.from_cpu):
+        found = run_audit(session.model, options, progress)
     session.totals.take(found)
     return found

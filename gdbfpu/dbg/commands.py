@@ -17,6 +17,7 @@ from gdbfpu.commands.state_options import StateOptions
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.audit_command import audit
 from gdbfpu.dbg.doctor_command import doctor
+from gdbfpu.dbg.from_cpu import from_cpu
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session, session
 from gdbfpu.dbg.signal_frame import frame_address
@@ -39,7 +40,9 @@ def run(options: Any, screen: Screen) -> None:
 
 
 def _info(session: Session, options: InfoOptions, screen: Screen) -> None:
-    say(info_text(session.model, session.build_id, options, screen))
+    model = session.model
+    with from_cpu(session, options.from_cpu, image=False):
+        say(info_text(model, session.build_id, options, screen))
 
 
 def _state(session: Session, options: StateOptions, screen: Screen) -> None:
@@ -47,7 +50,8 @@ def _state(session: Session, options: StateOptions, screen: Screen) -> None:
         address = frame_address(session.target, options.sigframe)
         say(frame_text(session.model, address, options, screen))
     else:
-        say(state_text(session.model, options, screen))
+        with from_cpu(session, options.from_cpu and not options.raw):  # which is memory's
+            say(state_text(session.model, options, screen))
 
 
 def _report(session: Session, options: ReportOptions, screen: Screen) -> None:

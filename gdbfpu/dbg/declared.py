@@ -96,4 +96,5 @@ def register_commands() -> None:
     for parser in (*parsers.values(), *verbs.values()):
         _Command(parser)
     Overview(parsers.values())
-    register_parameters(verbs["on"], _Command)
+    asking = [parsers[name] for name in ("fpu-state", "fpu-info", "fpu-audit")]
+    register_parameters(verbs["on"], asking, _Command)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`set fpu` and `show fpu`: the defaults of some options of `fpu-trace on`, and colour.
+"""`set fpu` and `show fpu`: the defaults of some options of commands, and colour.
 
 A default is kept in the parser of the options alone. To set a parameter is to change it there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import gdb
@@ -14,11 +15,17 @@ from gdbfpu.commands.parser import Parser
 
 __all__ = ("COLOUR", "register_parameters")
 
+
 COLOUR = "fpu colour"
 """The parameter that says whether text is in colour: True, False, or None for `auto`."""
 
-_ABOUT = "defaults of `fpu-trace on`, and whether text is in colour."
+_ABOUT = "defaults of commands, and whether text is in colour."
 
+_FROM_CPU = "fpu from-cpu"
+_ASKING = {
+    True: "Over KGDB, commands ask the stopped CPU for its registers.",
+    False: "Over KGDB, commands ask the stopped CPU for its registers only with --from-cpu.",
+}
 _NO_LIMIT = "A trace has no limit of hits."
 _COLOURS = {
     None: "Text is in colour on a terminal, if `style enabled` is on (auto).",
@@ -104,11 +111,14 @@ class _Prefix(gdb.Command):  # type: ignore[misc]
         self._run()
 
 
-def register_parameters(on: Parser[Any], changed: Callable[[Parser[Any]], object]) -> None:
+def register_parameters(
+    on: Parser[Any], asking: Sequence[Parser[Any]], changed: Callable[[Parser[Any]], object]
+) -> None:
     """Create the parameters in GDB.
 
-    `on` is the parser of `fpu-trace on`. `changed` is called with it after each change of a
-    default, since its help shows the defaults.
+    `on` is the parser of `fpu-trace on`, `asking` are those of the commands with `--from-cpu`.
+    `changed` is called with a parser after each change of a default of it, since its help shows the
+    defaults.
     """
     _Prefix("set fpu", f"Set {_ABOUT}", lambda: gdb.execute("help set fpu"))
     _Prefix("show fpu", f"Show {_ABOUT}", _show)
@@ -121,8 +131,9 @@ def register_parameters(on: Parser[Any], changed: Callable[[Parser[Any]], object
             (kind, words) if words else (kind,),
             on.get_default(name),
             said,
-            _user(name, on, changed),
+            _user(name, (on,), changed),
         )
+    _register_asking(asking, changed)
     _Parameter(
         COLOUR,
         "whether the text of gdbfpu is in colour",
@@ -135,14 +146,29 @@ def register_parameters(on: Parser[Any], changed: Callable[[Parser[Any]], object
     )
 
 
+def _register_asking(
+    parsers: Sequence[Parser[Any]], changed: Callable[[Parser[Any]], object]
+) -> None:
+    _Parameter(
+        _FROM_CPU,
+        "whether commands ask the stopped CPU for its registers over KGDB",
+        "It is the default of `--from-cpu` of fpu-state, fpu-info and fpu-audit.",
+        (gdb.PARAM_BOOLEAN,),
+        False,
+        _ASKING.__getitem__,
+        _user("from_cpu", parsers, changed),
+    )
+
+
 def _user(
-    name: str, on: Parser[Any], changed: Callable[[Parser[Any]], object]
+    name: str, parsers: Sequence[Parser[Any]], changed: Callable[[Parser[Any]], object]
 ) -> Callable[[Any], None]:
     """Return what makes a new value the default of option `name`."""
 
     def use(value: Any) -> None:
-        on.set_defaults(**{name: 0 if value is None else value})  # None: unlimited
-        changed(on)
+        for parser in parsers:
+            parser.set_defaults(**{name: 0 if value is None else value})  # None: unlimited
+            changed(parser)
 
     return use
 
@@ -155,5 +181,5 @@ def _counted(number: int, thing: str) -> str:
 
 def _show() -> None:
     """Show each setting, as GDB's own `show` does for a group of settings."""
-    for name in sorted((COLOUR, *(f"fpu {name}" for name, *_ in _DEFAULTS))):
+    for name in sorted((COLOUR, _FROM_CPU, *(f"fpu {name}" for name, *_ in _DEFAULTS))):
         gdb.write(f"{name}:  {gdb.execute(f'show {name}', False, True)}")

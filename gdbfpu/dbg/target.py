@@ -17,7 +17,7 @@ from gdbfpu.dbg.symbols import linked_address
 from gdbfpu.errors import MemoryFault
 from gdbfpu.fpu.qemu_registers import UnknownDump
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
-from gdbfpu.target import Frame, Stub, Thread
+from gdbfpu.target import Answers, Frame, Stub, Thread
 
 __all__ = ("GdbTarget",)
 
@@ -66,6 +66,7 @@ class GdbTarget:
         self._inferior = gdb.selected_inferior()
         self._addresses: dict[str, int | None] = {}
         self.slide = 0
+        self.answers: Answers | None = None  # of the stopped CPU, for one command
         self.stub = self._find_stub()
         self._monitor = Monitor(self._connection() if self.stub is QEMU else "")
         self._held = held_by_core() if self.stub is CORE else None

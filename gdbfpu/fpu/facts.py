@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.fpu.registers import Owner, owner
+from gdbfpu.fpu.registers import CR0_TS, Owner, answers, cr0_of, owner, ts_clash
 from gdbfpu.fpu.xstate import LAZY_COUNTERS
 from gdbfpu.kernel.cpuinfo import XSAVEC, XSAVEOPT, XSAVES, cpu_has
 from gdbfpu.kernel.tasks import Task
+from gdbfpu.target import Answers
 from gdbfpu.xsave import features
 
 __all__ = ("Fact", "facts")
 
-_CR0_EM, _CR0_TS = 2, 3  # Intel SDM volume 3, 2.5
+_CR0_EM = 2  # Intel SDM volume 3, 2.5
 _INSTRUCTIONS = (("XSAVES", XSAVES), ("XSAVEC", XSAVEC), ("XSAVEOPT", XSAVEOPT))  # best first
 
 
@@ -124,11 +125,30 @@ def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
     yield Fact(f"{name} owner", *_owner(model, cpu))
     if variable:
         yield Fact(f"{name} kernel use", "yes" if taken else "no", variable)
-    machine = kernel.target.machine
-    cr0 = machine.control_register(cpu, "cr0") if machine is not None else None
+    cr0 = cr0_of(model, cpu)
     if cr0 is not None:
-        value = f"TS {cr0 >> _CR0_TS & 1}, EM {cr0 >> _CR0_EM & 1}"
-        yield Fact(f"{name} CR0", value, "the stub")
+        value = f"TS {cr0 >> CR0_TS & 1}, EM {cr0 >> _CR0_EM & 1}"
+        told = answers(model, cpu)
+        yield Fact(
+            f"{name} CR0", value + _differs(model, cpu, cr0), "the CPU" if told else "the stub"
+        )
+        yield from _asked(name, told) if told else ()
+
+
+def _differs(model: FpuModel, cpu: int, cr0: int) -> str:
+    """Return what to add to CR0 if the kernel's word on CPU number `cpu` differs from CR0.TS."""
+    clash = ts_clash(model, cpu, cr0)
+    return f"; the kernel says something else: {clash}" if clash else ""
+
+
+def _asked(name: str, told: Answers) -> Iterator[Fact]:
+    """Yield the other registers that the CPU called `name` has told."""
+    for register, value in told.control.items():
+        if register != "cr0":
+            yield Fact(f"{name} {register.upper()}", f"{value:#x}", "the CPU")
+    if told.xcr0_size:
+        what = f"{told.xcr0_size} bytes for the components in XCR0"
+        yield Fact(f"{name} CPUID.(0xD,0)", what, "the CPU")
 
 
 def _registers(model: FpuModel, task: Task, taken: str) -> tuple[str, str]:

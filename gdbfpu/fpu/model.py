@@ -23,7 +23,7 @@ from gdbfpu.kernel.thread_flags import (
     read_thread_flags,
 )
 from gdbfpu.layouts.types import Layouts, Member
-from gdbfpu.target import read_u32
+from gdbfpu.target import read_u32, read_u64
 from gdbfpu.xsave.area import (
     HEADER_OFFSET,
     LEGACY_SIZE,
@@ -31,6 +31,7 @@ from gdbfpu.xsave.area import (
     compacted_spans,
     parse_header,
 )
+from gdbfpu.xsave.features import FPSSE
 from gdbfpu.xsave.sparse import read_spans
 
 __all__ = ("ANCHORS", "NOT_FPU", "TYPES", "FpuModel", "probe")
@@ -175,6 +176,16 @@ class FpuModel:
         if gaps or self.format == "compacted":
             return self.kernel.target.read_memory(address, size)
         return read_spans(self.kernel.target.read_memory, address, size, self.xstate.spans)
+
+    def saved_features(self, address: int) -> int:
+        """Return the components (u64) that the kernel saves to the register image at `address`.
+
+        Since 5.16 fpstate.xfeatures has them, for each task.
+        """
+        features = self.kernel.layouts.find("fpstate", "xfeatures") if self.size_member else None
+        if features is None:
+            return self.xstate.mask or FPSSE
+        return read_u64(self.kernel.target, address - self.regs_offset + features.offset)
 
     def image_size(self, address: int) -> int:
         """Return the size in bytes of the register image at `address`; raise CorruptState."""

@@ -6,9 +6,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.target import read_u64
+from gdbfpu.target import Answers, read_u64
+from gdbfpu.xsave.area import Span, in_use, parse_header
+from gdbfpu.xsave.live import overlaid
 
-__all__ = ("Owner", "loaded", "owner", "shown_registers")
+__all__ = (
+    "CR0_TS",
+    "Owner",
+    "answers",
+    "cr0_of",
+    "live_bytes",
+    "loaded",
+    "owner",
+    "shown_registers",
+    "ts_clash",
+)
+
+CR0_TS = 3
+"""The bit of CR0 with which an FPU instruction raises #NM (Intel SDM volume 3, 2.5)."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +84,55 @@ def shown_registers(model: FpuModel, cpu: int) -> dict[str, bytes]:
     """
     machine = model.kernel.target.machine
     return machine.fpu_registers(cpu) if machine is not None else {}
+
+
+def answers(model: FpuModel, cpu: int | None) -> Answers | None:
+    """Return what CPU number `cpu` answered, None if it was not asked."""
+    machine = model.kernel.target.machine
+    found = machine.answers if machine is not None else None
+    return found if found is not None and found.cpu == cpu else None
+
+
+def cr0_of(model: FpuModel, cpu: int) -> int | None:
+    """Return CR0 (u64) of CPU number `cpu`, None if neither the stub nor the CPU tells it."""
+    told, machine = answers(model, cpu), model.kernel.target.machine
+    if told is not None:
+        return told.control["cr0"]
+    return machine.control_register(cpu, "cr0") if machine is not None else None
+
+
+def live_bytes(model: FpuModel, cpu: int, span: Span) -> bytes:
+    """Return an image up to the end of `span` with the component there as CPU number `cpu` has it.
+
+    What neither the stub nor the CPU itself shows is 0. So is a component that the CPU did not
+    write, because it is initial.
+    """
+    told = answers(model, cpu)
+    if told is None or not told.image:
+        return overlaid(bytes(span.end), (span,), shown_registers(model, cpu))
+    own = next((s for s in model.spans(told.image) if s.number == span.number), None)
+    data = own.bytes_of(told.image) if own is not None else None
+    if data is None or (model.format != "fxsave" and not _wrote(told.image, span.number)):
+        return bytes(span.end)
+    return bytes(span.offset) + data
+
+
+def _wrote(image: bytes, number: int) -> bool:
+    return bool(in_use(parse_header(image)) >> number & 1)
+
+
+def ts_clash(model: FpuModel, cpu: int, cr0: int) -> str:
+    """Return how `cr0` of CPU number `cpu` contradicts the kernel's word, `` if it does not.
+
+    With CR0.TS, no registers may count as loaded. Under lazy switching, TS is set unless a task's
+    registers are loaded or kernel code uses the FPU. Raises MemoryFault.
+    """
+    kernel = model.kernel
+    task = kernel.task(kernel.current_task(cpu))
+    mine = not task.kthread and loaded(model, task.address, cpu)
+    if mine and cr0 >> CR0_TS & 1:
+        return "CR0.TS is set, but the task's registers count as loaded"
+    if model.switching == "lazy" and not task.kthread and not mine and not cr0 >> CR0_TS & 1:
+        taken = model.kernel_use(cpu)[0]
+        return "" if taken else "CR0.TS is clear, but the task's registers do not count as loaded"
+    return ""

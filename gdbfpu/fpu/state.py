@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from gdbfpu.errors import CorruptState, MemoryFault, UsageError
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.fpu.registers import loaded, shown_registers
+from gdbfpu.fpu.registers import answers, loaded, shown_registers
 from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
@@ -46,7 +46,8 @@ class TaskState:
 
     - `fpu`: the address of its struct fpu.
     - `raw`: the register image in memory.
-    - `image`: the decoded image. Where the stub shows live registers, they replace memory's.
+    - `image`: the decoded image. Where the stub shows live registers, they replace memory's. Where
+      the CPU was asked, this is the image that the CPU wrote.
     - `live`: the names of those registers.
     - `cpu`: the CPU that runs the task, None if no CPU does.
     - `loaded`: whether that CPU's registers are this task's.
@@ -113,23 +114,39 @@ def read_state(model: FpuModel, task: Task) -> TaskState:
     if not raw:
         raise UsageError(f"{task.comm} (pid {task.pid}) never used the FPU: it has no FPU state")
     cpu = model.kernel.running_on(task.address)
-    taken = cpu is not None and model.kernel_use(cpu)[0]
-    guest = model.holds_guest(fpu)
     held = loaded(model, task.address, cpu)
-    registers = shown_registers(model, cpu) if held and cpu is not None else {}
-    unused = model.switching == "lazy" and not model.state_there(task.address)[0]
-    spans = model.spans(raw)
-    truth = _GUEST if guest else _truth(cpu, taken, held, _parts(registers, spans))
-    return TaskState(
-        task=task,
-        fpu=fpu,
-        raw=raw,
-        image=_decode(model, overlaid(_with_pkru(model, task, raw), spans, registers)),
-        cpu=cpu,
-        loaded=held,
-        live=tuple(registers),
-        truth=_UNUSED if unused else truth,
+    image, live, place = _current(model, task, raw, cpu if held else None)
+    if model.holds_guest(fpu):
+        truth = _GUEST
+    elif model.switching == "lazy" and not model.state_there(task.address)[0]:
+        truth = _UNUSED
+    elif held:
+        truth = f"live in CPU {cpu}{place}"
+    else:
+        truth = _in_memory(cpu, cpu is not None and model.kernel_use(cpu)[0])
+    return TaskState(task, fpu, raw, image, cpu, held, live, truth)
+
+
+def _current(
+    model: FpuModel, task: Task, raw: bytes, cpu: int | None
+) -> tuple[FpuImage, tuple[str, ...], str]:
+    """Return the decoded image, the registers in it that CPU number `cpu` has told, and which.
+
+    None stands for no CPU: then all are from memory, where `raw` was read.
+    """
+    spans, told = model.spans(raw), answers(model, cpu)
+    if told is not None and told.image:
+        image = _decode(model, told.image)
+        live = tuple(register.name for register in image.registers)
+        return image, live, f", which has now written them with {told.instruction}"
+    registers = shown_registers(model, cpu) if cpu is not None else {}
+    parts = _parts(registers, spans)
+    hides = (
+        f"says the kernel, but {told.why}" if told is not None else "which this stub does not show"
     )
+    place = f": {parts}" if parts else f", {hides}: these are the last saved values"
+    image = _decode(model, overlaid(_with_pkru(model, task, raw), spans, registers))
+    return image, tuple(registers), place
 
 
 def _with_pkru(model: FpuModel, task: Task, raw: bytes) -> bytes:
@@ -154,17 +171,13 @@ def _decode(model: FpuModel, raw: bytes) -> FpuImage:
     return replace(image, reason="as this kernel saves it")
 
 
-def _truth(cpu: int | None, taken: bool, held: bool, parts: str) -> str:
-    """Return the sentence; `parts` says which registers come from the CPU, `` for none."""
+def _in_memory(cpu: int | None, taken: bool) -> str:
+    """Return why the registers are in memory; `taken` says whether kernel code uses the FPU."""
     if cpu is None:
         return "in memory: the task does not run"
     if taken:
         return f"in memory: CPU {cpu} runs the task, but kernel code uses the FPU there"
-    if not held:
-        return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
-    if not parts:
-        return f"live in CPU {cpu}, which this stub does not show: these are the last saved values"
-    return f"live in CPU {cpu}: {parts}"
+    return f"in memory: CPU {cpu} runs the task, but its registers are not loaded there"
 
 
 def _parts(registers: Mapping[str, bytes], spans: Sequence[Span]) -> str:

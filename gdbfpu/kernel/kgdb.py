@@ -6,10 +6,12 @@ Sources: kernel/debug/gdbstub.c and debug_core.c.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u32
 
-__all__ = ("MAX_READ", "held", "waiting_cpus")
+__all__ = ("MAX_READ", "STEPPING", "active_cpu", "held", "slave_states", "waiting_cpus")
 
 MAX_READ = 510
 """The most bytes that one read may ask of KGDB.
@@ -18,7 +20,18 @@ KGDB's reply buffer has 1,024 bytes, and KGDB does not check the length: a read 
 bytes overwrites kernel memory (kernel/debug/gdbstub.c, gdb_cmd_memread).
 """
 
+STEPPING = "kgdb_single_step"
+"""The variable (int) with which KGDB keeps the other CPUs while one CPU steps.
+
+KGDB sets it to 0 when a CPU enters. On x86, nothing sets it to 1.
+"""
+
 _WANT_MASTER, _IS_SLAVE = 1, 4  # DCPU_WANT_MASTER and DCPU_IS_SLAVE, kernel/debug/debug_core.h
+
+
+def active_cpu(kernel: Kernel) -> int:
+    """Return the number of the CPU that reports to us; raise MissingSymbol."""
+    return read_u32(kernel.target, kernel.symbol("kgdb_active"))
 
 
 def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
@@ -30,7 +43,7 @@ def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
     """
     if not kernel.target.stub.in_kernel or not _knows_cpus(kernel):
         return ()
-    active = read_u32(kernel.target, kernel.symbol("kgdb_active"))
+    active = active_cpu(kernel)
     return tuple(
         cpu for cpu in kernel.online_cpus() if cpu != active and _state(kernel, cpu) & _WANT_MASTER
     )
@@ -44,6 +57,17 @@ def held(kernel: Kernel, cpu: int) -> bool:
     return bool(_state(kernel, cpu) & (_WANT_MASTER | _IS_SLAVE))
 
 
+def slave_states(kernel: Kernel) -> Iterator[tuple[int, int, int]]:
+    """Yield the place and value of `kgdb_info[cpu].exception_state` of each CPU that waits.
+
+    The third number (u32, as the other) is the value with which the CPU waits as a slave, and does
+    not enter KGDB while another CPU steps.
+    """
+    for cpu in waiting_cpus(kernel):
+        value = _state(kernel, cpu)
+        yield _state_place(kernel, cpu), value, (value & ~_WANT_MASTER) | _IS_SLAVE
+
+
 def _knows_cpus(kernel: Kernel) -> bool:
     state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
     return state is not None and kernel.target.symbol_address("kgdb_info") is not None
@@ -51,6 +75,10 @@ def _knows_cpus(kernel: Kernel) -> bool:
 
 def _state(kernel: Kernel, cpu: int) -> int:
     """Return `kgdb_info[cpu].exception_state` (int)."""
+    return read_u32(kernel.target, _state_place(kernel, cpu))
+
+
+def _state_place(kernel: Kernel, cpu: int) -> int:
     size = kernel.layouts.struct("debuggerinfo_struct").size
     offset = kernel.layouts.offset("debuggerinfo_struct", "exception_state")
-    return read_u32(kernel.target, kernel.symbol("kgdb_info") + cpu * size + offset)
+    return kernel.symbol("kgdb_info") + cpu * size + offset

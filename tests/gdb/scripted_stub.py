@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -75,7 +76,7 @@ class ScriptedStub:
                 gdb, _ = self._listener.accept()
             except OSError:  # __exit__
                 return
-            with gdb:
+            with gdb, contextlib.suppress(ConnectionError):  # GDB does not wait for the last answer
                 self._serve(gdb)
 
     def _serve(self, gdb: socket.socket) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`set fpu` and `show fpu`: the defaults of `fpu-trace on`, as any other setting of GDB."""
+"""`set fpu` and `show fpu`: the defaults of commands, as any other setting of GDB."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from gdb_harness import events, gdb, hit_lines, trace
 AT_FIRST = """\
 fpu backtrace:  A trace records 1 caller of each hit.
 fpu colour:  Text is in colour on a terminal, if `style enabled` is on (auto).
+fpu from-cpu:  Over KGDB, commands ask the stopped CPU for its registers only with --from-cpu.
 fpu limit:  A trace has no limit of hits.
 fpu quiet:  A trace prints a line for each hit.
 fpu state:  Of the FPU state, a trace reads "header" at each hit."""
-SET = ("backtrace 3", "colour off", "limit 1", "quiet on", "state none")
+SET = ("backtrace 3", "colour off", "from-cpu on", "limit 1", "quiet on", "state none")
 AFTERWARDS = """\
 fpu backtrace:  A trace records 3 callers of each hit.
 fpu colour:  Text is never in colour.
+fpu from-cpu:  Over KGDB, commands ask the stopped CPU for its registers.
 fpu limit:  A trace ends after 1 hit.
 fpu quiet:  A trace prints no line for each hit.
 fpu state:  Of the FPU state, a trace reads "none" at each hit."""
@@ -31,11 +33,11 @@ def test_show() -> None:
         *(f"set fpu {each}" for each in SET), "show fpu", "info set",
     )  # fmt: skip
     assert output.parts[1] == AT_FIRST
-    for line, part in zip(AT_FIRST.splitlines(), output.parts[2:7]):
+    for line, part in zip(AT_FIRST.splitlines(), output.parts[2:8]):
         assert line.endswith(part) and len(part) > 20
-    assert output.parts[7:12] == [""] * 5
-    assert output.parts[12] == AFTERWARDS
-    assert set(AFTERWARDS.splitlines()) <= set(output.parts[13].splitlines())
+    assert output.parts[8:14] == [""] * 6
+    assert output.parts[14] == AFTERWARDS
+    assert set(AFTERWARDS.splitlines()) <= set(output.parts[15].splitlines())
 
 
 WRONG = {  # most of it is GDB's own, the same as for other settings
@@ -45,6 +47,7 @@ WRONG = {  # most of it is GDB's own, the same as for other settings
     "set fpu state most": 'Undefined item: "most".',
     "set fpu state": "Requires an argument. Valid arguments are none, header, full.",
     "set fpu quiet maybe": '"on" or "off" expected.',
+    "set fpu from-cpu maybe": '"on" or "off" expected.',
     "set fpu colour maybe": '"on", "off" or "auto" expected.',
     "set fpu color on": "no setting `fpu color`: see `help set fpu`",
     "show fpu color": "no setting `fpu color`: see `help show fpu`",
@@ -89,3 +92,29 @@ def test_help_shows_the_default_in_force(asked: str) -> None:
     shown = [" ".join(output.parts[n].split()) for n in (1, 3, 5)]
     assert ["0 for no limit (default: 4)" in text for text in shown] == [False, True, False]
     assert ["0 for no limit (default: 0)" in text for text in shown] == [True, False, True]
+
+
+@pytest.mark.parametrize("command", ["fpu-state", "fpu-info", "fpu-audit"])
+def test_whether_a_cpu_is_asked_is_a_default_of_three_commands(command: str) -> None:
+    """Help and completion know it; a word of the command line needs no `on`."""
+    asked = (f"help {command}", f"{command} --help")
+    output = gdb(
+        "source gdbfpu", *asked, "set fpu from-cpu on", *asked, "set fpu from-cpu off", *asked
+    )
+    shown = [" ".join(output.parts[n].split()) for n in (1, 2, 4, 5, 7, 8)]
+    assert ["put back (default: off)" in text for text in shown] == [True] * 2 + [False] * 2 + [
+        True
+    ] * 2
+    assert ["put back (default: on)" in text for text in shown] == [False] * 2 + [True] * 2 + [
+        False
+    ] * 2
+
+
+def test_help_of_asking_a_cpu() -> None:
+    output = gdb("source gdbfpu", "help set fpu from-cpu", "show fpu from-cpu", "set fpu from-cpu")
+    lines = output.parts[1].splitlines()
+    assert lines[0] == "Set whether commands ask the stopped CPU for its registers over KGDB."
+    assert "default of `--from-cpu` of fpu-state, fpu-info and fpu-audit" in output.parts[1]
+    assert output.parts[2] == (
+        "Over KGDB, commands ask the stopped CPU for its registers only with --from-cpu."
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gdbfpu.errors import MemoryFault
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
-from gdbfpu.target import Frame, Thread
+from gdbfpu.target import Answers, Frame, Thread
 
 STUBS = {stub.name: stub for stub in (KGDB, QEMU, CORE)}
 
@@ -74,6 +74,7 @@ class FakeTarget(FakeMemory):
         self.unwound = 0
         self.fpu: dict[int, dict[str, bytes]] = {}
         self.control: dict[tuple[int, str], int] = {}
+        self.answers: Answers | None = None
         self.arguments: dict[str, tuple[str, str]] = {}
         self.inlined: dict[str, tuple[int, ...]] = {}
 

@@ -22,24 +22,24 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "layouts": """
-            btf cache compression debuginfod dies dwarf elf kinds mentions needs part search
-            separate sources split structs types units
+            btf cache compression debuginfod dies dwarf elf kinds mentions needs part
+            search separate sources split structs types units
         """,
         "probes": """
-            blocklist catalogue gadget jobs resume returns window
+            asking blocklist catalogue gadget jobs resume returns window
         """,
         "xsave": """
-            area components.amx components.apx components.avx components.avx512 components.cet
-            components.float80 components.mpx components.parts components.pkru components.sse
-            components.supervisor components.views components.x87 core cpuid cpus decode
-            defects differences features formats image legacy live pieces places sigframe sparse
-            text
+            area components.amx components.apx components.avx components.avx512
+            components.cet components.float80 components.mpx components.parts
+            components.pkru components.sse components.supervisor components.views
+            components.x87 core cpuid cpus decode defects differences features formats
+            image legacy live pieces places sigframe sparse text
         """,
     },
     {
         "kernel": """
-            bounded callpath cpubugs cpuinfo fields identity kgdb pages percpu running signals stubs
-            tasks thread_flags usermem vmcore
+            askable bounded callpath cpubugs cpuinfo fields identity kgdb pages percpu
+            running signals stubs tasks thread_flags usermem vmcore
         """,
     },
     {
@@ -49,50 +49,54 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "audit": """
-            bytemap engine finding fpstate frame frame_diff frame_view header inject kvm legacy
-            microarch ownership paths record returns rule rules snapshot stale text watch
+            bytemap control engine finding fpstate frame frame_diff frame_view header
+            inject kvm legacy microarch ownership paths record returns rule rules
+            snapshot stale text watch
         """,
         "fast": """
-            assembler clock cpus journal layout loan options patching places recorder records
-            refusals storing trampoline
+            assembler clock cpus journal layout loan options patching places recorder
+            records refusals storing trampoline
         """,
     },
     {
         "trace": """
-            entries event_file hit_text kept live_text passes rates task_totals totals tracer users
+            entries event_file hit_text kept live_text passes rates task_totals totals
+            tracer users
         """,
     },
     {
         "report": """
-            comparison event_filter event_hits event_images event_lines event_values folded
-            from_events headline hit_page hits_csv markdown page.flame page.hits page.images
-            page.render perfetto report sorts text whole_hit
+            comparison event_filter event_hits event_images event_lines event_values
+            folded from_events headline hit_page hits_csv markdown page.flame page.hits
+            page.images page.render perfetto report sorts text whole_hit
         """,
     },
     {
         "commands": """
             audit audit_options compare compare_options completion completion_options
-            completion_script decode decode_options dependencies doctor_options dump_options events
-            export export_options fast_options filter_options gdb_init info info_options install_gdb
-            install_options layout layout_options man_page model names output parser parsers report
-            report_files_options report_options shell_parser show show_options state state_options
-            streams task_options trace_options values
+            completion_script decode decode_options dependencies doctor_options
+            dump_options events export export_options fast_options filter_options
+            from_cpu_options gdb_init info info_options install_gdb install_options
+            layout layout_options man_page model names output parser parsers report
+            report_files_options report_options shell_parser show show_options state
+            state_options streams task_options trace_options values
         """,
     },
     {
         "doctor": """
-            asking attached debugger device distributions finding gdb_checks gdb_program kernel line
-            shell stub text vmlinux
+            asking attached debugger device distributions finding gdb_checks gdb_program
+            kernel line shell stub text vmlinux
         """,
     },
     {
         "dbg": """
-            api attached audit_command borrowed breakpoints commands conditions core_file counters
-            debug_files declared doctor_command exit_status fast_begin fast_full fast_install
-            fast_memory fast_trace fpu_registers functions gdb_types interruptible kernel_text
-            language live load overview parameters placing planting point printers progress
-            scroll_area session settings settling signal_frame stops symbols target task_words
-            terminal trace_command tui_window waiting
+            api ask_cpu attached audit_command borrowed breakpoints commands conditions
+            core_file counters debug_files declared doctor_command exit_status
+            fast_begin fast_full fast_install fast_memory fast_trace fpu_registers
+            from_cpu functions gdb_types interruptible kernel_text language live load
+            one_step overview packets parameters placing planting point printers
+            progress scroll_area session settings settling signal_frame stops symbols
+            target task_words terminal trace_command tui_window waiting
         """,
         "kdump": """
             commands pages target vmcoreinfo

@@ -15,6 +15,7 @@ from qemu.vm import Machine
 
 NEEDS = {
     "ymmall": "avx",
+    "ymmstorm": "avx",
     "coredump": "avx",
     "avxthreads": "avx",
     "ptracer": "avx",

@@ -34,6 +34,7 @@ SINGLE_TASKS = (
     "sigstorm",
     "x87calc",
     "ymmall",
+    "ymmstorm",
     "zeros",
 )
 

@@ -31,6 +31,7 @@ from fake_kernel import struct, task_struct
 from planting import ALICE, BOB, CAROL, EVERY, KERNEL_ADDRESS, Planted, one
 
 from gdbfpu.layouts.types import Layouts
+from gdbfpu.target import Answers
 
 planted = Planted()
 
@@ -105,6 +106,28 @@ def cached_xfd_that_is_not_the_tasks(m):
     yield m.audit(), found
     m.fpstate(m.alice, XFD, 0)
     yield m.audit(), []
+
+
+@planted("XFD1", M66, M616)
+def xfd_of_a_cpu_that_is_not_the_cached_one(m):
+    """CVE-2024-35801 itself: the register was reset, and the cache is what the task needs."""
+    control = {"cr0": 0x80050033, "cr4": 1 << 18, "ia32_xss": 0x800}
+    m.target.answers = Answers(0, {**control, "ia32_xfd": AMX}, 11008)
+    yield m.audit(), []
+    m.target.answers = Answers(0, {**control, "ia32_xfd": 0}, 11008)
+    place = m.in_cpu("xfd_state", 0)
+    read = "IA32_XFD is 0x0, but xfd_state is 0x40000"
+    found = [one("XFD1", "error", "CPU 0", "", place, read)]
+    yield m.audit(), found
+    m.tif(m.alice, True)  # the register is the CPU's, whoever has the others
+    yield m.audit(), found
+    m.target.answers = Answers(0, {**control, "ia32_xfd": AMX | 1 << 17}, 11008)
+    read = "IA32_XFD is 0x60000, but xfd_state is 0x40000"
+    yield m.audit(), [one("XFD1", "error", "CPU 0", "", place, read)]
+    m.target.answers = Answers(1, {**control, "ia32_xfd": 0}, 11008)  # of an idle task
+    place = m.in_cpu("xfd_state", 1)
+    read = "IA32_XFD is 0x0, but xfd_state is 0x40000"
+    yield m.audit(), [one("XFD1", "error", "CPU 1", "", place, read)]
 
 
 @planted("XFD3", M66, M616)
@@ -271,3 +294,21 @@ def test_a_guests_apx_registers_may_be_elsewhere(kept):
     said = [(u.subject, u.why) for u in m.whole().undecided if u.rule == "GUEST"]
     why = "KVM keeps the guest's r16 to r31 itself, not in the guest's fpstate"
     assert said == ([] if kept else [(ALICE, why)])
+
+
+def undecided_xfd(m):
+    return [(one.subject, one.why) for one in m.whole().undecided if one.rule == "XFD1"]
+
+
+def test_xfd_is_undecided_where_no_cpu_told_it():
+    hidden = "IA32_XFD itself is not in memory"
+    m = M66()
+    assert undecided_xfd(m) == [("CPU 0", hidden), ("CPU 1", hidden)]
+    m.target.answers = Answers(0, {"cr0": 0x80050033, "cr4": 0, "ia32_xfd": AMX})
+    assert undecided_xfd(m) == [("CPU 1", hidden)]
+    m.target.answers = Answers(0, {"cr0": 0x80050033, "cr4": 0})  # it told all but this
+    assert undecided_xfd(m) == [("CPU 0", hidden), ("CPU 1", hidden)]
+    m.target.answers = Answers(0, {"cr0": 0x80050033, "cr4": 0, "ia32_xfd": 0})
+    m.per_cpu("xfd_state", 0, 0)
+    assert ("CPU 0", hidden) not in undecided_xfd(m)
+    assert undecided_xfd(M510()) == []

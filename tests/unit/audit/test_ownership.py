@@ -7,7 +7,11 @@ import pytest
 from audit_machines import FLAGS, M44, M49, M66, M310, M510, M616, SYMBOLS, M44Eager
 from planting import ALICE, BOB, EVERY, VENDOR, Planted, one
 
+from gdbfpu.target import Answers
+
 planted = Planted()
+
+CR0, TS = 0x80050033, 8
 
 
 @planted("FLAGS", M44, M44Eager, M49)
@@ -62,6 +66,39 @@ def registers_that_last_were_in_another_cpu(m):
     yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
+@planted("OWNER", M44, M44Eager, M49, M510, M66)
+def loaded_registers_behind_cr0_ts(m):
+    """The stub shows CR0, as QEMU's does."""
+    yield m.audit(), []
+    m.target.control[0, "cr0"] = CR0
+    yield m.audit(), []
+    m.target.control[0, "cr0"] = CR0 | TS
+    read = "on CPU 0, CR0.TS is set, but the task's registers count as loaded"
+    yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), read)]
+    flag = (m.alice, 5, 0, 1) if m.pointer is None and not isinstance(m, M510) else None
+    if flag:
+        m.in_fpu(*flag)
+    else:
+        m.tif(m.alice, True)
+    yield m.audit(), []
+
+
+@planted("OWNER", M44, M510)
+def loaded_registers_behind_cr0_ts_as_the_cpu_tells(m):
+    m.target.control[0, "cr0"] = CR0 | TS  # what no stub says of a CPU that was asked
+    m.target.answers = Answers(0, {"cr0": CR0, "cr4": 1 << 18}, 832 if isinstance(m, M44) else 2696)
+    yield m.audit(), []
+    m.target.answers = Answers(
+        0, {"cr0": CR0 | TS, "cr4": 1 << 18}, 832 if isinstance(m, M44) else 2696
+    )
+    read = "on CPU 0, CR0.TS is set, but the task's registers count as loaded"
+    yield m.audit(), [one("OWNER", "error", ALICE, "", m.fpu(m.alice), read)]
+    m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 1, 1)  # then they are kernel code's
+    if isinstance(m, M510):
+        m.tif(m.alice, True)
+    yield m.audit(), []
+
+
 @planted("TWICE", M44, M44Eager, M310, M49, M510, M66)
 def one_task_on_two_cpus(m):
     yield m.audit(), []
@@ -89,6 +126,49 @@ def registers_behind_cr0_ts(m):
     yield m.audit(), found
     m.target.put_int(SYMBOLS["boot_cpu_data"] + 12 + 4 * 3, 1 << 29, 4)  # eager: TS is clear
     yield m.audit(), []
+
+
+@planted("LAZYFP", M44, M310)
+def registers_that_are_not_behind_cr0_ts(m):
+    """Then no speculation is needed: alice reads bob's registers, on any CPU."""
+    lazy_310 = isinstance(m, M310)
+    place = m.in_cpu("fpu_owner_task" if lazy_310 else "fpu_fpregs_owner_ctx", 0)
+    m.in_fpu(m.alice, *((4, 0, 4) if lazy_310 else (5, 0, 1)))
+    m.target.put_int(place, m.bob if lazy_310 else m.fpu(m.bob))
+    m.target.put_int(VENDOR, 2, 1)  # AMD
+    m.target.control[0, "cr0"] = CR0 | TS
+    yield m.audit(), []
+    m.target.control[0, "cr0"] = CR0
+    read = (
+        "CPU 0 still holds the registers of bob (pid 11), and CR0.TS is clear, but the task's "
+        "registers do not count as loaded"
+    )
+    found = [one("LAZYFP", "error", ALICE, "", m.fpu(m.alice), read)]
+    yield m.audit(), found
+    m.target.put_int(VENDOR, 0, 1)  # Intel
+    yield m.audit(), found
+    m.target.control[0, "cr0"] = CR0 | TS
+    read = "CPU 0 still holds the registers of bob (pid 11)"
+    yield m.audit(), [one("LAZYFP", "warning", ALICE, "", m.fpu(m.alice), read)]
+    m.target.control[0, "cr0"] = CR0
+    m.target.put_int(place, m.alice if lazy_310 else m.fpu(m.alice))
+    yield m.audit(), []
+    m.target.put_int(place, 0)
+    yield m.audit(), []
+
+
+@planted("LAZYFP", M44)
+def registers_that_kernel_code_opened(m):
+    """kernel_fpu_begin() clears CR0.TS."""
+    m.in_fpu(m.alice, 5, 0, 1)
+    m.target.put_int(VENDOR, 2, 1)
+    m.target.control[0, "cr0"] = CR0
+    m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 1, 1)
+    yield m.audit(), []
+    m.target.put_int(m.in_cpu("in_kernel_fpu", 0), 0, 1)
+    m.target.put_int(m.in_cpu("fpu_fpregs_owner_ctx", 0), m.fpu(m.bob))
+    read = "and CR0.TS is clear, but the task's registers do not count as loaded"
+    yield m.audit(), [one("LAZYFP", "error", ALICE, "", m.fpu(m.alice), read)]
 
 
 @planted("LAZYFP", M310)
@@ -236,3 +316,18 @@ def test_current_tasks_of_both_cpus_are_checked():
     m.in_fpu(m.bob, 0, 0, 4)
     found = m.audit()
     assert [(f.rule, f.subject) for f in found] == [("OWNER", BOB)]
+
+
+def test_a_kernel_thread_has_no_registers_that_ts_could_contradict():
+    for machine in (M44, M510):
+        for cr0 in (CR0, CR0 | TS):
+            m = machine()
+            m.target.control[1, "cr0"] = cr0  # the idle task's CPU
+            assert m.audit() == ()
+
+
+def test_eager_kernels_do_not_set_ts_for_registers_in_memory():
+    m = M510()
+    m.tif(m.alice, True)
+    m.target.control[0, "cr0"] = CR0
+    assert m.audit() == ()

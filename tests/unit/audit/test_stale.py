@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from audit_machines import (
+    AMX,
+    COMPACTED,
     DEFAULT_PKRU,
     M44,
     M49,
@@ -17,6 +19,8 @@ from audit_machines import (
     pattern,
 )
 from planting import ALICE, BOB, Planted, one
+
+from gdbfpu.target import Answers
 
 planted = Planted()
 
@@ -106,6 +110,72 @@ def stale_bytes_of_the_upper_half_of_a_register_in_a_cpu(m):
     m.poke(m.bob, 592, pattern("live", "", 16))
     read = "16 of 256", "; 16 bytes equal AVX of alice (pid 10)"
     yield m.audit(), [one("STALE", "error", BOB, "AVX", m.at(m.bob) + 592, *read)]
+
+
+def image(avx, *, at=576, xfeatures=7, xcomp_bv=0, size=832):
+    """What the CPU wrote, with its YMM registers' upper halves at `at`."""
+    made = bytearray(size)
+    made[512:528] = xfeatures.to_bytes(8, "little") + xcomp_bv.to_bytes(8, "little")
+    made[at : at + len(avx)] = avx
+    return bytes(made)
+
+
+def wrote(m, data, *, cr0=0x80050033, xcr0=832, **control):
+    """Have CPU 0 answer with this image."""
+    control = {"cr0": cr0, "cr4": 1 << 18, **control}
+    m.target.answers = Answers(0, control, xcr0, data, "XSAVEOPT")
+
+
+@planted("STALE", M44)
+def stale_bytes_of_registers_that_the_cpu_wrote(m):
+    """In an image in the standard format."""
+    live = pattern("live", "", 16)
+    m.xfeatures(m.bob, 3)
+    m.poke(m.bob, 576, bytes(256))
+    yield m.audit(), []
+    m.poke(m.bob, 592, live)
+    place = m.at(m.bob) + 592
+    unknown = [one("STALE", "error", BOB, "AVX", place, "16 of 256")]
+    yield m.audit(), unknown
+    assert "equal" not in m.audit()[0].read
+    wrote(m, image(bytes(32) + live))
+    read = "16 of 256", "; 16 bytes equal AVX of alice (pid 10)"
+    yield m.audit(), [one("STALE", "error", BOB, "AVX", place, *read)]
+    wrote(m, image(bytes(32) + live, xfeatures=3))  # initial: what the CPU did not write is old
+    yield m.audit(), unknown
+    assert "equal" not in m.audit()[0].read
+    wrote(m, b"")  # it told its control registers only
+    yield m.audit(), unknown
+
+
+@planted("STALE", M49)
+def stale_bytes_of_registers_that_the_cpu_wrote_compacted(m):
+    """PKRU is at 832 there, at 2688 in the standard format; AVX at 576 in both."""
+    live = pattern("live", "", 16)
+    m.xfeatures(m.bob, 0x203)
+    m.poke(m.bob, 576, bytes(256))
+    yield m.audit(), []
+    m.poke(m.bob, 816, live)
+    place = m.at(m.bob) + 816
+    made = image(bytes(240) + live, xfeatures=0x207, xcomp_bv=COMPACTED | 0x207, size=840)
+    wrote(m, made, xcr0=2696)
+    read = "16 of 256", "; 16 bytes equal AVX of alice (pid 10)"
+    yield m.audit(), [one("STALE", "note", BOB, "AVX", place, *read)]
+
+
+@planted("STALE", M66)
+def stale_bytes_of_a_compacted_image_without_avx(m):
+    """The CPU wrote no AVX: what is at 576 in its image is PKRU, then CET_U."""
+    live = pattern("live", "", 16)
+    m.xfeatures(m.bob, 0x203)
+    m.poke(m.bob, 576, bytes(256))
+    yield m.audit(), []
+    m.poke(m.bob, 576, live)
+    place = m.at(m.bob) + 576
+    made = image(live, xfeatures=0xA03, xcomp_bv=COMPACTED | 0xA03, size=960)
+    wrote(m, made, xcr0=11008, ia32_xss=0x800, ia32_xfd=AMX)
+    yield m.audit(), [one("STALE", "note", BOB, "AVX", place, "16 of 256")]
+    assert "equal" not in m.audit()[0].read
 
 
 @planted("STALE", M44)

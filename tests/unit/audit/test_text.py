@@ -70,6 +70,30 @@ def test_table():
     )
 
 
+@pytest.mark.parametrize(
+    ("cpus", "shown"),
+    [
+        (1, "CPU 0"),
+        (2, "CPU 0, CPU 1"),
+        (4, "CPU 0, CPU 1, CPU 2, CPU 3"),
+        (5, "CPU 0, CPU 1, CPU 2, CPU 3 and 1 more"),
+        (128, "CPU 0, CPU 1, CPU 2, CPU 3 and 124 more"),
+    ],
+)
+def test_what_is_undecided_of_many_is_said_once(cpus, shown):
+    """In words; each counts."""
+    hidden = [Undecided("MSR", f"CPU {cpu}", "they are in the CPU") for cpu in range(cpus)]
+    other = Undecided("XFD1", "CPU 0", "they are in the CPU")
+    said = Audit("", 1, (), (*hidden, other, UNSEEN))
+    _, *lines, last = audit_table(said, False, PLAIN).splitlines()
+    assert lines == [
+        f"  MSR: {shown}: they are in the CPU.",
+        "  XFD1: CPU 0: they are in the CPU.",
+        "  MSR: every CPU: they are in CPUs.",
+    ]
+    assert last.endswith(f"; {cpus + 2} not decidable")
+
+
 def test_table_of_nothing():
     said = Audit("Linux", 0, (), ())
     words = "fpu-audit: clean: 0 errors, 0 warnings, 0 notes in 0 tasks; 0 not decidable"

@@ -29,6 +29,7 @@ DEFAULTS = {
     "sigframe": None,
     "inject": "",
     "laboratory": False,
+    "from_cpu": False,
 }
 
 
@@ -56,6 +57,8 @@ def test_by_default():
         (["--sigframe", "0x10"], {"sigframe": "0x10"}),
         (["--all", "--fail"], {"all": True, "fail": True}),
         (["--inject", "STALE", "--laboratory"], {"inject": "STALE", "laboratory": True}),
+        (["--from-cpu", "--all"], {"from_cpu": True, "all": True}),
+        (["--from-cpu", "--comm", "X*", "--fail"], {"from_cpu": True, "comm": "X*", "fail": True}),
     ],
 )
 def test_what_it_takes(words, changed):
@@ -74,6 +77,10 @@ def test_what_it_takes(words, changed):
         ["--sigframe", "0x10", "--all"],
         ["--sigframe", "0x10", "--comm", "x"],
         ["31", "--sigframe", "0x10"],
+        ["--from-cpu", "--map"],
+        ["--from-cpu", "--sigframe"],
+        ["--inject", "STALE", "--laboratory", "--from-cpu"],
+        ["--from-cpu=on"],
         ["--format", "csv"],
         ["--format"],
         ["--inject"],
@@ -89,7 +96,9 @@ def test_what_it_refuses(words):
 
 
 @pytest.mark.parametrize(
-    "words", [["--sigframe"], ["--inject", "STALE"], ["--laboratory"]], ids=lambda words: words[0]
+    "words",
+    [["--sigframe"], ["--inject", "STALE"], ["--laboratory"], ["--from-cpu"]],
+    ids=lambda words: words[0],
 )
 def test_a_dump_cannot_be_written_and_has_no_stopped_cpu(words):
     with pytest.raises(UsageError):
@@ -101,7 +110,7 @@ def test_help_has_every_option():
     with pytest.raises(HelpShown) as shown:
         audit_parser().parse(["--help"])
     for name in DEFAULTS:
-        assert name in ("task",) or f"--{name}" in str(shown.value)
+        assert name in ("task",) or f"--{name.replace('_', '-')}" in str(shown.value)
 
 
 def test_what_can_be_completed():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gdbfpu.commands.audit_options import audit_parser
 from gdbfpu.commands.completion import complete
 from gdbfpu.commands.doctor_options import DoctorOptions, ShellDoctorOptions, doctor_parser
 from gdbfpu.commands.info_options import InfoOptions, info_parser
@@ -138,6 +139,38 @@ def test_doctor_options():
 def test_info_options():
     assert info_parser().parse([]) == InfoOptions(format="table")
     assert info_parser().parse(["--format", "json"]) == InfoOptions(format="json")
+    assert info_parser().parse(["--from-cpu"]) == InfoOptions(format="table", from_cpu=True)
+
+
+DUMP = ("--core", "c", "--vmlinux", "v")
+
+
+@pytest.mark.parametrize("maker", [info_parser, state_parser, audit_parser])
+def test_a_dump_has_no_cpu_to_ask(maker):
+    assert maker(stopped=False).parse(DUMP).from_cpu is False
+    with pytest.raises(UsageError):
+        maker(stopped=False).parse([*DUMP, "--from-cpu"])
+
+
+@pytest.mark.parametrize("maker", [info_parser, state_parser, audit_parser])
+def test_whether_a_cpu_is_asked_has_a_default(maker):
+    """`set fpu from-cpu on` changes it."""
+    parser = maker()
+    assert parser.parse([]).from_cpu is False
+    assert "put back (default: off)" in " ".join(parser.format_help().split())
+    parser.set_defaults(from_cpu=True)
+    assert parser.parse([]).from_cpu is True
+    assert "put back (default: on)" in " ".join(parser.format_help().split())
+
+
+def test_a_default_does_not_contradict_an_option():
+    state, audit = state_parser(), audit_parser()
+    state.set_defaults(from_cpu=True)
+    audit.set_defaults(from_cpu=True)
+    assert state.parse(["--raw"]).raw
+    assert state.parse(["--sigframe"]).sigframe == ""
+    assert audit.parse(["--map"]).map
+    assert audit.parse(["--inject", "STALE"]).inject == "STALE"
 
 
 STATE = StateOptions(
@@ -154,6 +187,11 @@ STATE = StateOptions(
         ("12 --diff 13 --format json", {"task": "12", "diff": "13", "format": "json"}),
         ("12 --raw --component x87", {"task": "12", "raw": True, "components": ("x87",)}),
         ("--raw --format table", {"raw": True}),
+        ("--from-cpu", {"from_cpu": True}),
+        (
+            "--from-cpu --diff 5 --component SSE",
+            {"from_cpu": True, "diff": "5", "components": ("SSE",)},
+        ),
         ("--comm a --diff 1", {"comm": "a", "diff": "1"}),
         ("--comm a --raw", {"comm": "a", "raw": True}),
         ("--sigframe", {"sigframe": ""}),
@@ -179,6 +217,8 @@ def test_state_options(line, given):
         ("5 --sigframe", "--sigframe", "PID or ADDRESS"),
         ("--sigframe 0x5 7", "--sigframe", "PID or ADDRESS"),
         ("--sigframe --comm a", "--sigframe", "--comm"),
+        ("--sigframe --from-cpu", "--sigframe", "--from-cpu"),
+        ("--from-cpu --raw", "--raw", "--from-cpu"),
     ],
 )
 def test_state_options_that_contradict_one_another(line, one, other):
@@ -427,7 +467,7 @@ def test_completion_of_fpu_report(text, expected):
 
 
 def test_completion_of_fpu_info():
-    assert complete(info_parser(), "") == ("--format", "--help")
+    assert complete(info_parser(), "") == ("--format", "--from-cpu", "--help")
     assert complete(info_parser(), "--format ") == ("json", "table")
 
 

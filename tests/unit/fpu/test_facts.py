@@ -26,6 +26,7 @@ from gdbfpu.fpu import model as fpu
 from gdbfpu.fpu.facts import Fact, facts
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
+from gdbfpu.target import Answers
 
 ID = "00112233445566778899aabbccddeeff01234567"
 CAPABILITIES = SYMBOLS["boot_cpu_data"] + 12  # u32 words: x86_capability in layouts_44()
@@ -374,7 +375,76 @@ def test_cr0(world, cr0, shown):
 
 
 def test_cr0_of_zero_is_shown(world):
+    world.target.put_int(world.player + FPU + 5, 1, 1)  # fpregs_active
     world.target.control[0, "cr0"] = 0
+    assert facts_of(world)["CPU 0 CR0"][0] == "TS 0, EM 0"
+
+
+TOLD = {"cr0": 0x80050033, "cr4": 0x3406F0, "efer": 0xD01}
+
+
+def test_registers_of_a_cpu_that_was_asked(world):
+    world.target.put_int(world.player + FPU + 5, 1, 1)  # fpregs_active
+    before = facts_of(world)
+    world.target.answers = Answers(0, {**TOLD, "ia32_xss": 0x800, "ia32_xfd": 1 << 18}, 832)
+    found = facts_of(world)
+    assert {item: found[item] for item in found if item not in before} == {
+        "CPU 0 CR0": ("TS 0, EM 0", "the CPU"),
+        "CPU 0 CR4": ("0x3406f0", "the CPU"),
+        "CPU 0 EFER": ("0xd01", "the CPU"),
+        "CPU 0 IA32_XSS": ("0x800", "the CPU"),
+        "CPU 0 IA32_XFD": ("0x40000", "the CPU"),
+        "CPU 0 CPUID.(0xD,0)": ("832 bytes for the components in XCR0", "the CPU"),
+    }
+    assert all(found[item] == before[item] for item in before)
+
+
+def test_a_cpu_without_xsave_that_was_asked(world):
+    world.target.answers = Answers(1, TOLD)
+    found = facts_of(world)
+    assert [item for item in found if item.startswith("CPU 1 C")] == ["CPU 1 CR0", "CPU 1 CR4"]
+    assert [item for item in found if item.startswith("CPU 0 C")] == []
+
+
+LOADED = "CR0.TS is set, but the task's registers count as loaded"
+OPEN = "CR0.TS is clear, but the task's registers do not count as loaded"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(
+    ("active", "ts", "lazy", "said"),
+    [
+        (1, 0, True, ""),
+        (1, 1, True, f"; the kernel says something else: {LOADED}"),
+        (0, 0, True, f"; the kernel says something else: {OPEN}"),
+        (0, 1, True, ""),
+        (1, 1, False, f"; the kernel says something else: {LOADED}"),
+        (0, 0, False, ""),
+    ],
+)
+def test_cr0_ts_against_the_kernels_word(world, active, ts, lazy, said, asked):
+    """4.4: fpregs_active is the kernel's word. Eager switching leaves TS clear always."""
+    world.target.put_int(world.player + FPU + 5, active, 1)
+    world.target.put_int(CAPABILITIES + 4 * 3, 0 if lazy else EAGER, 4)
+    cr0 = 0x80050033 | ts << 3
+    if asked:
+        world.target.answers = Answers(0, {**TOLD, "cr0": cr0})
+    else:
+        world.target.control[0, "cr0"] = cr0
+    value = f"TS {ts}, EM 0{said}"
+    assert facts_of(world)["CPU 0 CR0"] == (value, "the CPU" if asked else "the stub")
+
+
+@pytest.mark.parametrize("ts", [0, 1])
+def test_cr0_ts_of_a_kernel_thread_contradicts_nothing(world, ts):
+    world.target.control[1, "cr0"] = 0x80050033 | ts << 3
+    assert facts_of(world)["CPU 1 CR0"][0] == f"TS {ts}, EM 0"
+
+
+def test_cr0_ts_while_kernel_code_has_the_fpu(world):
+    """kernel_fpu_begin() clears TS."""
+    per_cpu(world, "in_kernel_fpu", IN_KERNEL, 1, 1)
+    world.target.control[0, "cr0"] = 0x80050033
     assert facts_of(world)["CPU 0 CR0"][0] == "TS 0, EM 0"
 
 

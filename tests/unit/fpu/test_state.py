@@ -25,7 +25,7 @@ from gdbfpu.fpu import model as fpu
 from gdbfpu.fpu.state import find_task, read_frame, read_state
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
-from gdbfpu.target import Thread
+from gdbfpu.target import Answers, Thread
 
 CPU_IMAGES = Path(__file__).parents[2] / "data" / "cpu"
 ACTIVE, REGS_ACTIVE = FPU + 4, FPU + 5  # offsets of 4.4 from a task_struct
@@ -175,6 +175,95 @@ def test_live_registers_count_as_in_use():
     assert [c.in_use for c in state.image.components] == [True, True, False]
 
 
+# --- a CPU that was asked
+
+
+CPU_0 = {"cr0": 0x80050033, "cr4": 1 << 18, "efer": 0xD01}
+NOW = bytes(range(0x40, 0x60))  # of YMM9, as the CPU wrote it
+
+
+def written(xfeatures=7, size=832):
+    """An image of 4.4: FCW, MXCSR, XMM9 and the upper half of YMM9 as the CPU has them."""
+    image = bytearray(size)
+    image[0:2], image[24:28] = b"\x7f\x0b", b"\x80\x9f\0\0"
+    image[160 + 16 * 9 : 160 + 16 * 10] = NOW[:16]
+    image[576 + 16 * 9 : 576 + 16 * 10] = NOW[16:]
+    image[512] = xfeatures
+    return bytes(image)
+
+
+def asked(image=b"", *, cpu=1, why="", loaded=True, name="XSAVEOPT"):
+    """audiod runs on CPU 1, and CPU `cpu` was asked; returns world, model and task."""
+    world, model, task = golden("audiod")
+    world.run(task, 1)
+    world.target.put_int(task + REGS_ACTIVE, loaded, 1)
+    world.target.answers = Answers(cpu, CPU_0, 832, image, name if image else "", why)
+    return world, model, task
+
+
+def test_the_cpu_wrote_all_registers():
+    world, model, task = asked(written())
+    state = state_of(model, task)
+    assert state.truth == "live in CPU 1, which has now written them with XSAVEOPT"
+    assert (state.cpu, state.loaded) == (1, True)
+    assert state.image.register("ymm9").raw == NOW
+    assert state.image.register("fcw").raw == b"\x7f\x0b"
+    assert state.image.register("mxcsr").raw == b"\x80\x9f\0\0"
+    assert {state.source(register.name) for register in state.image.registers} == {"CPU"}
+    assert state.image.reason == "as this kernel saves it"
+    assert state.raw == world.target.read_memory(task + FPU + 64, 832)  # memory's, as --raw shows
+    assert state.raw[160 + 16 * 7 :][:16] == AUDIOD_XMM7
+
+
+def test_the_cpu_left_out_what_is_initial():
+    """XSAVEOPT: what it did not write is no register's value."""
+    _, model, task = asked(written(xfeatures=3))
+    state = state_of(model, task)
+    assert {c.name: c.in_use for c in state.image.components}["AVX"] is False
+    assert state.image.register("ymm9").raw == NOW[:16] + bytes(16)
+
+
+def test_cr0_ts_is_set():
+    """The kernel says that the registers are the task's, and the CPU would trap."""
+    _, model, task = asked(why="CR0.TS is set: the CPU would raise #NM")
+    state = state_of(model, task)
+    assert state.truth == (
+        "live in CPU 1, says the kernel, but CR0.TS is set: the CPU would raise #NM: "
+        "these are the last saved values"
+    )
+    assert state.live == ()
+    assert state.source("xmm7") == "memory"
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+
+
+def test_the_cpu_has_not_the_registers_of_its_task():
+    why = "the kernel says that the CPU does not have the registers of its task"
+    _, model, task = asked(why=why, loaded=False)
+    state = state_of(model, task)
+    assert state.truth == "in memory: CPU 1 runs the task, but its registers are not loaded there"
+    assert (state.loaded, state.live) == (False, ())
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+
+
+def test_another_cpu_was_asked():
+    _, model, task = asked(written(), cpu=0)
+    state = state_of(model, task)
+    assert state.truth == (
+        "live in CPU 1, which this stub does not show: these are the last saved values"
+    )
+    assert state.image.register("xmm7").raw == AUDIOD_XMM7
+
+
+def test_another_task_is_looked_at():
+    """It sleeps: what the CPU wrote is not its."""
+    world, model, _ = asked(written())
+    sleeper = world.add(77, b"sleeper")
+    world.target.put_int(sleeper + ACTIVE, 1, 1)
+    state = state_of(model, sleeper)
+    assert state.truth == "in memory: the task does not run"
+    assert state.image.register("fcw").raw == b"\x7f\x03"
+
+
 def test_a_kvm_guest_may_have_the_registers(monkeypatch):
     """The CPU's registers are then the guest's, however loaded the task's flags say they are."""
     world, model, task = golden("audiod", "qemu")
@@ -275,6 +364,23 @@ def pkru_world(offset, *, compacted=False, size=None, mask=PKRU | 7):
 
 def pkru_of(world, task, layouts):
     return state_of(fpu.probe(Kernel(world.target, layouts)), task)
+
+
+@pytest.mark.parametrize(("offset", "compacted"), [(2688, False), (832, True)])
+def test_pkru_in_what_the_cpu_wrote_is_the_cpus(offset, compacted):
+    """Not thread.pkru, which is of a task that does not run."""
+    world, task = pkru_world(offset, compacted=compacted)
+    model = fpu.probe(Kernel(world.target, layouts_with_pkru()))
+    world.run(task, 0)
+    world.target.put(task + ACTIVE, b"\1\1")
+    image = bytearray(world.target.read_memory(task + FPU + 64, offset + 8))
+    image[512:514] = b"\x07\x02"
+    image[offset : offset + 8] = b"\xc0\0\0\x0c".ljust(8, b"\0")
+    world.target.answers = Answers(0, CPU_0, 2696, bytes(image), "XSAVES")
+    state = state_of(model, task)
+    assert state.image.register("pkru").raw == b"\xc0\0\0\x0c"
+    assert state.source("pkru") == "CPU"
+    assert state.truth == "live in CPU 0, which has now written them with XSAVES"
 
 
 @pytest.mark.parametrize(("offset", "compacted"), [(2688, False), (2432, False), (832, True)])

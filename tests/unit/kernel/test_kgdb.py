@@ -7,7 +7,7 @@ import pytest
 from fake_kernel import COMMON, FPU_44, SYMBOLS, World, struct, task_struct
 
 from gdbfpu.errors import MissingMember, MissingSymbol
-from gdbfpu.kernel.kgdb import held, waiting_cpus
+from gdbfpu.kernel.kgdb import active_cpu, held, slave_states, waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
 
@@ -106,3 +106,44 @@ def test_cpus_that_are_held(state, is_held):
 def test_whether_a_cpu_is_held_has_to_be_known():
     with pytest.raises(MissingMember, match="exception_state"):
         held(kernel_of([0, 0], info=WITHOUT_STATE), 1)
+
+
+@pytest.mark.parametrize("active", [0, 1])
+def test_the_cpu_that_reports(active):
+    assert active_cpu(kernel_of([WANT_MASTER, IS_SLAVE], active=active)) == active
+
+
+def test_the_cpu_that_reports_has_to_be_known():
+    kernel = kernel_of([0, 0])
+    del kernel.target.symbols["kgdb_active"]
+    with pytest.raises(MissingSymbol, match="kgdb_active"):
+        active_cpu(kernel)
+
+
+BASE = 0xFFFFFFFF82001000  # of kgdb_info
+
+
+@pytest.mark.parametrize(
+    ("states", "active", "expected"),
+    [
+        ([WANT_MASTER, IS_SLAVE], 0, []),
+        ([WANT_MASTER, WANT_MASTER], 0, [(BASE + 40 + 24, 1, 4)]),
+        ([WANT_MASTER, WANT_MASTER], 1, [(BASE + 24, 1, 4)]),
+        ([WANT_MASTER, WANT_MASTER | IS_SLAVE], 0, [(BASE + 64, 5, 4)]),
+        (
+            [WANT_MASTER, 0x11, IS_SLAVE, 0xFFFFFFFF],
+            0,
+            [(BASE + 64, 0x11, 0x14), (BASE + 144, 0xFFFFFFFF, 0xFFFFFFFE)],
+        ),
+    ],
+)
+def test_cpus_that_wait_as_slaves_meanwhile(states, active, expected):
+    """Bit 0, DCPU_WANT_MASTER, off, bit 2, DCPU_IS_SLAVE, on, and all else as it was."""
+    kernel = kernel_of(states, active=active)
+    assert list(slave_states(kernel)) == expected
+    assert kernel.target.writes == []
+
+
+@pytest.mark.parametrize("stub", ["qemu", "core"])
+def test_other_stubs_have_no_slaves(stub):
+    assert list(slave_states(kernel_of([0, WANT_MASTER], stub=stub))) == []
