@@ -33,12 +33,14 @@ __all__ = ("ProbeBreakpoint", "ReturnBreakpoint", "Site")
 class Site:
     """The function of `probe`, which begins at `entry`, and how a hit there is resumed.
 
-    `resume` is None if no instruction qualifies; then GDB has to step.
+    `resume` is None if no instruction qualifies. Then the kernel steps with its other CPUs held, if
+    `held`; otherwise GDB has to step.
     """
 
     probe: Probe
     entry: int
     resume: Resume | None
+    held: bool = False
 
 
 class _Recorder(Point):
@@ -104,6 +106,7 @@ class ProbeBreakpoint(_Recorder):
         self._returns = returns
         place = (site.resume.address if site.resume else site.entry, site.resume)
         super().__init__(target, site.probe, place, tracer, host)
+        self.held = site.held
 
     def describe(self) -> str:
         """Return a line about the point. The line says if the audit cannot watch the calls."""

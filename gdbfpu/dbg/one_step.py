@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Callable
 
+import gdb
+
 from gdbfpu.dbg.interruptible import postponed
 from gdbfpu.dbg.packets import EFLAGS, Wire
 from gdbfpu.dbg.target import GdbTarget
@@ -27,7 +29,7 @@ from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes.asking import Site
 from gdbfpu.target import read_u32
 
-__all__ = ("HeldCpu", "LostKernel", "held_cpu", "unless_lost")
+__all__ = ("HeldCpu", "LostKernel", "can_hold", "held_cpu", "step_over", "unless_lost")
 
 _TF, _IF, _DF, _RF = (1 << bit for bit in (8, 9, 10, 16))  # RFLAGS, Intel SDM volume 1, 3.4.3
 _OURS = _TF | _IF | _DF | _RF
@@ -117,6 +119,11 @@ class HeldCpu:
         if wrong:
             raise LostKernel(f"a CPU's {', '.join(wrong)} cannot be put back")
 
+    def keep(self) -> None:
+        """Let the CPU leave with its present registers; flags of ours are as they were."""
+        flags = (self.values[EFLAGS] & ~_OURS) | (self.wanted[EFLAGS] & _OURS)
+        self.wanted = {**self.values, EFLAGS: flags}
+
 
 def _same(one: str, other: str) -> bool:
     """Return whether two ids, in hexadecimal, are one thread's: idle tasks have negative ones."""
@@ -163,6 +170,40 @@ def unless_lost(put_back: Callable[[], None]) -> Iterator[None]:
     finally:
         if not lost:
             put_back()
+
+
+def can_hold(target: GdbTarget, kernel: Kernel) -> bool:
+    """Return whether this kernel and this GDB have what `held_cpu` needs."""
+    if not target.stub.in_kernel or target.symbol_address(STEPPING) is None:
+        return False
+    try:
+        Wire()
+        return all(True for _ in slave_states(kernel))
+    except GdbFpuError:
+        return False
+
+
+def step_over(target: GdbTarget, kernel: Kernel, address: int) -> None:
+    """Step over the breakpoint at `address`, where the CPU is stopped, and tell GDB.
+
+    If the CPU is no longer there, this only tells GDB: so it may be called again. Raises
+    GdbFpuError, and LostKernel if the kernel must not go on.
+    """
+    with held_cpu(target, kernel) as cpu:
+        if cpu.values["rip"] == address:
+            cpu.wire.expect_ok(f"z0,{address:x},1")
+            with unless_lost(lambda: _plant(cpu.wire, address)):
+                cpu.step()
+                cpu.keep()
+    gdb.execute("maintenance flush register-cache", False, True)
+
+
+def _plant(wire: Wire, address: int) -> None:
+    """Plant the breakpoint at `address` again; raise GdbFpuError."""
+    try:
+        wire.expect_ok(f"Z0,{address:x},1")
+    except GdbFpuError as error:
+        raise GdbFpuError(f"its breakpoint is gone, turn the trace off and on ({error})") from error
 
 
 def _check_held(kernel: Kernel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gdbfpu.audit.watch import job_of
@@ -13,6 +13,7 @@ from gdbfpu.dbg.breakpoints import ProbeBreakpoint, ReturnBreakpoint, Site
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import MemoryFault, UsageError
+from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes.catalogue import Probe
 from gdbfpu.probes.jobs import Job
 from gdbfpu.trace.tracer import Tracer
@@ -39,23 +40,44 @@ class Plan:
     step: bool = False
 
 
-def sites(target: GdbTarget, plan: Plan, cpus: int) -> tuple[tuple[Site, ...], tuple[str, ...]]:
+def sites(
+    target: GdbTarget, plan: Plan, kernel: Kernel
+) -> tuple[tuple[Site, ...], tuple[str, ...]]:
     """Return where to plant, and a line about each function that is left out and why.
 
-    `cpus` is how many CPUs are online. Over KGDB a step lets the other CPUs run. They pass the
-    probe unseen, or their own hit ends GDB, and the kernel stays in KGDB. Raises UsageError if GDB
-    would have to step there over a required probe, or over every probe.
+    If no instruction of a probe qualifies, a CPU steps while KGDB holds the others. Where that is
+    not possible, GDB has to step, which lets the other CPUs run. They pass the probe unseen, or
+    their own hit ends GDB, and the kernel stays in KGDB. Raises UsageError if GDB would have to
+    step there over a required probe, or over every probe.
     """
     probed = [entry for _, entry in plan.chosen]
     found = [site for one in plan.chosen for site in _places(target, *one, probed)]
+    found = _stepped(target, kernel, found)
+    cpus = len(kernel.online_cpus())
     if plan.step or not target.stub.in_kernel or cpus < 2:
         return tuple(found), ()
-    kept = tuple(site for site in found if site.resume is not None)
-    refused = [site.probe.function for site in found if site.resume is None]
+    kept = tuple(site for site in found if site.resume is not None or site.held)
+    refused = [site.probe.function for site in found if site not in kept]
     why = f"GDB would have to step, which hangs a kernel with {cpus} CPUs in KGDB"
     if not kept or set(refused) & set(plan.required):
         raise UsageError(f"cannot probe {', '.join(refused)}: {why} (--step probes them anyway)")
     return kept, tuple(f"{name} is left out: {why} (--step plants it anyway)" for name in refused)
+
+
+def _stepped(target: GdbTarget, kernel: Kernel, found: Sequence[Site]) -> list[Site]:
+    """Return the sites `found`, with `held` where the kernel can step with its other CPUs held."""
+    if all(site.resume is not None for site in found):
+        return list(found)
+    from gdbfpu.dbg.one_step import can_hold
+    from gdbfpu.probes.stepping import can_step
+
+    possible = can_hold(target, kernel)
+    return [
+        replace(site, held=possible and can_step(target.function_code(site.entry), site.entry))
+        if site.resume is None
+        else site
+        for site in found
+    ]
 
 
 def _places(target: GdbTarget, probe: Probe, entry: int, probed: Sequence[int]) -> tuple[Site, ...]:

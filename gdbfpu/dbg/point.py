@@ -14,6 +14,8 @@ import gdb
 from gdbfpu.dbg.interruptible import Step, interruptible
 from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.terminal import tell
+from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.tasks import Kernel, Task
 from gdbfpu.trace.entries import Caught, Entry
 
@@ -54,8 +56,9 @@ class Passage:
 class Point(gdb.Breakpoint):  # type: ignore[misc]
     """A breakpoint on `name` at `address`.
 
-    After a hit the kernel goes on with the effect of `resume`. If `resume` is None, GDB steps. The
-    breakpoint's stop() is a list of steps, each of which can run again (gdbfpu.dbg.interruptible).
+    After a hit the kernel goes on with the effect of `resume`. If `resume` is None, a CPU steps: if
+    `held`, while KGDB holds the others, otherwise as GDB does it. The breakpoint's stop() is a list
+    of steps, each of which can run again (gdbfpu.dbg.interruptible).
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         host: Host,
     ) -> None:
         self.resume = resume
+        self.held = False
         self.address = address
         self.name = name
         self.passes = 0
@@ -78,7 +82,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         with in_c():
             super().__init__(f"*{address:#x}", internal=True)
         self.silent = True  # gdbfpu itself reports a stop here (gdbfpu.dbg.stops)
-        steps = (self._begin, self._count, *self._steps(), self._compute, self._write)
+        steps = (self._begin, self._count, *self._steps(), self._compute, self._write, self._step)
         self.stop = interruptible(steps, host.failed)
 
     def _steps(self) -> tuple[Step, ...]:
@@ -88,6 +92,8 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
     def describe(self) -> str:
         """Return a line about the point: where it stands and how the kernel resumes."""
         way = "at its entry, where GDB has to step: hits can be lost on several CPUs"
+        if self.held:
+            way = "at its entry, stepped over while KGDB holds the other CPUs"
         if self.resume is not None:
             way = f"on `{self.resume.text}`, resumed without a step"
         return f"{self.name} at {self.address:#x}, {way}"
@@ -127,4 +133,17 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         for name, value in self._here.effect.items():
             if self._target.register(name) != value:
                 self._target.write_register(name, value)
+        return False
+
+    def _step(self) -> bool:
+        """Step over this breakpoint; stay stopped if the CPU is not where it should be then."""
+        if not self.held:
+            return False
+        from gdbfpu.dbg.one_step import step_over
+
+        try:
+            step_over(self._target, self._kernel, self.address)
+        except GdbFpuError as error:
+            tell(f"fpu-trace: cannot step over {self.name}: {error}")
+            return True
         return False

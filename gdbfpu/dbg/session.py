@@ -70,7 +70,7 @@ class Session(Attached):
         probe is left in the kernel.
         """
         target, tracer = self.target, self._new_tracer(options, kept)
-        chosen, left_out = sites(target, plan, len(self.model.kernel.online_cpus()))
+        chosen, left_out = sites(target, plan, self.model.kernel)
         with contextlib.ExitStack() as undo:
             points = []
             for point in plant(target, chosen, tracer, self):

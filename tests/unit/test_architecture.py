@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             search separate sources split structs types units
         """,
         "probes": """
-            asking blocklist catalogue gadget jobs resume returns window
+            asking blocklist catalogue gadget jobs resume returns stepping window
         """,
         "xsave": """
             area components.amx components.apx components.avx components.avx512
