@@ -15,7 +15,7 @@ kgdb_cpu_enter() in kernel/debug/debug_core.c.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Callable
 
 import gdb
@@ -24,7 +24,7 @@ from gdbfpu.dbg.interruptible import postponed
 from gdbfpu.dbg.packets import EFLAGS, Wire
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError
-from gdbfpu.kernel.kgdb import STEPPING, active_cpu, held, slave_states
+from gdbfpu.kernel.kgdb import STEPPING, knows_cpus, slave_states
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes.asking import Site
 from gdbfpu.target import read_u32
@@ -143,7 +143,6 @@ def held_cpu(target: GdbTarget, kernel: Kernel) -> Iterator[HeldCpu]:
     """
     wire = Wire()
     cpu = HeldCpu(target, kernel, wire)
-    _check_held(kernel)
     states = tuple(slave_states(kernel))
     with postponed(), wire.patient():
         try:
@@ -176,11 +175,10 @@ def can_hold(target: GdbTarget, kernel: Kernel) -> bool:
     """Return whether this kernel and this GDB have what `held_cpu` needs."""
     if not target.stub.in_kernel or target.symbol_address(STEPPING) is None:
         return False
-    try:
+    with suppress(GdbFpuError):
         Wire()
-        return all(True for _ in slave_states(kernel))
-    except GdbFpuError:
-        return False
+        return knows_cpus(kernel)
+    return False
 
 
 def step_over(target: GdbTarget, kernel: Kernel, address: int) -> None:
@@ -204,14 +202,6 @@ def _plant(wire: Wire, address: int) -> None:
         wire.expect_ok(f"Z0,{address:x},1")
     except GdbFpuError as error:
         raise GdbFpuError(f"its breakpoint is gone, turn the trace off and on ({error})") from error
-
-
-def _check_held(kernel: Kernel) -> None:
-    """Raise GdbFpuError if another CPU runs."""
-    active = active_cpu(kernel)
-    loose = [cpu for cpu in kernel.online_cpus() if cpu != active and not held(kernel, cpu)]
-    if loose:
-        raise GdbFpuError(f"KGDB does not hold CPU {loose[0]}, which runs: try at another stop")
 
 
 def _put_back(target: GdbTarget, cpu: HeldCpu, states: Iterable[tuple[int, int, int]]) -> None:

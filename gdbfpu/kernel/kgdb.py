@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.target import read_u32
 
-__all__ = ("MAX_READ", "STEPPING", "active_cpu", "held", "slave_states", "waiting_cpus")
+__all__ = (
+    "MAX_READ",
+    "STEPPING",
+    "active_cpu",
+    "held",
+    "knows_cpus",
+    "slave_states",
+    "waiting_cpus",
+)
 
 MAX_READ = 510
 """The most bytes that one read may ask of KGDB.
@@ -41,7 +50,7 @@ def waiting_cpus(kernel: Kernel) -> tuple[int, ...]:
     debugger detaches: then such a CPU waits in KGDB for a debugger that is gone. Other stubs have
     no such CPUs.
     """
-    if not kernel.target.stub.in_kernel or not _knows_cpus(kernel):
+    if not kernel.target.stub.in_kernel or not knows_cpus(kernel):
         return ()
     active = active_cpu(kernel)
     return tuple(
@@ -61,14 +70,19 @@ def slave_states(kernel: Kernel) -> Iterator[tuple[int, int, int]]:
     """Yield the place and value of `kgdb_info[cpu].exception_state` of each CPU that waits.
 
     The third number (u32, as the other) is the value with which the CPU waits as a slave, and does
-    not enter KGDB while another CPU steps.
+    not enter KGDB while another CPU steps. Raises GdbFpuError if a CPU runs.
     """
-    for cpu in waiting_cpus(kernel):
-        value = _state(kernel, cpu)
-        yield _state_place(kernel, cpu), value, (value & ~_WANT_MASTER) | _IS_SLAVE
+    active = active_cpu(kernel)
+    for cpu in kernel.online_cpus():
+        value = _IS_SLAVE if cpu == active else _state(kernel, cpu)
+        if not value & (_WANT_MASTER | _IS_SLAVE):
+            raise GdbFpuError(f"KGDB does not hold CPU {cpu}, which runs: try at another stop")
+        if value & _WANT_MASTER:
+            yield _state_place(kernel, cpu), value, (value & ~_WANT_MASTER) | _IS_SLAVE
 
 
-def _knows_cpus(kernel: Kernel) -> bool:
+def knows_cpus(kernel: Kernel) -> bool:
+    """Return whether the kernel's variables and types say which CPUs KGDB holds."""
     state = kernel.layouts.find("debuggerinfo_struct", "exception_state")
     return state is not None and kernel.target.symbol_address("kgdb_info") is not None
 

@@ -55,7 +55,7 @@ def wait_for(file):
 
 @pytest.fixture
 def guest(kernel: Kernel, cpu: str) -> Iterator[Machine]:
-    with Machine(kernel.bzimage, guest_image(), cpu=cpu, parallel=True) as machine:
+    with Machine(kernel.bzimage, guest_image(), cpu=cpu) as machine:
         machine.boot(PROMPT, 120.0)
         yield machine
 

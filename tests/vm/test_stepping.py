@@ -74,7 +74,7 @@ def test_no_hit_is_lost_when_a_cpu_steps(
     kernel: Kernel, machine: Callable[..., Machine], initrd: Path, tmp_path: Path
 ) -> None:
     """Four programs on two CPUs, whose announced signals are the hits, each of them a step."""
-    guest, out = machine(initrd, parallel=True), tmp_path / "report.json"
+    guest, out = machine(initrd), tmp_path / "report.json"
     guest.break_in()
     wanted = [
         *("source gdbfpu", FORCED, f"fpu-trace on --quiet --backtrace 0 --probe {SAVE}"),

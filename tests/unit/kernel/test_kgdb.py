@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from fake_kernel import COMMON, FPU_44, SYMBOLS, World, struct, task_struct
 
-from gdbfpu.errors import MissingMember, MissingSymbol
-from gdbfpu.kernel.kgdb import active_cpu, held, slave_states, waiting_cpus
+from gdbfpu.errors import GdbFpuError, MissingMember, MissingSymbol
+from gdbfpu.kernel.kgdb import active_cpu, held, knows_cpus, slave_states, waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.layouts.types import Layouts
 
@@ -144,6 +144,15 @@ def test_cpus_that_wait_as_slaves_meanwhile(states, active, expected):
     assert kernel.target.writes == []
 
 
-@pytest.mark.parametrize("stub", ["qemu", "core"])
-def test_other_stubs_have_no_slaves(stub):
-    assert list(slave_states(kernel_of([0, WANT_MASTER], stub=stub))) == []
+def test_no_cpu_may_run_meanwhile():
+    kernel = kernel_of([WANT_MASTER, WANT_MASTER, 0x10], active=0)
+    with pytest.raises(GdbFpuError, match=r"^KGDB does not hold CPU 2, which runs"):
+        list(slave_states(kernel))
+
+
+def test_a_kernel_that_does_not_say_which_cpus_are_held():
+    assert knows_cpus(kernel_of([0, 0]))
+    assert not knows_cpus(kernel_of([0, 0], info=WITHOUT_STATE))
+    kernel = kernel_of([0, 0])
+    del kernel.target.symbols["kgdb_info"]
+    assert not knows_cpus(kernel)
