@@ -27,6 +27,7 @@ from gdbfpu.commands.streams import remark, show
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
+from gdbfpu.kdump.apart import Apart
 from gdbfpu.kdump.target import DrgnMemory
 from gdbfpu.kernel import identity
 from gdbfpu.report.from_events import report_of_files
@@ -101,10 +102,11 @@ def _dump(parser: Parser[Any], found: argparse.Namespace) -> tuple[FpuModel, str
     if files.core is None or files.vmlinux is None:
         parser.error("give an event file, or --core FILE and --vmlinux FILE")
     notes = _read(files.vmcoreinfo) if files.vmcoreinfo is not None else None
-    target = DrgnMemory(files.core, files.vmlinux, notes)
-    build_id = identity.verify(target, files.vmlinux)
+    core, vmlinux = files.core, files.vmlinux
+    target = Apart(core, lambda: DrgnMemory(core, vmlinux, notes))
+    build_id = identity.verify(target, vmlinux)
     progress = _progress("bytes of BTF")
-    return read_model(target, files.vmlinux, build_id, progress, helpers_here()), build_id
+    return read_model(target, vmlinux, build_id, progress, helpers_here()), build_id
 
 
 def _progress(what: str) -> Progress:

@@ -133,7 +133,7 @@ def _open_kdump(drgn: Any, core: Path, text: bytes | None) -> tuple[Any, Any]:
             why = LEFT_OUT if pages.left_out(address, length) else ""
             raise MemoryFault(address, length, why) from error
 
-    text = bytes(program["VMCOREINFO"].value_())
+    text = program["VMCOREINFO"].to_bytes_()
     try:
         program.read(info.top_table(text), _PAGE)
     except drgn.FaultError as error:  # no filter leaves that out

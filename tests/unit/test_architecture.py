@@ -99,7 +99,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             target task_words terminal trace_command tui_window waiting
         """,
         "kdump": """
-            commands pages target vmcoreinfo
+            apart commands pages target vmcoreinfo
         """,
     },
     {"": "__main__ cli"},
@@ -135,11 +135,13 @@ BOUNDARIES = {
     "dbg/interruptible.py": {"_guarded"},
     "dbg/declared.py": {"invoke"},
     "doctor/finding.py": {"_guarded"},
+    "kdump/apart.py": {"_answer"},
     "kdump/target.py": {"_open"},
 }
 """The functions that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)
 and a command's invoke, and an error must not leave them; a check of the doctor runs where things
-are broken, and the others have to follow; drgn raises Exception itself for a dump
+are broken, and the others have to follow; an error in the process that reads a dump is raised in
+the one that asks; drgn raises Exception itself for a dump
 that it cannot read."""
 
 

@@ -46,7 +46,7 @@ def bitmap(pages):
 
 def flattened(data, *pieces):
     """`data` as records: each of `pieces` is a part of it (start, end), in the order of writing."""
-    out = struct.pack("<16sqq", b"makedumpfile", 1, 1).ljust(4096, b"\0")
+    out = struct.pack(">16sqq", b"makedumpfile", 1, 1).ljust(4096, b"\0")
     for start, end in pieces:
         out += struct.pack(">qq", start, end - start) + data[start:end]
     return out + struct.pack(">qq", -1, -1)

@@ -102,7 +102,7 @@ class FakeDrgn(ModuleType):
         def __getitem__(self, name):
             return self
 
-        def value_(self):
+        def to_bytes_(self):
             return b"SYMBOL(swapper_pg_dir)=ffffffff82a10000\n"
 
         def read(self, address, length):

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hostile files: atheris makes them, guided by what they reach in gdbfpu."""
