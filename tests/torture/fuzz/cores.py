@@ -80,4 +80,4 @@ def _notes(data: bytes) -> list[int]:
     return sorted({at - _NOTE.size for at in found if at >= _NOTE.size})
 
 
-TARGET = Target("core files of processes", 10_000, _seeds, _read, _hurt, 12 << 10)
+TARGET = Target("core files of processes", 5_000, _seeds, _read, _hurt, 12 << 10)
