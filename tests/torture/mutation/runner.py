@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import signal
 import sys
 import tempfile
@@ -30,7 +29,6 @@ from tests.torture.mutation.mutator import Mutant, code_of
 __all__ = ("Runner",)
 
 _SPARE, _LONGEST = 10.0, 60.0  # seconds that a mutant may take besides what its tests take
-_MEMORY = 64 << 30  # bytes of addresses; an emulator reserves a lot of them
 
 LOG = Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}.log"
 """What the last mutant wrote."""
@@ -77,7 +75,6 @@ def _apart(work: Callable[[], Any], seconds: float) -> Any:
     with tempfile.TemporaryFile() as answer:
         child = os.fork()
         if not child:
-            resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, seconds)
             log = os.open(LOG, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
