@@ -22,12 +22,12 @@ from tests.torture.mutation.mutator import Mutant, mutants
 from tests.torture.mutation.runner import Runner
 
 GROUPS = {
-    "decoder": (("gdbfpu/xsave/**/*.py",), ("xsave", "fpu", "commands", "report")),
+    "decoder": (("gdbfpu/xsave/**/*.py",), ("xsave", "fpu")),
     "audit": (("gdbfpu/audit/*.py",), ("audit", "commands")),
     "resume": (("gdbfpu/probes/re[st]*.py", "gdbfpu/probes/window.py"), ("probes", "fast")),
     "events": (
         ("gdbfpu/report/event_*.py", "gdbfpu/trace/event_file.py"),
-        ("report", "trace", "commands", "dbg"),
+        ("report", "trace"),
     ),
 }
 """By name: the modules, and the folders of tests/unit that test them, beside tests/golden."""

@@ -20,6 +20,7 @@ def path(tmp_path):
 def test_lines_are_there_at_once(path):
     writer = EventWriter(path, {"stub": "kgdb", "build_id": "ab"})
     assert path.read_text() == '{"schema": 1, "stub": "kgdb", "build_id": "ab"}\n'
+    assert writer.path == path
     writer.write({"seq": 1, "comm": "caf\u00e9 \u2028", "raw": None})
     header, line = path.read_bytes().split(b"\n")[:-1]
     assert json.loads(header)["schema"] == 1
