@@ -23,7 +23,7 @@ from tests.torture.mutation.runner import Runner
 
 GROUPS = {
     "decoder": (("gdbfpu/xsave/**/*.py",), ("xsave", "fpu")),
-    "audit": (("gdbfpu/audit/*.py",), ("audit", "commands")),
+    "audit": (("gdbfpu/audit/*.py",), ("audit",)),
     "resume": (("gdbfpu/probes/re[st]*.py", "gdbfpu/probes/window.py"), ("probes", "fast")),
     "events": (
         ("gdbfpu/report/event_*.py", "gdbfpu/trace/event_file.py"),

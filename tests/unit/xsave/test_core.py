@@ -164,3 +164,12 @@ def test_mutated_cores_end_in_an_answer_or_one_of_our_errors():
             read_core(b"", io.BytesIO(bytes(data)), chosen.choice([None, 41]))
         except GdbFpuError as error:
             assert "\n" not in str(error)
+
+
+def test_as_many_notes_as_are_believed(monkeypatch):
+    """The six notes of TWO; one more is too many."""
+    monkeypatch.setattr("gdbfpu.xsave.core._MOST_NOTES", 7)
+    assert len(threads(TWO)) == 2
+    monkeypatch.setattr("gdbfpu.xsave.core._MOST_NOTES", 6)
+    with pytest.raises(CorruptState, match=r"^the core file has more than 6 notes$"):
+        threads(TWO)

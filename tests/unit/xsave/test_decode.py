@@ -199,3 +199,11 @@ def test_images_are_frozen_values():
     assert decode(stale(7)) == decode(stale(7))
     with pytest.raises(AttributeError):
         decode(stale(7)).format = "fxsave"
+
+
+def test_each_component_of_fxsave_is_compared_with_its_own_initial_state():
+    for fields, changed in (({}, [False, False]), ({"fcw": 0x27F}, [True, False]),
+                            ({"xmm": [b"\1" * 16]}, [False, True])):  # fmt: skip
+        image = decode(bytes(legacy(**fields)), format="fxsave")
+        assert [component.changed for component in image.components] == changed
+        assert image.places == "architecture"
