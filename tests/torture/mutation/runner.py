@@ -28,6 +28,7 @@ from tests.torture.mutation.mutator import Mutant, code_of
 
 __all__ = ("Runner",)
 
+_FAILED = 77  # the exit status of a process whose work has failed
 _SPARE, _LONGEST = 10.0, 60.0  # seconds that a mutant may take besides what its tests take
 
 LOG = Path(tempfile.gettempdir()) / f"mutants-{os.getpid()}.log"
@@ -83,11 +84,13 @@ def _apart(work: Callable[[], Any], seconds: float) -> Any:
             try:
                 answer.write(json.dumps(work()).encode())
                 answer.flush()
+                os._exit(0)
             except BaseException:  # noqa: BLE001 - it is in the log
                 traceback.print_exc(file=sys.__stderr__)
             finally:
-                os._exit(0)
-        os.waitpid(child, 0)
+                os._exit(_FAILED)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status != _FAILED, LOG.read_text()
         answer.seek(0)
         said = answer.read()
         return json.loads(said) if said else None
