@@ -18,7 +18,14 @@ from gdbfpu.dbg.terminal import hit_width, say, tell
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.fast.clock import Clock
 from gdbfpu.fast.layout import CONTROL_SIZE, Control, Record, Row
-from gdbfpu.fast.records import Counted, Words, parse_control, parse_ring, parse_table
+from gdbfpu.fast.records import (
+    Counted,
+    Words,
+    check_words,
+    parse_control,
+    parse_ring,
+    parse_table,
+)
 from gdbfpu.text.counted import counted
 from gdbfpu.trace.passes import Passes
 from gdbfpu.trace.tracer import Tracer
@@ -70,7 +77,9 @@ class FastTrace:
 
     def _collect(self) -> None:
         self.clock.stopped(time.time_ns())
-        self._words = words = self._read_words()
+        words = self._read_words()
+        check_words(words, self._counted, self._tail, self._plan.recording)
+        self._words = words
         if words.head > self._counted.head:  # over KGDB, the list takes many packets
             self._passes.threads = {one.lwp: one.num for one in self._target.threads()}
         if self._plan.recording.ring:
@@ -160,9 +169,7 @@ class FastTrace:
         return parse_control(data, len(self._plan.functions))
 
     def _collect_ring(self, words: Words) -> None:
-        slots, began = self._plan.recording.slots, self._tail
-        if not began <= words.head <= began + slots:
-            raise CorruptState("the ring's counters make no sense: the kernel's memory was damaged")
+        began = self._tail
         if words.head == began:
             return
         newest = int.from_bytes(self._slots(words.head - 1, 1)[:8], "little")

@@ -12,9 +12,19 @@ from dataclasses import dataclass
 
 from gdbfpu.errors import CorruptState
 from gdbfpu.fast.layout import Control, Flag
+from gdbfpu.fast.options import Recording
 from gdbfpu.text.printable import printable
 
-__all__ = ("Counted", "Pass", "Who", "Words", "parse_control", "parse_ring", "parse_table")
+__all__ = (
+    "Counted",
+    "Pass",
+    "Who",
+    "Words",
+    "check_words",
+    "parse_control",
+    "parse_ring",
+    "parse_table",
+)
 
 _KERNEL = 0xFFFFFFFF << 32  # the upper half of an address in the kernel's text
 _SLOT = struct.Struct("<QQQQ16sIIII")
@@ -87,6 +97,22 @@ def parse_control(data: bytes, functions: int) -> Words:
     head, stop_at, lost, filtered, used = struct.unpack_from("<5Q", data, Control.HEAD)
     passes = struct.unpack_from(f"<{functions}Q", data, Control.PASSES)
     return Words(head, stop_at, lost, filtered, used, passes)
+
+
+def check_words(words: Words, before: Words, read: int, recording: Recording) -> None:
+    """Raise CorruptState if the kernel cannot have counted `words` after `before`.
+
+    `read` is how many slots of a ring were read so far.
+    """
+    if recording.ring and not read <= words.head <= read + recording.slots:
+        raise CorruptState("the ring's counters make no sense: the kernel's memory was damaged")
+    if words.used > recording.rows:
+        raise CorruptState(
+            f"the table has {words.used} rows in use of {recording.rows}: "
+            "the kernel's memory was damaged"
+        )
+    if words.lost < before.lost or words.filtered < before.filtered:
+        raise CorruptState("the trace's counters went back: the kernel's memory was damaged")
 
 
 def parse_ring(data: bytes, functions: int) -> Iterator[Pass]:

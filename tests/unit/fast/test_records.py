@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 
 from gdbfpu.errors import CorruptState
 from gdbfpu.fast.layout import CONTROL_SIZE, MAX_PROBES, Control, Flag, Record, Row
-from gdbfpu.fast.records import Counted, Pass, Who, parse_control, parse_ring, parse_table
+from gdbfpu.fast.options import Recording
+from gdbfpu.fast.records import (
+    Counted,
+    Pass,
+    Who,
+    Words,
+    check_words,
+    parse_control,
+    parse_ring,
+    parse_table,
+)
 
 TASK, CHILD = 0xFFFF888003A41000, 0xFFFF888003A45000
 CALLER = 0x8101D3CB
@@ -178,6 +189,44 @@ def test_control_words():
     assert read.passes == (100, 101, 102)
     assert len(parse_control(data, MAX_PROBES).passes) == MAX_PROBES
     assert parse_control(b"\xff" * CONTROL_SIZE, 1).head == (1 << 64) - 1
+
+
+BEFORE = Words(head=100, stop_at=0, lost=7, filtered=9, used=3, passes=())
+DAMAGED = " the kernel's memory was damaged"
+
+
+@pytest.mark.parametrize("used", [0, 3, 64])
+def test_rows_that_there_can_be(used):
+    check_words(replace(BEFORE, used=used), BEFORE, 0, Recording(ring=False, room=64))
+
+
+@pytest.mark.parametrize("used", [65, 1 << 32, (1 << 64) - 1])
+def test_more_rows_in_use_than_there_are(used):
+    """Each would be read: over KGDB for hours."""
+    with pytest.raises(CorruptState) as caught:
+        check_words(replace(BEFORE, used=used), BEFORE, 0, Recording(ring=False, room=64))
+    assert str(caught.value) == f"the table has {used} rows in use of 64:{DAMAGED}"
+
+
+@pytest.mark.parametrize(("head", "sound"), [(99, 0), (100, 1), (164, 1), (165, 0), (1 << 63, 0)])
+def test_how_far_a_ring_can_have_come(head, sound):
+    words = replace(BEFORE, head=head, used=0)
+    try:
+        check_words(words, BEFORE, 100, Recording(ring=True, room=64))
+    except CorruptState as error:
+        assert not sound
+        assert str(error) == f"the ring's counters make no sense:{DAMAGED}"
+    else:
+        assert sound
+
+
+@pytest.mark.parametrize("word", ["lost", "filtered"])
+def test_counts_of_what_has_no_record_never_go_back(word):
+    same = Recording(ring=False, room=64)
+    check_words(replace(BEFORE, **{word: 1 << 63}), BEFORE, 0, same)
+    with pytest.raises(CorruptState) as caught:
+        check_words(replace(BEFORE, **{word: 0}), BEFORE, 0, same)
+    assert str(caught.value) == f"the trace's counters went back:{DAMAGED}"
 
 
 def test_places_do_not_overlap():
