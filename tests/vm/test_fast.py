@@ -224,6 +224,24 @@ def test_on_and_off_under_load(session: Session, symbols: dict[str, int], tmp_pa
     assert machine.run(areas, 20.0) == taken
 
 
+DAMAGE = (
+    "python from gdbfpu.dbg.session import session; area = session().fast._installed.area",
+    "python gdb.selected_inferior().write_memory(area.control + 40, b'\\xff' * 8)",  # USED
+)
+
+
+def test_a_damaged_table_is_refused_and_the_kernel_restored(
+    session: Session, symbols: dict[str, int]
+) -> None:
+    before = text_of(session.machine, symbols)
+    with session.gdb("fpu-trace on --fast", *DAMAGE, "fpu-report", "fpu-trace off") as run:
+        output = run.finish(120.0)
+    assert re.search(r"^fpu-report: the table has 18446744073709551615 rows in use of 4096", output,
+                     re.MULTILINE)  # fmt: skip
+    assert "rows in use of 4096: the kernel's memory was damaged; what is left" in output
+    assert text_of(session.machine, symbols) == before
+
+
 def wait_for(path: Path, run: GdbRun, timeout: float = 90.0) -> None:
     """Wait until GDB has made the file `path`."""
     deadline = time.monotonic() + timeout
