@@ -18,6 +18,7 @@ __all__ = (
     "MissingMember",
     "MissingSymbol",
     "MissingType",
+    "NoAnswer",
     "NoTypes",
     "UsageError",
     "WrongKernel",
@@ -87,6 +88,13 @@ class MemoryFault(GdbFpuError):
         self.why = why
 
 
+class NoAnswer(GdbFpuError):
+    """The stub does not answer any more, so nothing else can be read either."""
+
+    def __init__(self) -> None:
+        super().__init__("the stub does not answer: is the machine still there?")
+
+
 class CorruptState(GdbFpuError):
     """The target's memory holds a value that cannot be right."""
 
@@ -96,8 +104,12 @@ class UsageError(GdbFpuError):
 
 
 def described(error: BaseException) -> str:
-    """Return the kind of an `error` that nobody foresaw, and the first line of what it says."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    """Return the kind of an `error` that nobody foresaw, and the first line of what it says.
+
+    GDB's own errors quote what a stub says, which may be commands to a terminal.
+    """
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from gdbfpu.audit.frame_view import FrameView
 from gdbfpu.audit.rule import Scope
 from gdbfpu.audit.rules import BLIND_SPOTS, rules_of
 from gdbfpu.audit.snapshot import Snapshot
-from gdbfpu.errors import GdbFpuError, MemoryFault
+from gdbfpu.errors import GdbFpuError, MemoryFault, NoAnswer
 from gdbfpu.kernel.tasks import Task
 
 __all__ = ("Audit", "apply", "audit", "audit_frame", "sort")
@@ -60,6 +60,7 @@ def audit(snapshot: Snapshot, task: Task | None, progress: Callable[[int], None]
     """Apply every rule on memory to all tasks, or to `task` only if one is given.
 
     `progress` is called with the number of tasks audited so far. What cannot be read is undecided.
+    Raises NoAnswer.
     """
     results: list[Result] = [Undecided(rule, "every CPU", why) for rule, why in BLIND_SPOTS]
     results += _kernel(snapshot, task)
@@ -69,6 +70,8 @@ def audit(snapshot: Snapshot, task: Task | None, progress: Callable[[int], None]
             results += apply(Scope.TASK, one, snapshot, snapshot.view)
             count += 1
             progress(count)
+    except NoAnswer:
+        raise
     except GdbFpuError as error:
         results.append(Unread(_WALK, "the tasks", f"the walk ended early: {error}"))
     return _collected(snapshot, count, results)
@@ -107,16 +110,23 @@ def apply(
 def _apply(
     scope: Scope, subject: str, snapshot: Snapshot, view: Callable[[], object] | None = None
 ) -> list[Result]:
-    """Return the results of the rules of `scope`; undecided if memory is unreadable or corrupt."""
+    """Return the results of the rules of `scope`; undecided if memory is unreadable or corrupt.
+
+    Raises NoAnswer.
+    """
     results: list[Result] = []
     try:
         arguments = [view()] if view else []
+    except NoAnswer:
+        raise
     except GdbFpuError as error:
         return [Unread(_READ, subject, f"not read: {error}")]
     for rule in rules_of(scope):
         try:
             for outcome in rule.check(snapshot, *arguments):
                 results.append(rule.result(outcome, subject))
+        except NoAnswer:
+            raise
         except GdbFpuError as error:
             kind = Unread if isinstance(error, MemoryFault) else Undecided
             results.append(kind(rule.name, subject, f"not read: {error}"))

@@ -20,6 +20,7 @@ from gdbfpu.dbg.placing import place_symbols
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.terminal import say
+from gdbfpu.dbg.threads import selected_thread
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.fpu.looks import Looks
 from gdbfpu.fpu.model import FpuModel
@@ -57,8 +58,7 @@ class Attached:
     @property
     def target(self) -> GdbTarget:
         """Return the stopped kernel's target; raise GdbFpuError when there is none."""
-        thread = gdb.selected_thread()
-        if thread is None or not thread.is_valid():
+        if selected_thread() is None:
             raise GdbFpuError("no kernel to look at: attach first (`target remote SOCKET`)")
         try:  # is_running() is of no use: it is true while GDB tests a breakpoint's condition
             architecture = gdb.newest_frame().architecture().name()

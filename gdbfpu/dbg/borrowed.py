@@ -7,9 +7,6 @@ registers are restored afterwards, so it goes on as if nothing had happened.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +16,7 @@ import gdb
 
 from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.dbg.waiting import waiting
+from gdbfpu.dbg.waiting import alarm, waiting
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fast.loan import Lend, Loan
 from gdbfpu.probes.gadget import IDLE_FUNCTIONS, THUNK, Gadget, find_gadget
@@ -191,22 +188,8 @@ def _run(done: Callable[[], bool], what: str, limit: float | None = None) -> Non
         left = None if limit is None else began + limit - time.monotonic()
         if left is not None and left <= 0:
             raise GdbFpuError(f"still waiting for {what} after {limit:.0f} s: the kernel is idle")
-        with suppress(KeyboardInterrupt), waiting(what), _alarm(left):
+        with suppress(KeyboardInterrupt), waiting(what), alarm(left):
             gdb.execute("continue", False, True)
-
-
-@contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
-    """Press ^C after `seconds`, unless the block of code has ended. KGDB does not hear it."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager

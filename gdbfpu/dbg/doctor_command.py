@@ -14,6 +14,7 @@ from gdbfpu.commands.dependencies import lacking
 from gdbfpu.commands.doctor_options import DoctorOptions
 from gdbfpu.commands.model import file_layouts
 from gdbfpu.dbg.debug_files import debug_helpers, kernel_file
+from gdbfpu.dbg.fpu_registers import monitor_answer
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.dbg.terminal import say
@@ -97,7 +98,7 @@ class _Debugger:
 
     def monitor(self, command: str) -> str:
         try:
-            return str(gdb.execute(f"monitor {command}", False, True))
+            return monitor_answer(command)
         except gdb.error as error:
             raise GdbFpuError(f"the stub has no monitor: {error}") from error
 

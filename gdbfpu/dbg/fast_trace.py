@@ -160,8 +160,8 @@ class FastTrace:
 
     def drop_point(self) -> None:
         """Remove the breakpoint in the recorder, if there is one."""
-        if self._full is not None and self._full.is_valid():
-            self._full.delete()
+        if self._full is not None:
+            self._full.remove()
         self._full = None
 
     def _read_words(self) -> Words:

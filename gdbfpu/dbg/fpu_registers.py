@@ -6,17 +6,20 @@ The monitor prints whole vector registers and the x87 tags. GDB knows the low ha
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 import gdb
 
-from gdbfpu.fpu.qemu_registers import parse_registers
+from gdbfpu.dbg.waiting import alarm
+from gdbfpu.fpu.qemu_registers import UnknownDump, parse_registers
 
-__all__ = ("Monitor", "vector_registers")
+__all__ = ("Monitor", "monitor_answer", "vector_registers")
 
 _U64 = (1 << 64) - 1
 _WORDS = (("fcw", "fctrl", 2), ("fsw", "fstat", 2), ("mxcsr", "mxcsr", 4))
 """Our names, GDB's names, and bytes."""
+_PATIENCE = 10.0  # seconds
 _REMOTE = ("remote", "extended-remote")
 _KVM = "kvm support: enabled"  # hmp_info_kvm() in QEMU
 
@@ -35,7 +38,7 @@ class Monitor:
                 # QEMU then has the x87 registers in the order of KVM's XSAVE image, ST(0) first.
                 # Its own emulator has them by their physical numbers. Source:
                 # x86_cpu_xrstor_all_areas() in QEMU.
-                self._kvm = _KVM in _answer("info kvm")
+                self._kvm = _KVM in monitor_answer("info kvm")
                 self._there = True
 
     def fpu_registers(self, cpu: int) -> dict[str, bytes]:
@@ -43,13 +46,28 @@ class Monitor:
 
         Raises UnknownDump if there is no such monitor or it prints them in an unknown way.
         """
-        told = _answer("info registers -a") if self._there else ""
+        try:
+            told = monitor_answer("info registers -a") if self._there else ""
+        except gdb.error as error:
+            raise UnknownDump(str(error)) from error
         return parse_registers(told, stack_order=self._kvm).get(cpu, {})
 
 
-def _answer(command: str) -> str:
-    """Return what the stub's monitor answers; raise gdb.error."""
-    return str(gdb.execute(f"monitor {command}", to_string=True))
+def monitor_answer(command: str) -> str:
+    """Return what the stub's monitor answers; raise gdb.error, also if that is not text.
+
+    GDB itself waits for the answer without end.
+    """
+    until = time.monotonic() + _PATIENCE
+    try:
+        with alarm(_PATIENCE):
+            return str(gdb.execute(f"monitor {command}", to_string=True))
+    except UnicodeDecodeError as error:
+        raise gdb.error("the answer of the monitor is not text") from error
+    except KeyboardInterrupt as error:
+        if time.monotonic() < until:  # the user's own
+            raise
+        raise gdb.error(f"the monitor does not answer in {_PATIENCE:.0f} s") from error
 
 
 def vector_registers() -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import gdb
 
 from gdbfpu.dbg.language import in_c
-from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.errors import GdbFpuError, UsageError, described
 
 if TYPE_CHECKING:
     from gdbfpu.fpu.model import FpuModel
@@ -39,6 +39,10 @@ class _Function(gdb.Function):  # type: ignore[misc]
             raise gdb.GdbError(f"${self._name}: wrong arguments; see `help function`") from error
         except GdbFpuError as error:
             raise gdb.GdbError(f"${self._name}: {error}") from error
+        except gdb.error:
+            raise
+        except Exception as error:
+            raise gdb.GdbError(f"${self._name}: {described(error)}") from error
 
 
 def register_functions() -> None:

@@ -6,6 +6,7 @@ Whatever goes wrong at a hit is counted by reason, and the kernel runs on.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,6 +98,15 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         if self.resume is not None:
             way = f"on `{self.resume.text}`, resumed without a step"
         return f"{self.name} at {self.address:#x}, {way}"
+
+    def remove(self) -> None:
+        """Delete the breakpoint, unless it is gone.
+
+        GDB deletes it first, and raises an error then if it finds the kernel gone.
+        """
+        with suppress(gdb.error):
+            if self.is_valid():
+                self.delete()
 
     def _begin(self) -> bool:
         self._here = Passage(self.passes + 1)

@@ -23,6 +23,7 @@ from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, drain, hook_detach, run_to_tick
 from gdbfpu.dbg.stops import reason
 from gdbfpu.dbg.terminal import say
+from gdbfpu.dbg.threads import selected_thread
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.trace.entries import Caught
@@ -176,7 +177,7 @@ class Session(Attached):
         """Restore what a debugger that died has left in the kernel; return a line about each."""
         from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
 
-        if gdb.selected_thread() is None or not self.target.stub.runs:
+        if selected_thread() is None or not self.target.stub.runs:
             return ()
         kernel = self.model.kernel
         return restore_kernel(self.target, kernel, self.build_id)
@@ -198,8 +199,7 @@ class Session(Attached):
         was_on = self.tracing
         while self.breakpoints:
             point = self.breakpoints.pop()
-            if point.is_valid():
-                point.delete()
+            point.remove()
         self.fast = None
         if was_on:
             gdb.events.stop.disconnect(self._stopped)

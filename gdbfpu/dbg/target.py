@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,8 @@ from gdbfpu.dbg.core_file import check, held_by_core
 from gdbfpu.dbg.fpu_registers import Monitor, vector_registers
 from gdbfpu.dbg.language import evaluate, evaluate_register, in_c
 from gdbfpu.dbg.symbols import linked_address
-from gdbfpu.errors import MemoryFault
+from gdbfpu.dbg.threads import selected_thread
+from gdbfpu.errors import CorruptState, MemoryFault, NoAnswer
 from gdbfpu.fpu.qemu_registers import UnknownDump
 from gdbfpu.kernel.stubs import CORE, KGDB, QEMU
 from gdbfpu.target import Answers, Frame, Stub, Thread
@@ -95,7 +97,7 @@ class GdbTarget:
         return KGDB if self.register("gs_base") is None else QEMU
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Return exactly `length` bytes at `address`; raise MemoryFault otherwise.
+        """Return exactly `length` bytes at `address`; raise MemoryFault or NoAnswer otherwise.
 
         No single read asks the stub for more than its `max_read` bytes.
         """
@@ -104,11 +106,14 @@ class GdbTarget:
         address &= _U64  # a member's offset taken from a NULL pointer wraps, as in C
         if self._held is not None:
             check(self._held, address, length)
+        began = time.monotonic()
         try:
             while len(data) < length:
-                step = min(most, length - len(data))
+                step, began = min(most, length - len(data)), time.monotonic()
                 data += self._inferior.read_memory(address + len(data), step)
         except (gdb.error, OverflowError) as error:
+            if time.monotonic() - began >= max(1, gdb.parameter("remotetimeout")):
+                raise NoAnswer from error  # an error of the stub's own comes sooner
             raise MemoryFault(address, length) from error
         return bytes(data)
 
@@ -198,10 +203,11 @@ class GdbTarget:
         shown = self.stub.shows_vector_registers  # if not, GDB need not ask for all threads
         threads = self._inferior.threads() if shown else ()
         threads = [t for t in threads if t.ptid[1] == cpu + 1]
-        if not threads:
+        before = selected_thread()
+        if not threads or before is None:
             yield False
             return
-        before, frame = gdb.selected_thread(), gdb.selected_frame()
+        frame = gdb.selected_frame()
         threads[0].switch()
         try:
             yield True
@@ -210,8 +216,10 @@ class GdbTarget:
             frame.select()
 
     def stopped_thread(self) -> Thread:
-        """Return the thread that stopped."""
-        thread = gdb.selected_thread()
+        """Return the thread that stopped; raise CorruptState if the stub names none."""
+        thread = selected_thread()
+        if thread is None:
+            raise CorruptState("the stub does not say which thread stopped: attach again")
         return Thread(thread.num, thread.ptid[1])
 
     def threads(self) -> tuple[Thread, ...]:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Say what we wait for while the kernel runs."""
+"""Say what we wait for while the kernel runs, and do not wait for ever."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +13,23 @@ import gdb
 
 from gdbfpu.dbg.terminal import say
 
-__all__ = ("waiting",)
+__all__ = ("alarm", "waiting")
 
 _AFTER = 2.0  # seconds
+
+
+@contextmanager
+def alarm(seconds: float | None) -> Iterator[None]:
+    """Press ^C after `seconds`, unless the block of code has ended. KGDB does not hear it."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

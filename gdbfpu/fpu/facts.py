@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gdbfpu.errors import GdbFpuError, MemoryFault
+from gdbfpu.errors import GdbFpuError, MemoryFault, NoAnswer
 from gdbfpu.fpu.model import FpuModel
 from gdbfpu.fpu.registers import CR0_TS, Owner, answers, cr0_of, owner, ts_clash
 from gdbfpu.fpu.xstate import LAZY_COUNTERS
@@ -183,6 +183,8 @@ def _name(model: FpuModel, found: Owner) -> str:
         for task in model.kernel.tasks():
             if task.address == found.task:
                 return f"{task.comm} (pid {task.pid})"
+    except NoAnswer:
+        raise
     except GdbFpuError as error:
         return f"{place}; {error}"
     return f"{place}, which belongs to no living task"

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault, WrongKernel
+from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault, NoAnswer, WrongKernel
 from gdbfpu.layouts import elf
 from gdbfpu.target import Memory
 
@@ -36,7 +35,7 @@ def find_slide(
     This tries each place where the kernel can be. It starts with the place that the symbols give.
     The kernel is found where memory has the build-id of the file, or the banner if the file has no
     build-id. Returns None if no place matches: then another kernel runs, or the CPU stopped where
-    the kernel's text is not mapped.
+    the kernel's text is not mapped. Raises NoAnswer.
     """
     applied = file_slide(target, vmlinux)
     places = [applied, *(slide for slide in range(0, _MAX_SLIDE, _STEP) if slide != applied)]
@@ -45,9 +44,13 @@ def find_slide(
     except GdbFpuError:  # the file has no banner either: `verify` says so
         return None
     for tried, slide in enumerate(places):
-        with suppress(GdbFpuError):  # nothing is mapped there
+        try:
             if is_at(slide - applied):
                 return slide
+        except NoAnswer:
+            raise
+        except GdbFpuError:  # nothing is mapped there
+            pass
         if progress is not None:
             progress(tried, len(places))
     return None

@@ -96,7 +96,7 @@ FLOORS: tuple[dict[str, str], ...] = (
             from_cpu functions gdb_types interruptible kernel_text language live load
             one_step overview packets parameters placing planting point printers
             progress scroll_area session settings settling signal_frame stops symbols
-            target task_words terminal trace_command tui_window waiting
+            target task_words terminal threads trace_command tui_window waiting
         """,
         "kdump": """
             apart commands pages target vmcoreinfo
@@ -134,14 +134,15 @@ LAZY = {"drgn", "elftools", "jinja2", "pygments", "shtab", "tabulate", "wcwidth"
 BOUNDARIES = {
     "dbg/interruptible.py": {"_guarded"},
     "dbg/declared.py": {"invoke"},
+    "dbg/functions.py": {"invoke"},
     "doctor/finding.py": {"_guarded"},
     "kdump/apart.py": {"_answer"},
     "kdump/target.py": {"_open"},
 }
 """The functions that may catch everything: GDB calls a breakpoint's stop (`_guarded` is its part)
-and a command's invoke, and an error must not leave them; a check of the doctor runs where things
-are broken, and the others have to follow; an error in the process that reads a dump is raised in
-the one that asks; drgn raises Exception itself for a dump
+and the invoke of a command or a function, and an error must not leave them; a check of the doctor
+runs where things are broken, and the others have to follow; an error in the process that reads a
+dump is raised in the one that asks; drgn raises Exception itself for a dump
 that it cannot read."""
 
 
