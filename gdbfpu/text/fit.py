@@ -91,14 +91,25 @@ def fitted(table: Columns, width: int, fit: Fit) -> tuple[str, ...]:
 
 
 def _break_cells(table: Columns, places: Sequence[int], width: int) -> None:
-    """Break the cells of the columns at `places` at the greatest width that lets all fit."""
+    """Break the cells of the columns at `places` at the greatest width that lets all fit.
+
+    It is found by halving: a table may have a thousand cells, and a cell a thousand columns.
+    """
     widest = max((columns_of(cell) for at in places for cell in table.cells[at]), default=0)
     whole = list(table.cells)
-    for room in range(widest - 1, _LEAST - 1, -1):
-        if table.width() <= width:
-            return
+
+    def fits(room: int) -> bool:
         for at in places:
             table.cells[at] = [_broken(cell, room) for cell in whole[at]]
+        return table.width() <= width
+
+    least, most = _LEAST, widest - 1
+    if table.width() <= width or most < least:
+        return
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle - 1)
+    fits(least)
 
 
 def _broken(cell: str, width: int) -> str:

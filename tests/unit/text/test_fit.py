@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_shorter_first_then_fewer_columns_then_lines():
     for text, columns in ((shorter, width(whole) - 1), (fewer, 66), (lines, 40)):
         assert width(text) <= columns
         assert all(word in text for word in ROWS[0][3].split())
+
+
+def test_many_long_cells_take_no_time():
+    """512 bytes in each of 400 rows, as a state with every bit set has them."""
+    rows = [(str(n), "12345678 " * 120) for n in range(400)]
+    began = time.process_time()
+    text = table(rows, ("name", "value"), (), Screen(80), Fit(wrap=("value",)))
+    assert time.process_time() - began < 2.0
+    assert 70 < width(text) <= 80
+    assert text.count("12345678") == 400 * 120
 
 
 def test_a_heading_is_broken_behind_underscores():
