@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
@@ -18,7 +18,12 @@ from gdbfpu.trace.task_totals import TaskTotals
 from gdbfpu.trace.totals import Totals
 from gdbfpu.xsave import features
 
-__all__ = ("Report", "by_use", "collect", "seconds_of")
+__all__ = ("MAX_LISTED", "Report", "by_use", "collect", "seconds_of")
+
+MAX_LISTED = 100_000
+"""How many living tasks have a row of their own; the others are listed only if they were hit."""
+
+_MOST_UNREAD = 100  # tasks whose state cannot be read, that are named
 
 
 @dataclass(frozen=True)
@@ -94,37 +99,64 @@ def collect(looks: Looks, totals: Totals, progress: Callable[[int], None]) -> Re
     tasks read so far. What cannot be read is listed in the report's defects.
     """
     model, hit = looks.model, dict(totals.tasks)
+    walk = _Walk(looks, totals)
     defects = [f"{counted(n, 'hit')} not recorded: {why}" for why, n in totals.errors.items()]
-    threads = _thread_numbers(model.kernel)
-    rows, seen = list[TaskTotals](), Counter[str]()
     try:
         running = _running(model.kernel) if model.switching == "eager" else {}
         for task in model.kernel.tasks():
             hit.pop((task.address, task.pid), None)
-            defects += _look(looks, totals, task, running.get(task.address))
-            row = _living(totals, task, threads)
-            using = row.use.answer is Answer.YES
-            seen.update(tasks=1, kthreads=int(task.kthread), using=int(using))
-            progress(seen["tasks"])
-            if not task.kthread or row.hits:
-                rows.append(row)
+            walk.take(task, running.get(task.address))
+            progress(walk.seen["tasks"])
     except (CorruptState, MemoryFault) as error:
-        defects.append(f"the remaining tasks could not be read: {error}")
-    rows += (*hit.values(), *totals.rest())
+        walk.defects.append(f"the remaining tasks could not be read: {error}")
+    rows = (*walk.rows, *hit.values(), *totals.rest())
     return Report(
         kernel=model.kernel.banner(),
         switching=model.switching,
         rows=by_use(rows),
-        tasks=seen["tasks"],
-        kthreads=seen["kthreads"],
-        using=seen["using"],
+        tasks=walk.seen["tasks"],
+        kthreads=walk.seen["kthreads"],
+        using=walk.seen["using"],
         hits=sum(row.count for row in rows),
         paths=tuple(totals.paths.most_common()),
-        defects=tuple(defects),
+        defects=(*defects, *walk.defects, *walk.left_out()),
         audits=totals.audited,
         undecided=dict(totals.undecided),
         seconds=seconds_of(rows),
     )
+
+
+class _Walk:
+    """A walk over the living tasks: their `rows`, how many were `seen`, and the `defects`."""
+
+    def __init__(self, looks: Looks, totals: Totals) -> None:
+        self._looks, self._totals = looks, totals
+        self._threads = _thread_numbers(looks.model.kernel)
+        self.rows: list[TaskTotals] = []
+        self.seen: Counter[str] = Counter()
+        self.defects: list[str] = []
+
+    def take(self, task: Task, cpu: int | None) -> None:
+        """Add `task`, which the CPU number `cpu` runs if that is given."""
+        if why := _look(self._looks, self._totals, task, cpu):
+            self.seen["unread"] += 1
+            if self.seen["unread"] <= _MOST_UNREAD:
+                self.defects.append(why)
+        row = _living(self._totals, task, self._threads)
+        using = row.use.answer is Answer.YES
+        self.seen.update(tasks=1, kthreads=int(task.kthread), using=int(using))
+        if row.hits or (not task.kthread and len(self.rows) < MAX_LISTED):
+            self.rows.append(row)
+        elif not task.kthread:
+            self.seen["unlisted"] += 1
+
+    def left_out(self) -> Iterator[str]:
+        """Yield a line on each kind of thing of which there were too many."""
+        if self.seen["unread"] > _MOST_UNREAD:
+            more = self.seen["unread"] - _MOST_UNREAD
+            yield f"the FPU state of {counted(more, 'more task')} could not be read"
+        if self.seen["unlisted"]:
+            yield f"{counted(self.seen['unlisted'], 'task')} without hits not listed, only counted"
 
 
 def by_use(rows: Iterable[TaskTotals]) -> tuple[TaskTotals, ...]:
@@ -147,13 +179,13 @@ def _running(kernel: Kernel) -> dict[int, int]:
     return {kernel.current_task(cpu): cpu for cpu in kernel.online_cpus()}
 
 
-def _look(looks: Looks, totals: Totals, task: Task, cpu: int | None) -> list[str]:
-    """Tell `totals` whether `task` uses the FPU; return what could not be read."""
+def _look(looks: Looks, totals: Totals, task: Task, cpu: int | None) -> str:
+    """Tell `totals` whether `task` uses the FPU; return what could not be read, or ``."""
     try:
         totals.learn(task, looks.now(totals.known(task), task, cpu))
     except (CorruptState, MemoryFault) as error:
-        return [f"FPU state of {task.comm} (pid {task.pid}): {error}"]
-    return []
+        return f"FPU state of {task.comm} (pid {task.pid}): {error}"
+    return ""
 
 
 def _living(totals: Totals, task: Task, threads: dict[int, int]) -> TaskTotals:

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from fake_kernel import FPU, GOLDEN, NVCSW, PF_KTHREAD, SYMBOLS, TASK_BASE, TASKS, World, layouts_44
 
+import gdbfpu.report.report
 from gdbfpu.errors import CorruptState, MemoryFault
 from gdbfpu.fpu import model as fpu
 from gdbfpu.fpu.evidence import Answer, Basis, Evidence, Observation, Use
@@ -197,6 +198,28 @@ def test_state_that_cannot_be_read_is_a_defect_of_that_task_alone(setup, monkeyp
     assert answers == {1: False, 30: None, 31: True}
     assert report.defects == (f"FPU state of Xorg (pid 30): {error}",)
     assert (report.tasks, report.using) == (4, 1)
+
+
+def test_too_many_tasks_are_counted_and_not_listed(setup, monkeypatch):
+    """A kernel may promise millions; a row takes more than a kilobyte."""
+    monkeypatch.setattr(gdbfpu.report.report, "MAX_LISTED", 1)
+    setup.hits(setup.thread, 31, 2)
+    report = setup.collect()
+    assert (report.tasks, report.using, report.hits) == (4, 2, 2)
+    assert pids(report.rows) == [31, 1]
+    assert report.defects == ("1 task without hits not listed, only counted",)
+
+
+def test_too_many_states_that_cannot_be_read_are_counted(setup, monkeypatch):
+    def state_there(_model, _task):
+        raise CorruptState("odd state")
+
+    monkeypatch.setattr(FpuModel, "state_there", state_there)
+    for pid in range(100, 200):
+        setup.world.add(pid, b"many")
+    named = [line for line in setup.collect().defects if line.startswith("FPU state of ")]
+    assert len(named) == 100
+    assert setup.collect().defects[-1] == "the FPU state of 3 more tasks could not be read"
 
 
 def test_hits_that_were_not_recorded_are_a_defect(setup):
