@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ NOTES = (  # for the linker: a kernel's notes, with the build-id
 _FLAGS = ("-g", "-O1", "-fno-omit-frame-pointer", "-no-pie", "-fno-pie", "-fcf-protection=none",
           "-fno-optimize-sibling-calls", "-Wall", "-Wno-unused-function", "-pthread")  # fmt: skip
 _MARK = "@@gdbfpu-test@@"
-_NEVER = ("Traceback", "Python Exception", "Exception ignored", "internal-error", "\x1b")
+NEVER = ("Traceback", "Python Exception", "Exception ignored", "internal-error", "\x1b")
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,25 @@ def start(
 
     `init` has it read the user's own init file instead of being told where gdbfpu is.
     """
+    marked = []
+    for command in commands:
+        marked += [f"echo {_MARK}\\n", command]
+    marked += [f"echo {_MARK}\\n"]  # what GDB says when it ends stands apart
+    return start_plain(marked, env=env, cwd=cwd, init=init)
+
+
+def start_plain(
+    commands: Sequence[str],
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    init: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start GDB on `commands` and nothing else; see `start`."""
     first = [] if init else ["-nx", "-iex", f"directory {ROOT / 'scripts'}"]
     argv = [gdb_program(), "-batch", *first, "-iex", "set debuginfod enabled off"]
     argv += ["-iex", "set startup-with-shell off", "-iex", "set confirm off"]
-    for command in commands:
-        argv += ["-ex", f"echo {_MARK}\\n", "-ex", command]
-    argv += ["-ex", f"echo {_MARK}\\n"]  # what GDB says when it ends stands apart
     return subprocess.Popen(
-        argv,
+        [*argv, *(word for command in commands for word in ("-ex", command))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -139,7 +151,7 @@ def finish(process: subprocess.Popen[bytes]) -> Output:
         data, _ = process.communicate()
         raise AssertionError(f"GDB did not end in {DEADLINE} s:\n{data!r}") from None
     text = data.decode("utf-8", "backslashreplace")
-    for word in _NEVER:
+    for word in NEVER:
         assert word not in text, text
     return Output(text, process.returncode)
 

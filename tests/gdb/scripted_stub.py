@@ -23,7 +23,7 @@ _GENERAL = (
 _SHORT = ("eflags", "cs", "ss", "ds", "es", "fs", "gs")
 _FLOAT = ("fctrl", "fstat", "ftag", "fiseg", "fioff", "foseg", "fooff", "fop")
 _SYSTEM = ("fs_base", "gs_base", "cr0", "efer")
-_SIZES = {
+SIZES = {
     **dict.fromkeys(_GENERAL, 8),
     **dict.fromkeys(_SHORT, 4),
     **{f"st{i}": 10 for i in range(8)},
@@ -86,8 +86,11 @@ class ScriptedStub:
             while found := _PACKET.search(waiting):
                 waiting = waiting[found.end() :]
                 gdb.sendall(b"+")
-                for reply in self._replies(found[1].decode()):
-                    gdb.sendall(f"${reply}#{sum(reply.encode()) & 0xFF:02x}".encode())
+                for reply in self._replies(found[1].decode("latin-1")):
+                    self._send(gdb, reply)
+
+    def _send(self, gdb: socket.socket, reply: str) -> None:
+        gdb.sendall(f"${reply}#{sum(reply.encode()) & 0xFF:02x}".encode())
 
     def _replies(self, packet: str) -> Iterator[str]:
         name, _, rest = packet.partition(":")
@@ -102,7 +105,7 @@ class ScriptedStub:
         elif packet == "g":
             yield "".join(
                 self.registers.get(name, 0).to_bytes(size, "little").hex()
-                for name, size in _SIZES.items()
+                for name, size in SIZES.items()
             )
         else:
             fixed = {
@@ -139,7 +142,7 @@ def _received(gdb: socket.socket) -> bytes:
 def _description() -> str:
     rows = "".join(
         f'<reg name="{name}" bitsize="{8 * size}" type="{_TYPES[size]}"/>'
-        for name, size in _SIZES.items()
+        for name, size in SIZES.items()
     )
     return (
         '<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd"><target version="1.0">'
