@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from gdbfpu.errors import CorruptState, UsageError
 from gdbfpu.fast.layout import PAGE
+from gdbfpu.private import make_private_folder, read_private
 
 __all__ = (
     "SUFFIX",
@@ -86,7 +86,7 @@ def store(folder: Path, suffix: str, data: Mapping[str, Any]) -> Path:
     The file has its name only when it is whole. Raises UsageError if that is not possible.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         handle, name = tempfile.mkstemp(_WRITTEN, "fast-", folder)
         written = Path(name)
         with ExitStack() as unless_whole:
@@ -140,12 +140,10 @@ def stored(folder: Path, suffix: str, build_id: str) -> Iterator[tuple[Path, Any
     """Yield the files in `folder` of kernels with `build_id`, this user's own, and their data."""
     for path in sorted(folder.glob(f"*{suffix}")):
         with suppress(FileNotFoundError), damaged(path):  # another debugger removed it just now
-            status = path.lstat()
-            if status.st_uid != os.getuid() or not S_ISREG(status.st_mode):
+            raw = read_private(path, _MOST)
+            if raw is None:
                 continue
-            if status.st_size > _MOST:
-                raise ValueError("it is too long")
-            data: Any = json.loads(path.read_text(encoding="ascii"))
+            data: Any = json.loads(raw.decode("ascii"))
             if data["build_id"] == build_id:
                 yield path, data
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import tempfile
 import time
 import zlib
@@ -24,6 +23,7 @@ from typing import NamedTuple
 
 from gdbfpu.errors import CorruptState
 from gdbfpu.layouts.types import Layouts
+from gdbfpu.private import make_private_folder, read_private
 
 __all__ = ("Question", "load", "stamp", "store")
 
@@ -92,7 +92,7 @@ def store(question: Question, layouts: Layouts) -> None:
     _wait_for_tick((*question.files, *beside.values()))
     body = json.dumps(layouts.to_json()).encode()
     with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         _replace(path, _head(question, body, beside) + b"\n" + body)
 
 
@@ -142,14 +142,9 @@ def _head(question: Question, body: bytes, beside: Mapping[str, Sequence[int]]) 
 
 
 def _read(path: Path) -> bytes:
-    """Return the contents of a regular file that the user owns; empty for any other file."""
-    with suppress(OSError):
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(file, "rb") as stream:
-            about = os.fstat(file)
-            if stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid():
-                data = stream.read(_MAX_BYTES + 1)
-                return data if len(data) <= _MAX_BYTES else b""
+    """Return the contents of a file that only this user can have written; else empty."""
+    with suppress(OSError, ValueError):
+        return read_private(path, _MAX_BYTES) or b""
     return b""
 
 

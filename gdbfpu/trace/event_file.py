@@ -16,6 +16,7 @@ from typing import Any
 from gdbfpu import __version__
 from gdbfpu.errors import writing
 from gdbfpu.fpu.model import FpuModel
+from gdbfpu.private import new_private_file
 
 __all__ = ("SCHEMA", "EventWriter", "Hit", "header")
 
@@ -71,13 +72,13 @@ class Hit:
 
 
 class EventWriter:
-    """Writes a new event file. It never overwrites an existing file."""
+    """Writes a new event file, which nobody else can read. It never overwrites an existing file."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self._whole = 0  # bytes of whole lines
         with writing(path):
-            self._stream = path.open("xb", buffering=0)
+            self._stream = new_private_file(path)
             try:
                 self.write({"schema": SCHEMA, **header})
             except OSError:

@@ -70,7 +70,7 @@ def watch(commands: Sequence[str], env: dict[str, str], deadline: float | None =
 
     Commands of GDB's own that take long get a ^C every second.
     """
-    marked = ["echo @@torture-0@@\\n"]
+    marked = ["maintenance set internal-error corefile no", "echo @@torture-0@@\\n"]
     for number, command in enumerate(commands, 1):
         marked += [command, f"echo @@torture-{number}@@\\n"]
     process = start_plain(marked, env=env)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gdbfpu"
 
 FLOORS: tuple[dict[str, str], ...] = (
-    {"": "errors ranges target"},
+    {"": "errors private ranges target"},
     {
         "text": """
             counted csv_lines fit json_text names printable progress screen short table

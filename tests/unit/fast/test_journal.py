@@ -203,20 +203,20 @@ def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
-    path = put(tmp_path, stored())
+    put(tmp_path, stored())
     error = PermissionError(errno.EACCES, "Permission denied")  # root may read anything
 
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr(type(path), "read_text", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(CorruptState, match="remove it"):
         list(find_journals(tmp_path, "ab"))
 
 
 def test_another_users_files_are_not_read(tmp_path, monkeypatch):
     put(tmp_path, "rubbish")
-    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     assert list(find_journals(tmp_path, "ab")) == []
 
 
@@ -232,14 +232,14 @@ def test_what_is_no_file_is_passed_by(tmp_path):
 def test_one_that_another_debugger_removes_meanwhile(tmp_path, monkeypatch):
     path = put(tmp_path, stored())
     put(tmp_path, stored(), "fast-y.journal")
-    read = type(path).read_text
+    honest = os.open
 
-    def remove_first(self, **how):
-        if self == path:
-            self.unlink()
-        return read(self, **how)
+    def remove_first(name, *how):
+        if name == path:
+            path.unlink()
+        return honest(name, *how)
 
-    monkeypatch.setattr(type(path), "read_text", remove_first)
+    monkeypatch.setattr(os, "open", remove_first)
     (found,) = find_journals(tmp_path, "ab")
     assert found.path.name == "fast-y.journal"
 

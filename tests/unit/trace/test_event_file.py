@@ -84,7 +84,7 @@ def test_reader_without_permission_is_told(tmp_path, monkeypatch):
     def denied(*_args, **_kwargs):
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr("pathlib.Path.open", denied)
+    monkeypatch.setattr(os, "open", denied)
     with pytest.raises(UsageError, match="Permission denied"):
         EventWriter(tmp_path / "x", {})
 
