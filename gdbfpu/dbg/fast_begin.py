@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import gdb
 
@@ -22,7 +20,7 @@ from gdbfpu.dbg.point import Host
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import MemoryFault, UsageError
 from gdbfpu.fast import patching
-from gdbfpu.fast.journal import Journal, find_journals
+from gdbfpu.fast.journal import Journal, find_journals, journal_folder
 from gdbfpu.fast.layout import MAX_PROBES
 from gdbfpu.fast.loan import find_loans, write_loan
 from gdbfpu.fast.options import Recording, filters_of
@@ -64,7 +62,7 @@ def begin_fast(
         header=options.state != "none",
         stop_at=min(recording.slots or ALWAYS, options.limit or ALWAYS),
         build_id=build_id,
-        folder=_journal_folder(),
+        folder=journal_folder(),
         memory=KernelMemory(target),
     )
     with borrowed(target, find_call(target), wanted.lend) as task:
@@ -108,16 +106,9 @@ def _breakpoints_in(addresses: range) -> list[int]:
     ]
 
 
-def _journal_folder() -> Path:
-    """Return the folder of the journals, in the XDG state directory."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
-    return base / "gdbfpu"
-
-
 def restore_kernel(target: GdbTarget, kernel: Kernel, build_id: str) -> tuple[str, ...]:
     """Restore what fast traces of debuggers that died have left in this kernel; say what."""
-    folder, lines = _journal_folder(), []
+    folder, lines = journal_folder(), []
     for loan in find_loans(folder, build_id):
         if repay(target, loan):
             lines.append("gave back a task that another debugger had borrowed")
@@ -136,7 +127,7 @@ def _left_behind(target: GdbTarget, build_id: str) -> Iterator[Journal]:
 
     Others are of another machine with the same kernel, or of an earlier boot.
     """
-    for journal in find_journals(_journal_folder(), build_id):
+    for journal in find_journals(journal_folder(), build_id):
         found: list[bytes] = []
         with suppress(MemoryFault):  # this boot's kernel is elsewhere (KASLR)
             found = [target.read_memory(one.address, len(one.new)) for one in journal.entries]

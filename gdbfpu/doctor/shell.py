@@ -13,9 +13,11 @@ from gdbfpu.doctor.asking import RATES, ask
 from gdbfpu.doctor.device import adapters, rate_answer, rights_answer
 from gdbfpu.doctor.finding import Answer, Verdict, examine, not_applicable
 from gdbfpu.doctor.gdb_program import check_gdb, check_packages, check_source
+from gdbfpu.doctor.journals import journals_answer
 from gdbfpu.doctor.text import findings_json, findings_text, has_trouble
 from gdbfpu.doctor.vmlinux import file_answer, types_answer
 from gdbfpu.errors import GdbFpuError, UsageError
+from gdbfpu.fast.journal import journal_folder
 from gdbfpu.text.screen import Screen
 
 __all__ = ("doctor_answer",)
@@ -42,6 +44,7 @@ def _checks(options: ShellDoctorOptions) -> dict[str, _Check]:
         "source gdbfpu": check_source,
         "vmlinux": _vmlinux,
         "types": _types,
+        "journals": _journals,
     }
     for device in devices:
         checks[f"{device}"] = partial(_rights, device)
@@ -61,6 +64,10 @@ def _types(options: ShellDoctorOptions) -> Answer:
     if options.vmlinux is None:
         return not_applicable("no VMLINUX is named")
     return types_answer(options.vmlinux, partial(file_layouts, options.vmlinux, helpers_here()))
+
+
+def _journals(_: ShellDoctorOptions) -> Answer:
+    return journals_answer(journal_folder())
 
 
 def _rights(device: Path, _: ShellDoctorOptions) -> Answer:

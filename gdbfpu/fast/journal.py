@@ -25,6 +25,7 @@ __all__ = (
     "Journal",
     "damaged",
     "find_journals",
+    "journal_folder",
     "store",
     "stored",
     "u64",
@@ -38,6 +39,13 @@ _MOST = 1 << 20  # bytes of a journal; one has a few KiB
 _MOST_PAGES = 256  # of code
 _LONGEST = 64  # bytes of an entry
 _WRITTEN = ".new"  # how the name of a file ends that is not whole yet
+
+
+def journal_folder() -> Path:
+    """Return the folder of the journals, in the XDG state directory."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local/state"
+    return base / "gdbfpu"
 
 
 @dataclass(frozen=True)

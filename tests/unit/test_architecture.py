@@ -85,6 +85,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "doctor": """
             asking attached debugger device distributions finding gdb_checks gdb_program
+            journals
             kernel line shell stub text vmlinux
         """,
     },
