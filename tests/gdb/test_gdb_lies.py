@@ -119,3 +119,21 @@ def test_a_connection_that_ends_in_continue(asked: Callable[..., Watched]) -> No
     assert "fpu-trace: the kernel is gone; tracing is off" in said(watched, "continue")
     assert said(watched, "fpu-trace status").startswith("tracing is off")
     assert faults_of(watched) == []
+
+
+def test_gdb_itself_writes_files_for_a_stub(image: KernelImage, tmp_path: Path) -> None:
+    """The File-I/O of the remote protocol: docs/guarantees.md warns of it, and not in vain."""
+    name = str(tmp_path / "made").encode() + b"\0"
+    place = image.symbols["tasks"]
+
+    def store_name(stub: LyingStub) -> None:
+        stub.put(place, name)
+
+    def lie(stub: LyingStub, packet: str, true: list[str]) -> Iterator[str | bytes]:
+        creates = f"Fopen,{place:x}/{len(name):x},601,1b6"  # O_CREAT, O_WRONLY, O_TRUNC; 0666
+        yield from {"c": [creates], "F": ["S05"]}.get(packet[:1], true)
+
+    socket = tmp_path / "stub"
+    with LyingStub(image.program, socket, image=image, plans=iter([(lie, 0, store_name, "")])):
+        watch([f"file {image.program}", f"target remote {socket}", "continue"], {})
+    assert (tmp_path / "made").exists()

@@ -224,6 +224,43 @@ def test_on_and_off_under_load(session: Session, symbols: dict[str, int], tmp_pa
     assert machine.run(areas, 20.0) == taken
 
 
+@pytest.mark.parametrize("end", ["detach", "quit", "limit"])
+def test_each_way_of_ending_restores_the_kernel(
+    session: Session, symbols: dict[str, int], tmp_path: Path, end: str
+) -> None:
+    """While it is on, one jump of 5 bytes is all that is other in the kernel's text."""
+    machine, path = session.machine, tmp_path / "on"
+    before = text_of(machine, symbols)
+    (tmp_path / "pause.py").write_text(PAUSE)
+    limit, after = {
+        "detach": ("", ()),
+        "quit": ("", ("quit",)),
+        "limit": (" --limit 20", (f"echo {READY}\\n", "continue", "fpu-trace off")),
+    }[end]
+    with session.gdb(
+        f"source {tmp_path}/pause.py",
+        f"fpu-trace on --fast --quiet --probe {SAVE}{limit}",
+        f"python pause('{path}')",
+        *after,
+    ) as run:
+        wait_for(path, run)
+        on = text_of(machine, symbols)
+        path.unlink()
+        if end == "limit":
+            run.wait_for(READY, 30.0)
+            machine.console.send("sigstorm 600\n")
+        output = run.finish(90.0)
+    changed = [at for at, (old, new) in enumerate(zip(before, on)) if old != new]
+    jump = symbols[SAVE] - symbols["_stext"]
+    assert changed and set(changed) <= set(range(jump, jump + 5))
+    assert ("limit of 20 hits reached" in output) == (end == "limit")
+    assert text_of(machine, symbols) == before
+    assert list((tmp_path / "gdbfpu").iterdir()) == []
+    if end == "limit":
+        machine.wait_console("sigstorm pid=.* ok", 30.0)
+    storm(machine, FEW)
+
+
 DAMAGE = (
     "python from gdbfpu.dbg.session import session; area = session().fast._installed.area",
     "python gdb.selected_inferior().write_memory(area.control + 40, b'\\xff' * 8)",  # USED

@@ -206,6 +206,21 @@ def test_qemu_that_does_not_start_is_quoted(machine, initrd):
         machine(initrd, cpu="no-such-model")
 
 
+def test_nothing_listens_to_the_network(machine, initrd):
+    """QEMU's sockets are those in its directory, which nobody else can enter."""
+    guest = machine(initrd)
+    (qemu,) = _processes(guest.directory)
+    links = (str(one.readlink()) for one in Path(f"/proc/{qemu}/fd").iterdir())
+    own = {name[8:-1] for name in links if name.startswith("socket:[")}
+    assert len(own) > 3
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        rows = Path(f"/proc/{qemu}/net/{table}").read_text().splitlines()[1:]
+        assert own & {row.split()[9] for row in rows} == set(), table
+    rows = [row.split() for row in Path(f"/proc/{qemu}/net/unix").read_text().splitlines()[1:]]
+    names = {row[7] for row in rows if row[6] in own and len(row) > 7}
+    assert {Path(name).name for name in names} >= {"kgdb.sock", "gdb.sock", "qmp.sock"}
+
+
 def test_close_leaves_nothing(machine, initrd):
     guest = machine(initrd)
     directory = guest.directory
