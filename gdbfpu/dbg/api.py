@@ -13,7 +13,7 @@ import gdb
 from gdbfpu.commands.trace_options import TraceOn, trace_parser
 from gdbfpu.dbg.progress import Progress
 from gdbfpu.dbg.session import Session, session
-from gdbfpu.dbg.trace_command import begin
+from gdbfpu.dbg.trace_command import begin, pass_here
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu import state
 from gdbfpu.fpu.state import TaskState
@@ -89,6 +89,7 @@ def start_trace(options: TraceOn | None = None) -> Trace:
         raise UsageError(f"state: there is no {chosen.state!r}: choose from {', '.join(words)}")
     kept = Kept()
     probes = begin(session(), chosen, kept)
+    pass_here(session())
     return Trace(session(), kept, chosen.stop, probes)
 
 

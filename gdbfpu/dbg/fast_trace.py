@@ -158,6 +158,11 @@ class FastTrace:
         except MemoryFault:  # it is elsewhere now (KASLR)
             return False
 
+    @property
+    def points(self) -> tuple[FullPoint, ...]:
+        """Return the breakpoint in the recorder, if there is one."""
+        return (self._full,) if self._full is not None else ()
+
     def drop_point(self) -> None:
         """Remove the breakpoint in the recorder, if there is one."""
         if self._full is not None:

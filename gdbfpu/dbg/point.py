@@ -35,6 +35,12 @@ class Host(Protocol):
     def passed(self, caught: Caught | None) -> None:
         """Note that the kernel passes a probe; `caught` is the hit, None if none was recorded."""
 
+    gone: bool
+    """Whether the connection to the kernel has ended during the present hit."""
+
+    def over(self) -> bool:
+        """Take note that a hit has been handled; return whether the kernel is gone since."""
+
     def failed(self, reason: str) -> None:
         """Take the reason why a hit could not be recorded or resumed."""
 
@@ -83,7 +89,8 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         with in_c():
             super().__init__(f"*{address:#x}", internal=True)
         self.silent = True  # gdbfpu itself reports a stop here (gdbfpu.dbg.stops)
-        steps = (self._begin, self._count, *self._steps(), self._compute, self._write, self._step)
+        own = (self._compute, self._write, self._step, self._over)
+        steps = (self._begin, self._count, *self._steps(), *own)
         self.stop = interruptible(steps, host.failed)
 
     def _steps(self) -> tuple[Step, ...]:
@@ -99,14 +106,24 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
             way = f"on `{self.resume.text}`, resumed without a step"
         return f"{self.name} at {self.address:#x}, {way}"
 
-    def remove(self) -> None:
-        """Delete the breakpoint, unless it is gone.
+    @property
+    def handled(self) -> bool:
+        """Return whether GDB is in this point's stop()."""
+        return bool(self.stop.__self__.gi_running)  # type: ignore[attr-defined]
 
-        GDB deletes it first, and raises an error then if it finds the kernel gone.
+    def remove(self) -> bool:
+        """Delete the breakpoint, unless it is gone, and return True.
+
+        GDB deletes it first, and raises an error then if it finds the kernel gone. If it is being
+        handled, GDB uses it when its stop() is over: then this only disables it.
         """
         with suppress(gdb.error):
+            if self.is_valid() and self.handled:
+                self.enabled = False
+                return False
             if self.is_valid():
                 self.delete()
+        return True
 
     def _begin(self) -> bool:
         self._here = Passage(self.passes + 1)
@@ -123,7 +140,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
         return self._here.current
 
     def _compute(self) -> bool:
-        if self.resume is not None:
+        if self.resume is not None and not self._host.gone:
             self._here.effect = self.resume.effect(self._register, self._load)
         return False
 
@@ -147,7 +164,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
 
     def _step(self) -> bool:
         """Step over this breakpoint; stay stopped if the CPU is not where it should be then."""
-        if not self.held:
+        if not self.held or self._host.gone:
             return False
         from gdbfpu.dbg.one_step import step_over
 
@@ -157,3 +174,7 @@ class Point(gdb.Breakpoint):  # type: ignore[misc]
             tell(f"fpu-trace: cannot step over {self.name}: {error}")
             return True
         return False
+
+    def _over(self) -> bool:
+        """Stay stopped if the kernel is gone: GDB would crash if it resumed it."""
+        return self._host.over()

@@ -23,7 +23,6 @@ from gdbfpu.dbg.settings import Settings
 from gdbfpu.dbg.settling import OFF, drain, hook_detach, run_to_tick
 from gdbfpu.dbg.stops import reason
 from gdbfpu.dbg.terminal import say
-from gdbfpu.dbg.threads import selected_thread
 from gdbfpu.errors import GdbFpuError, UsageError
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.trace.entries import Caught
@@ -41,7 +40,7 @@ _LATER = "`fpu-trace off` in a new GDB restores the kernel"
 
 
 class Session(Attached):
-    """What the commands work on. There is only one session: `session` returns it."""
+    """What the commands work on. There is one: `session` returns it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,25 +49,24 @@ class Session(Attached):
         self.breakpoints: list[Point] = []
         self.fast: FastTrace | None = None  # the trace that the kernel records itself
         self._settings = Settings()
-        self._draining = False
+        self._draining = self.gone = False
+        self._spent: list[Point] = []  # of an ended trace, at a hit of which the kernel was lost
         self._unsettled = False  # over KGDB: the kernel has not run since its probes were removed
         gdb.events.cont.connect(self._resumed)
         gdb.events.breakpoint_created.connect(self._breakpoint)
         gdb.events.breakpoint_modified.connect(self._breakpoint)
-        # The event exists since GDB 12. Earlier ones remove breakpoints themselves when they exit.
-        if hasattr(gdb.events, "gdb_exiting"):
+        if hasattr(gdb.events, "gdb_exiting"):  # since GDB 12; before, GDB removes breakpoints then
             gdb.events.gdb_exiting.connect(lambda _: self._leave())
-        for name in ("connection_removed", "exited", "new_objfile"):
-            if hasattr(gdb.events, name):  # connection_removed exists since GDB 11
-                getattr(gdb.events, name).connect(self._connection_ended)
+        # Not at `connection_removed`, when GDB still takes the breakpoints for inserted.
+        gdb.events.exited.connect(self._connection_ended)
+        gdb.events.new_objfile.connect(self._connection_ended)
 
     def on(
         self, options: Options, plan: Plan, out: Path | None, kept: Kept | None = None
     ) -> tuple[str, ...]:
         """Plant the probes of `plan` at their functions' addresses; return a line about each.
 
-        The hits go to the event file `out` and to `kept`. If anything that is needed is missing, no
-        probe is left in the kernel.
+        The hits go to `out`, an event file, and to `kept`. After an error, no probe is left.
         """
         target, tracer = self.target, self._new_tracer(options, kept)
         chosen, left_out = sites(target, plan, self.model.kernel)
@@ -83,8 +81,7 @@ class Session(Attached):
             undo.pop_all()
         self.breakpoints = points
         self._begun(tracer)
-        described = (point.describe() for point in self.breakpoints if point.enabled)
-        return (*left_out, *described)
+        return (*left_out, *(point.describe() for point in points if point.enabled))
 
     def on_fast(
         self,
@@ -94,10 +91,7 @@ class Session(Attached):
         out: Path | None,
         kept: Kept | None = None,
     ) -> tuple[str, ...]:
-        """Have the kernel record the probes of `plan` itself; return a line about each.
-
-        If anything that is needed is missing, the kernel is as it was.
-        """
+        """Have the kernel record the probes of `plan` itself; return a line about each."""
         from gdbfpu.dbg.fast_begin import begin_fast  # imports capstone, which is slow
 
         tracer = self._new_tracer(options, kept)
@@ -141,6 +135,10 @@ class Session(Attached):
         """Return whether a trace is on."""
         return bool(self.breakpoints) or self.fast is not None
 
+    @property
+    def _points(self) -> list[Point]:
+        return [*self.breakpoints, *(self.fast.points if self.fast is not None else ())]
+
     def collect(self) -> None:
         """Take what the kernel itself has recorded; a ^C leaves the rest for later."""
         if self.fast is not None and not self._draining:
@@ -150,7 +148,7 @@ class Session(Attached):
     def off(self) -> bool:
         """Remove every probe from the kernel and end the event file; return whether tracing was on.
 
-        Over KGDB, this first takes the hits that other CPUs wait to report. At the end it lets the
+        Over KGDB, this first takes the hits that other CPUs wait to report, and at the end lets the
         kernel run for a moment, so that the debugger can then detach safely.
         """
         self._end_live()  # while it drains, the kernel runs only for gdbfpu
@@ -167,20 +165,11 @@ class Session(Attached):
         return was_on
 
     def _leave(self) -> None:
-        """Turn tracing off because GDB ends, whatever the state of the kernel."""
+        """Turn tracing off because GDB ends."""
         try:
             self.off()
         except GdbFpuError as error:
             say(f"fpu-trace: {error}; {_LATER}")
-
-    def restore(self) -> tuple[str, ...]:
-        """Restore what a debugger that died has left in the kernel; return a line about each."""
-        from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
-
-        if selected_thread() is None or not self.target.stub.runs:
-            return ()
-        kernel = self.model.kernel
-        return restore_kernel(self.target, kernel, self.build_id)
 
     def _off_fast(self, fast: FastTrace) -> bool:
         """Restore the kernel's text; if that fails, the trace stays on."""
@@ -196,10 +185,9 @@ class Session(Attached):
     def _remove(self) -> bool:
         """Delete the probes and end the event file; return whether a trace was on."""
         self._end_live()
-        was_on = self.tracing
-        while self.breakpoints:
-            point = self.breakpoints.pop()
-            point.remove()
+        was_on, points = self.tracing, (*self._spent, *self._points)
+        self._spent = [point for point in points if not point.remove()]
+        self.breakpoints = []
         self.fast = None
         if was_on:
             gdb.events.stop.disconnect(self._stopped)
@@ -245,6 +233,13 @@ class Session(Attached):
         if self.live is not None:
             self.live.passed(caught, self.totals)
 
+    def over(self) -> bool:
+        """Take note that a hit has been handled; return whether the kernel is gone since."""
+        gone, self.gone = self.gone, False
+        if gone:
+            self._lost()
+        return gone
+
     def failed(self, reason: str) -> None:
         """Count a hit that could not be recorded or resumed for `reason`."""
         self.totals.fail(reason)
@@ -253,8 +248,8 @@ class Session(Attached):
     def _stopped(self, event: Any) -> None:
         """Say why the kernel stopped, and end a trace that is full.
 
-        The reason comes first. Once the trace has ended, GDB's pager is on again: it could ask the
-        user for a key before it shows the reason.
+        The reason comes first: at the end of the trace, GDB's pager is on again, and may ask for a
+        key before it shows a line.
         """
         if self._draining or not self.tracing or self.tracer is None:
             return
@@ -283,12 +278,18 @@ class Session(Attached):
             warn_of_conditions([point], self._model.kernel)
 
     def _connection_ended(self, event: Any) -> None:
-        fast = self.fast is not None
-        if not hasattr(event, "new_objfile") and self._remove():
-            left = f"; if it still runs, {_LATER}" if fast else ""
-            say(f"fpu-trace: the kernel is gone; tracing is off{left}")
+        if not hasattr(event, "new_objfile"):
+            self.gone = any(point.handled for point in self._points)
+            if not self.gone:  # else the present hit comes to its end first
+                self._lost()
         self._resumed(event)  # the pending hits have ended with the connection
         self._forget()
+
+    def _lost(self) -> None:
+        fast = self.fast is not None
+        if self._remove():
+            left = f"; if it still runs, {_LATER}" if fast else ""
+            say(f"fpu-trace: the kernel is gone; tracing is off{left}")
 
 
 @functools.cache

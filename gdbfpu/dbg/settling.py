@@ -63,11 +63,13 @@ def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
     with contextlib.suppress(gdb.error, GdbFpuError):  # the kernel is gone
         if address is not None:
             tick = _Tick(target, address, host, kernel)
-            for _ in range(_MOST_STOPS):  # a trap of a probe that is gone stops the kernel, too
-                gdb.execute("continue", False, True)
-                if tick.settled:
-                    break
-            tick.delete()
+            try:
+                for _ in range(_MOST_STOPS):  # a trap of a probe that is gone stops it, too
+                    gdb.execute("continue", False, True)
+                    if tick.settled:
+                        break
+            finally:
+                tick.delete()
 
 
 def drain(kernel: Kernel) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import gdb
+
 from gdbfpu.commands.fast_options import recording_of
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.live import Live
@@ -23,7 +25,15 @@ from gdbfpu.trace.hit_text import hit_heading
 from gdbfpu.trace.kept import Kept
 from gdbfpu.trace.tracer import Options, Tracer
 
-__all__ = ("begin", "trace_clear", "trace_off", "trace_on", "trace_probes", "trace_status")
+__all__ = (
+    "begin",
+    "pass_here",
+    "trace_clear",
+    "trace_off",
+    "trace_on",
+    "trace_probes",
+    "trace_status",
+)
 
 
 def begin(session: Session, options: TraceOn, kept: Kept | None = None) -> tuple[str, ...]:
@@ -69,6 +79,16 @@ def trace_on(session: Session, options: TraceOn, _screen: Screen) -> None:
         tell("fpu-trace: the table appears with the first hit")
     elif not options.quiet and session.breakpoints:
         say(hit_heading(hit_width(), options.backtrace))
+    pass_here(session)
+
+
+def pass_here(session: Session) -> None:
+    """Take the hit of a probe that the kernel stands on; GDB would have to step over the probe."""
+    here = session.target.register("rip")
+    for point in session.breakpoints:
+        stepless = point.resume is not None or point.held
+        if point.address == here and point.enabled and stepless:
+            point.stop()
 
 
 def _nobody(kernel: Kernel, options: TraceOn) -> list[str]:
@@ -91,11 +111,21 @@ def trace_off(session: Session, _: TraceOff, _screen: Screen) -> None:
     if session.off():
         say(f"fpu-trace: off; {counted(session.totals.hits, 'hit')} so far")
         return
-    restored = session.restore()
+    restored = _restored(session)
     for line in restored:
         tell(f"fpu-trace: {line}")
     if not restored:
         say("fpu-trace: tracing is off; no probe is in the kernel")
+
+
+def _restored(session: Session) -> tuple[str, ...]:
+    """Restore what a debugger that died has left in the kernel; return a line about each."""
+    from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
+
+    if gdb.selected_thread() is None or not session.target.stub.runs:
+        return ()
+    kernel = session.model.kernel
+    return restore_kernel(session.target, kernel, session.build_id)
 
 
 def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:

@@ -122,12 +122,16 @@ class Wire:
                 self._count(end is gdb, data)
                 self._delay(end is gdb, data)
                 try:
-                    (stub if end is gdb else gdb).sendall(data)
-                except (BrokenPipeError, ConnectionError):
+                    self._pass_on(stub if end is gdb else gdb, data, from_gdb=end is gdb)
+                except ConnectionError:
                     return
 
     def _delay(self, from_gdb: bool, data: bytes) -> None:
         """Wait as long as `data` takes to pass; a socket takes no time."""
+
+    def _pass_on(self, to: socket.socket, data: bytes, *, from_gdb: bool) -> None:
+        """Send `data` to the other end; a ConnectionError ends both connections."""
+        to.sendall(data)
 
     def _count(self, from_gdb: bool, data: bytes) -> None:
         self._pending[from_gdb] += data
