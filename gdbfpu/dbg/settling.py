@@ -13,6 +13,7 @@ from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
+from gdbfpu.target import Memory, read_u32
 
 __all__ = ("OFF", "drain", "hook_detach", "run_to_tick")
 
@@ -22,6 +23,7 @@ OFF = "fpu-trace off"
 # Called under jiffies_lock, by one CPU at a time (kernel/time/tick-sched.c, timekeeping.c).
 _TICK = ("calc_global_load", "do_timer")
 _TICKS = 2
+_NO_CPU = (1 << 32) - 1
 _MOST_STOPS = 20
 _MOST_DRAINED = 1000  # the most pending hits to take before the probes are removed
 
@@ -61,7 +63,7 @@ def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
     places = (target.symbol_address(name) for name in _TICK)
     address = next((place for place in places if place is not None), None)
     with contextlib.suppress(gdb.error, GdbFpuError):  # the kernel is gone
-        if address is not None:
+        if address is not None and not _panicked(target):
             tick = _Tick(target, address, host, kernel)
             try:
                 for _ in range(_MOST_STOPS):  # a trap of a probe that is gone stops it, too
@@ -80,9 +82,18 @@ def drain(kernel: Kernel) -> None:
     """
     with contextlib.suppress(gdb.error, GdbFpuError):  # the kernel and its hits are gone
         for _ in range(_MOST_DRAINED):
-            if not waiting_cpus(kernel):
+            if not waiting_cpus(kernel) or _panicked(kernel.target):
                 break
             gdb.execute("continue", False, True)
+
+
+def _panicked(memory: Memory) -> bool:
+    """Return whether the kernel has panicked: if it runs on, nothing stops it any more.
+
+    `panic_cpu` (atomic_t, kernel/panic.c, since 4.5) is -1 until then.
+    """
+    address = memory.symbol_address("panic_cpu")
+    return address is not None and read_u32(memory, address) != _NO_CPU
 
 
 def hook_detach(command: str) -> None:

@@ -9,12 +9,14 @@ import gdb
 
 from gdbfpu.dbg.breakpoints import ProbeBreakpoint
 from gdbfpu.dbg.point import Point
+from gdbfpu.target import Machine
 from gdbfpu.text.counted import counted
 from gdbfpu.trace.tracer import Tracer
 
 __all__ = ("reason",)
 
-_INTERRUPTS = ("SIGINT", "SIGTRAP")  # how QEMU's gdbstub and KGDB report a ^C
+_KGDB_ENTRY = "kgdb_breakpoint"  # where a SysRq key stops a kernel with KGDB, or a panic
+_LENGTH = 64  # bytes in which this function's INT3 is
 
 
 def reason(event: Any, tracer: Tracer, fast: bool) -> str:
@@ -28,7 +30,7 @@ def reason(event: Any, tracer: Tracer, fast: bool) -> str:
         return f"limit of {counted(tracer.options.limit, 'hit')} reached; {off}"
     if hit := _stayed(event, tracer):
         return f"stopped at hit {hit}; tracing is on. `continue` resumes the kernel"
-    if _interrupted(event):
+    if _interrupted(event) or _entered(tracer.model.kernel.stopped()):
         return f"interrupted: {counted(tracer.seq, 'hit')}, tracing is on"
     return ""
 
@@ -43,4 +45,14 @@ def _stayed(event: Any, tracer: Tracer) -> int:
 def _interrupted(event: Any) -> bool:
     if isinstance(event, gdb.BreakpointEvent):
         return any(isinstance(point, Point) for point in event.breakpoints)
-    return isinstance(event, gdb.SignalEvent) and event.stop_signal in _INTERRUPTS
+    return isinstance(event, gdb.SignalEvent) and event.stop_signal == "SIGINT"
+
+
+def _entered(machine: Machine) -> bool:
+    """Return whether the kernel entered KGDB itself. GDB reports that as it does the end of a step.
+
+    The program counter is behind the INT3 in this function.
+    """
+    entry = machine.symbol_address(_KGDB_ENTRY)
+    at = machine.register("rip") or 0
+    return entry is not None and machine.stub.in_kernel and 0 <= at - entry < _LENGTH
