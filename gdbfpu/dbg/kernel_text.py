@@ -14,7 +14,7 @@ from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.probes.window import JUMP
 
-__all__ = ("Change", "check_writable", "write_text")
+__all__ = ("Change", "Rows", "check_writable", "kgdb_rows", "write_text")
 
 
 class Change(NamedTuple):
@@ -24,7 +24,7 @@ class Change(NamedTuple):
     data: bytes
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """KGDB's list of breakpoints, kgdb_break: its address, and the values and places in a row."""
 
     address: int
@@ -35,6 +35,7 @@ class _Rows(NamedTuple):
     state: int
     poke: bytes
     active: bytes
+    removed: bytes
 
     def row(self, byte: tuple[int, int]) -> bytes:
         """Return the row of a breakpoint at an address that stands for a byte there."""
@@ -69,7 +70,7 @@ def check_writable(target: GdbTarget) -> None:
     Only a kernel whose text is read-only needs it, which shows when we write.
     """
     if target.stub.in_kernel:
-        _rows()
+        kgdb_rows()
 
 
 def _written(target: GdbTarget, change: Change) -> bool:
@@ -85,7 +86,7 @@ def _have_kgdb_write(target: GdbTarget, changes: Sequence[Change]) -> None:
     KGDB writes to read-only text when it removes a breakpoint (text_poke_kgdb(), since 5.2). The
     packet `?` makes it remove all breakpoints that its list has as active.
     """
-    rows = _rows()
+    rows = kgdb_rows()
     for change in changes:
         # One packet each, so that KGDB never has half of a change when this debugger dies.
         target.write_memory(rows.address, b"".join(map(rows.row, _bytes_of(change))))
@@ -97,15 +98,16 @@ def _bytes_of(change: Change) -> list[tuple[int, int]]:
     return [(change.address + at, byte) for at, byte in enumerate(change.data[:JUMP])]
 
 
-def _rows() -> _Rows:
+def kgdb_rows() -> Rows:
+    """Return where KGDB's list of breakpoints is; raise GdbFpuError if GDB does not know it."""
     try:
         row = evaluate("&::kgdb_break[0]")
         fields = {field.name: field.bitpos // 8 for field in row.dereference().type.fields()}
-        poke, active = (
+        poke, active, removed = (
             int(evaluate(name)).to_bytes(4, "little")
-            for name in ("BP_POKE_BREAKPOINT", "BP_ACTIVE")
+            for name in ("BP_POKE_BREAKPOINT", "BP_ACTIVE", "BP_REMOVED")
         )
-        return _Rows(
+        return Rows(
             address=int(row) & (1 << 64) - 1,
             size=int(evaluate("sizeof(::kgdb_break[0])")),
             place=fields["bpt_addr"],
@@ -114,6 +116,7 @@ def _rows() -> _Rows:
             state=fields["state"],
             poke=poke,
             active=active,
+            removed=removed,
         )
     except (gdb.error, KeyError) as error:
         raise GdbFpuError("the debugging information does not describe kgdb_break") from error

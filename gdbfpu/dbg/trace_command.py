@@ -9,6 +9,7 @@ import gdb
 
 from gdbfpu.commands.fast_options import recording_of
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
+from gdbfpu.dbg.abandoned import clear_stub
 from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
@@ -124,8 +125,9 @@ def _restored(session: Session) -> tuple[str, ...]:
 
     if gdb.selected_thread() is None or not session.target.stub.runs:
         return ()
-    kernel = session.model.kernel
-    return restore_kernel(session.target, kernel, session.build_id)
+    target, kernel = session.target, session.model.kernel
+    cleared = clear_stub(target, kernel, session)
+    return (*cleared, *restore_kernel(target, kernel, session.build_id))
 
 
 def trace_status(session: Session, _: TraceStatus, _screen: Screen) -> None:

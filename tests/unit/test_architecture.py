@@ -91,13 +91,14 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "dbg": """
-            api ask_cpu attached audit_command borrowed breakpoints commands conditions
-            core_file counters debug_files declared doctor_command exit_status
-            fast_begin fast_full fast_install fast_memory fast_trace fpu_registers
-            from_cpu functions gdb_types interruptible kernel_text language live load
-            one_step overview packets parameters placing planting point printers
-            progress scroll_area session settings settling signal_frame stops symbols
-            target task_words terminal threads trace_command tui_window waiting
+            abandoned api ask_cpu attached audit_command borrowed breakpoints commands
+            conditions core_file counters debug_files declared doctor_command
+            exit_status fast_begin fast_full fast_install fast_memory fast_trace
+            fpu_registers from_cpu functions gdb_types interruptible kernel_text
+            language live load one_step overview packets parameters placing planting
+            point printers progress scroll_area session settings settling signal_frame
+            stops symbols target task_words terminal threads trace_command tui_window
+            waiting
         """,
         "kdump": """
             apart commands pages target vmcoreinfo

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +117,77 @@ def test_a_trace_begins_where_the_kernel_stands_on_a_probe(
     assert len(events(out)[1]) == LIMIT
     assert re.search(rf"^ +{LIMIT} ", output, re.MULTILINE)
     assert "signals=3 ok" in loaded.run("sigstorm 3", 20.0)
+
+
+@pytest.mark.parametrize("panic", [False, True])
+def test_kgdb_is_entered(kernel: Kernel, model: str, tmp_path: Path, panic: bool) -> None:
+    """By a SysRq key, or by a panic, after which nothing stops a kernel that runs on."""
+    with Machine(kernel.bzimage, image.test_image(), cpu=model, parallel=True) as machine:
+        machine.boot(PROMPT, BOOT)
+        machine.run("echo 0 > /proc/sys/kernel/panic", 20.0)
+        machine.break_in()
+        commands = ["fpu-trace on --quiet", "continue", "fpu-trace off", "detach"]
+        with GdbRun(kernel, machine.kgdb, ["source gdbfpu", *commands], tmp_path) as gdb:
+            gdb.wait_for("without a step")
+            machine.run("sigstorm 5", 30.0)
+            if panic:
+                machine.console.send("echo c > /proc/sysrq-trigger\n")
+            else:
+                machine.break_in()
+            output = gdb.finish(60.0)
+    said = re.findall(r"^fpu-trace: interrupted: (\d+) hits, tracing is on$", output, re.MULTILINE)
+    assert len(said) == 1 and int(said[0]) >= 5
+    assert f"fpu-trace: off; {said[0]} hits so far" in output
+
+
+RIP = 'printf "rip=%#lx\\n", $rip'
+
+
+def test_a_new_debugger_sets_cpus_back_that_ran_into_a_probe(
+    kernel: Kernel,
+    model: str,
+    symbols: dict[str, int],
+    tmp_path: Path,
+) -> None:
+    """Over KGDB they are behind the INT3, in the middle of the instruction that was there."""
+    with Machine(kernel.bzimage, image.test_image(), cpu=model, parallel=True) as machine:
+        machine.boot(PROMPT, BOOT)
+        machine.break_in()
+        commands = ["source gdbfpu", "fpu-trace on", "continue"]
+        with GdbRun(kernel, machine.kgdb, commands, tmp_path) as gdb:
+            gdb.wait_for("CPU function")
+            machine.run("echo the kernel runs", 20.0)
+            gdb.process.kill()
+            gdb.process.wait(10.0)
+            probe = int(re.findall(rf"{SAVE} at (0x\w+), on `mov", gdb.output)[0], 16)
+        machine.console.send("sigstorm 5 & sigstorm 5 & sigstorm 5 &\n")
+        deadline = time.monotonic() + 20.0
+        while machine.read_memory(symbols["kgdb_active"], 4) == b"\xff" * 4:
+            assert time.monotonic() < deadline, "no CPU ran into the probe"
+            time.sleep(0.05)
+        commands = ["source gdbfpu", RIP, "fpu-trace off", RIP, "detach"]
+        with GdbRun(kernel, machine.kgdb, commands, tmp_path) as second:
+            output = second.finish()
+        assert [int(rip, 16) for rip in re.findall(r"rip=(\w+)", output)] == [probe + 1, probe]
+        assert "set the stopped CPU back to the breakpoint" in output
+        for _ in range(3):
+            machine.wait_console("signals=5 ok", 20.0)
+        machine.check()
+
+
+def test_a_new_debugger_finds_no_breakpoint_of_the_last_one(
+    kernel: Kernel, loaded: Machine, tmp_path: Path
+) -> None:
+    """QEMU 7.2 forgets them for one CPU when a debugger connects; the others would stop at them."""
+    commands = ["source gdbfpu", "fpu-trace on", "continue"]
+    with GdbRun(kernel, loaded.gdbstub, commands, tmp_path) as gdb:
+        gdb.wait_for(" 5  ")
+        gdb.process.kill()
+        gdb.process.wait(10.0)
+    commands = ["source gdbfpu", "fpu-trace off", "echo READY\\n", "continue", "detach"]
+    with GdbRun(kernel, loaded.gdbstub, commands, tmp_path) as second:
+        second.wait_for("READY")
+        assert "signals=20 ok" in loaded.run("sigstorm 20", 30.0)
+        second.interrupt()
+        output = second.finish()
+    assert "SIGTRAP" not in output.split("READY")[1]
