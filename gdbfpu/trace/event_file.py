@@ -6,7 +6,9 @@ Each line is flushed at once, so a killed session loses at most the line being w
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +89,12 @@ class EventWriter:
                 raise
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one whole line, or nothing; raise OSError when the disk is full."""
+        """Append one whole line, or nothing; raise OSError when the disk is full.
+
+        So it does when the file, or its directory, was removed: nobody could read the line.
+        """
+        if not os.fstat(self._stream.fileno()).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "it was removed")
         line = (json.dumps(event, ensure_ascii=True) + "\n").encode("ascii")
         rest, whole = line, self._whole + len(line)
         try:

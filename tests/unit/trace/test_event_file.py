@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -54,6 +55,7 @@ class Stream:
     def __init__(self, stream, space):
         self.stream, self.space = stream, space
         self.truncate, self.seek, self.close = stream.truncate, stream.seek, stream.close
+        self.fileno = stream.fileno
 
     def write(self, data):
         if not self.space:
@@ -78,6 +80,22 @@ def test_full_disk_leaves_whole_lines(path, space):
     writer.write({"seq": 3})
     writer.close()
     assert path.read_text() == '{"schema": 1}\n{"seq": 1}\n{"seq": 3}\n'
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_that_was_removed_gets_no_line(tmp_path, whole):
+    """Nobody could read the line: neither if the file was removed, nor with its directory."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    writer = EventWriter(folder / "events", {})
+    writer.write({"seq": 1})
+    if whole:
+        shutil.rmtree(folder)
+    else:
+        writer.path.unlink()
+    with pytest.raises(OSError, match="it was removed"):
+        writer.write({"seq": 2})
+    writer.close()
 
 
 def test_reader_without_permission_is_told(tmp_path, monkeypatch):
