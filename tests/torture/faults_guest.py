@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Faults that the guest's programs make, or its administrator."""
+
+from __future__ import annotations
+
+from tests.torture.fault import Fault, Scene
+
+GUEST = 120.0  # seconds for a command of the guest, while each signal stops it
+
+# Tasks that take signals, and are killed at any moment of it; others that end after one.
+EXITS = (
+    "for i in 1 2 3; do sigstorm 0 & usleep $((i * 300)); kill -9 $!; done; "
+    "onesignal 3 1 > /dev/null"
+)
+HOTPLUG = (
+    "cd /sys/devices/system/cpu/cpu1; for i in 0 1 0 1; do echo $i > online; usleep 20000; done; "
+    "cat online; cd /"
+)
+CLOCK = "date -s '1999-01-01 00:00:00' > /dev/null; date +%Y"
+
+
+def _exits(scene: Scene) -> None:
+    scene.lab.machine.run(EXITS, GUEST)
+
+
+def _hotplug(scene: Scene) -> None:
+    said = scene.lab.machine.run(HOTPLUG, GUEST).split()
+    assert said[-1:] == ["1"], f"the CPU did not come back: {said}"
+
+
+def _clock_back(scene: Scene) -> None:
+    said = scene.lab.machine.run(CLOCK, GUEST)
+    assert "1999" in said, f"the clock was not set back: {said!r}"
+
+
+FAULTS = (
+    Fault("task exits at a hit", _exits, "running"),
+    Fault("CPU offline, online", _hotplug, "running"),
+    Fault("guest's clock set back", _clock_back, "running"),
+)
