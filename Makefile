@@ -16,7 +16,7 @@ WITH_KERNEL = $(PY) -m qemu.ready
 # For tests that mostly wait for GDB, a browser or a terminal: two files of them at a time.
 PARALLEL = -n 2 --dist loadfile
 
-.PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels bench \
+.PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels torture bench \
 	docs lint install uninstall clean
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make test       all tests; test-unit, test-pages, test-gdb, test-vm: one tier of them'
 	@echo 'make test-gdbs  the gdb tier and a trace over KGDB with the GDB of each newer Debian suite'
 	@echo 'make test-kernels  every kernel of qemu/catalogue.toml over each of its stubs, as a matrix'
+	@echo 'make torture    faults, load and hostile input, many times each; TENTH=1: a tenth as often'
 	@echo 'make bench      measure gdbfpu beside its rivals: a table, build/bench.json, two pictures'
 	@echo 'make docs       write the pages of the commands and the pictures; build the site, build/docs'
 	@echo 'make lint       ruff and mypy'
@@ -73,6 +74,9 @@ test-gdbs: setup
 
 test-kernels: setup
 	@$(PY) -m tests.vm.matrix
+
+torture: setup
+	@$(PY) -m tests.torture $(if $(TENTH),--tenth)
 
 bench: setup
 	@$(WITH_KERNEL) $(PY) -m tests.bench
