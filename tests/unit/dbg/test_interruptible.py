@@ -6,12 +6,14 @@ from __future__ import annotations
 import gc
 import inspect
 import json
+import os
+import signal
 import sys
 
 import pytest
 from fake_kernel import PF_KTHREAD, World, layouts_44
 
-from gdbfpu.dbg.interruptible import interruptible
+from gdbfpu.dbg.interruptible import interruptible, postponed
 from gdbfpu.fpu import model as fpu
 from gdbfpu.fpu.looks import Looks
 from gdbfpu.kernel.tasks import Kernel
@@ -173,3 +175,15 @@ def test_a_ctrl_c_anywhere_loses_no_hit_and_makes_none_twice(tmp_path, before):
         traced.tracer.close()
         at_work = interrupt.raised
     assert moment > 50
+
+
+def test_a_ctrl_c_waits_for_the_end_of_what_must_be_whole():
+    done = []
+    with pytest.raises(KeyboardInterrupt), postponed():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("half")
+        done.append("whole")
+    assert done == ["half", "whole"]
+    with pytest.raises(KeyboardInterrupt):  # it does not wait any longer
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.sigtimedwait([], 1.0)
