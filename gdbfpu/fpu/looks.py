@@ -14,6 +14,7 @@ from typing import Callable
 from gdbfpu.fpu.evidence import Basis, Evidence, Observation
 from gdbfpu.fpu.model import NOT_FPU, FpuModel
 from gdbfpu.fpu.registers import shown_registers
+from gdbfpu.fpu.xstate import MAX_IMAGE
 from gdbfpu.kernel.signals import blocked, blocked_and_switches, may_be_in_handler
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.kernel.usermem import UserMemory
@@ -50,9 +51,9 @@ class Looks:
         self._model = model
         self._tracked = 0
         xstate = model.xstate
-        self._user_spans = standard_spans(
-            xstate.user_mask | 3, xstate.tables.offsets, xstate.tables.sizes
-        )
+        spans = standard_spans(xstate.user_mask | 3, xstate.tables.offsets, xstate.tables.sizes)
+        # A damaged table may have offsets of gigabytes.
+        self._user_spans = tuple(span for span in spans if span.end <= MAX_IMAGE)
 
     @property
     def model(self) -> FpuModel:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from fake_kernel import (
     BLOCKED,
@@ -160,6 +162,20 @@ def test_registers_that_the_stub_shows(eager):
     eager.target.fpu[1] = {**initial, "xmm3": b"\0" * 15 + b"\x01"}
     seen = looks.registers(task_of(looks, task), 1, 6)
     assert (seen.basis, seen.used, seen.hit) == (Basis.REGISTERS, SSE, 6)
+
+
+def test_a_table_with_offsets_of_gigabytes_takes_no_memory(eager):
+    """The image for a CPU's registers was as long as the farthest component lies."""
+    task = saved_task(eager)
+    eager.target.put_int(SYMBOLS["xstate_offsets"] + 8, 0xF0000000, 4)
+    eager.target.fpu[1] = {"xmm3": b"\0" * 15 + b"\x01"}
+    looks = looks_of(eager)
+    tracemalloc.start()
+    seen = looks.registers(task_of(looks, task), 1, 6)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen.used == SSE
+    assert most < 1 << 20
 
 
 def test_upper_halves_that_the_stub_shows(eager):
