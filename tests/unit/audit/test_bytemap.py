@@ -6,8 +6,10 @@ from __future__ import annotations
 import pytest
 from audit_machines import M44, M66, M310, M510, SYMBOLS, M41Xsaves, M44Eager
 
+from gdbfpu.audit import bytemap
 from gdbfpu.audit.bytemap import map_json, map_table, read_map
 from gdbfpu.errors import UsageError
+from gdbfpu.text.screen import Screen
 
 X87 = [
     (0, 5, "x87", "in use"),
@@ -238,3 +240,11 @@ def test_json():
     assert "".join(piece["value"] for piece in shown["pieces"]) == m.peek(m.bob, 0, 832).hex()
     way = next(way for way in hidden["paths"] if way["name"] == "NT_X86_XSTATE")
     assert (way["function"], way["raw"], way["stale_bytes"]) == ("xstateregs_get", True, 5)
+
+
+def test_ways_are_folded_where_the_screen_does_not_fold_them():
+    text = "a word " * 30
+    folded = bytemap._how(text, Screen()).splitlines()
+    assert len(folded) > 1
+    assert max(map(len, folded)) <= 48
+    assert bytemap._how(text, Screen(80)) == text
