@@ -21,7 +21,7 @@ from tests.torture.wires import BadWire
 __all__ = ("Fault", "Scene", "row")
 
 HITS = 60.0  # seconds for some hits to come
-BEFORE = (5, 20)  # how many hits there are before a fault
+BEFORE = (3, 10)  # how many hits there are before a fault
 AFTER = 3  # how many there are after one that ends nothing
 LOGS = Path("build/torture")
 
