@@ -238,7 +238,7 @@ def test_shadow_stack_state_where_the_kernel_does_not_say_who_has_one():
     m.poke(m.bob, SSP_AT, b"\1")
     (found,) = m.audit()
     assert found.rule == "SSP"
-    assert found.why.startswith("xfeatures has CET_U, but thread.features has no shadow stack")
+    assert found.read == "xfeatures has CET_U, but thread.features has no shadow stack"
     whole = m.layouts
     m.layouts = Layouts(
         struct("thread_struct", 4096, ("pkru", 40, 4), ("fpu", 192, 3904, "fpu"))
