@@ -32,6 +32,7 @@ FILES = [
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
 
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"}
+MUTATES_OUR_OWN = {("tests/torture/mutation/mutator.py", "calls compile")}
 EXECUTES = {"eval", "exec", "compile", "__import__"}
 UNPICKLES = {"pickle", "_pickle", "cPickle", "dill", "marshal", "shelve", "jsonpickle", "yaml"}
 NETWORK = {"AF_INET", "AF_INET6", "create_server", "create_connection", "start_server",
@@ -100,7 +101,7 @@ def test_the_walk_sees_all() -> None:
 
 def test_nothing_here_executes_what_it_reads_or_runs_a_shell() -> None:
     found = {(file, fault) for file, tree in TREES.items() for fault in faults(tree)}
-    assert found == {(file, "downloads") for file in DOWNLOADERS}
+    assert found == {(file, "downloads") for file in DOWNLOADERS} | MUTATES_OUR_OWN
 
 
 def test_nothing_but_tests_has_to_do_with_the_network() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -43,6 +44,14 @@ def test_memory_that_was_used(monkeypatch):
     assert judge.verdict(load("planted"), b"fine") == ("memory", "takes more than 1048576 bytes")
 
 
+@pytest.fixture
+def own_environment(monkeypatch):
+    """A target sets variables of its process, which is this one here."""
+    for name in ("XDG_CACHE_HOME", "GDBFPU_CACHE"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+
+
+@pytest.mark.usefixtures("own_environment")
 @pytest.mark.parametrize("name", files.TARGETS)
 def test_seeds_are_read_and_hurt(name, tmp_path):
     """A seed gives a result or an error; what hurts it makes another input of it."""
