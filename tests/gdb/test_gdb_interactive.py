@@ -49,7 +49,7 @@ COMPLETIONS = {
     "fpu-trace on --state ": ["none", "header", "full"],
     "fpu-trace on --probe copy_fps": ["copy_fpstate_to_sigframe"],
     "fpu-trace off --": ["--help"],
-    "set fpu ": ["backtrace", "colour", "limit", "quiet", "state"],
+    "set fpu ": ["backtrace", "colour", "from-cpu", "limit", "quiet", "state"],
     "set fpu state ": ["none", "header", "full"],
     "set fpu colour ": ["auto", "on", "off"],
     "show fpu q": ["quiet"],
