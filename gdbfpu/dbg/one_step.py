@@ -54,7 +54,7 @@ class HeldCpu:
         self._target = target
         self._stepping = kernel.symbol(STEPPING)
         self._thread = wire.send("qC").removeprefix("QC")
-        self.values = dict(wire.registers().values)
+        self.values = wire.registers()
         self.wanted = dict(self.values)
 
     def execute(self, site: Site, inputs: Mapping[str, int]) -> Mapping[str, int]:
@@ -106,13 +106,13 @@ class HeldCpu:
         thread = dict(part.partition(":")[::2] for part in reply[3:].split(";")).get("thread", "")
         if not reply.startswith(_STEPPED) or not _same(thread, self._thread):
             raise LostKernel(f"in place of a step, the stub answers {reply[:80]!r}")
-        self.values = dict(self.wire.registers().values)
+        self.values = self.wire.registers()
 
     def leave(self) -> None:
         """Set the registers that are wanted; raise LostKernel if they cannot be set."""
         try:
             self.set(self.wanted)
-            found = self.wire.registers().values
+            found = self.wire.registers()
         except GdbFpuError as error:
             raise LostKernel(f"a CPU's registers cannot be put back ({error})") from error
         wrong = [name for name, value in self.wanted.items() if found[name] != value]

@@ -7,15 +7,15 @@ the order of registers in gdb/features/i386/64bit-core.xml, which is KGDB's, too
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import gdb
 
 from gdbfpu.errors import GdbFpuError
 
-__all__ = ("EFLAGS", "Registers", "Wire")
+__all__ = ("EFLAGS", "Wire")
 
 EFLAGS = "eflags"
 """The flags (u32), which are written with a number of bytes of their own."""
@@ -26,13 +26,6 @@ _EFLAGS_AT = 8 * len(_NUMBERS)
 _SIZES = {**dict.fromkeys(_NUMBERS, 8), EFLAGS: 4}  # in the order of their numbers
 _WAIT = 30  # seconds that a reply may take; GDB asks for it again after that
 _TIMEOUT = "remotetimeout"
-
-
-class Registers(NamedTuple):
-    """The general registers (name to u64; `eflags` is u32), and the reply that they came in."""
-
-    values: Mapping[str, int]
-    reply: str
 
 
 class Wire:
@@ -62,8 +55,11 @@ class Wire:
         if reply != "OK":
             raise GdbFpuError(f"the stub answers the packet {packet!r} with {reply[:40]!r}")
 
-    def registers(self) -> Registers:
-        """Return the registers of the thread that the stub has selected; raise GdbFpuError."""
+    def registers(self) -> dict[str, int]:
+        """Return the general registers of the thread that the stub has selected, as u64 by name.
+
+        `eflags` is u32. Raises GdbFpuError.
+        """
         reply = self.send("g")
         try:
             data = bytes.fromhex(reply)
@@ -73,7 +69,7 @@ class Wire:
             raise GdbFpuError(f"the stub shows no registers: it says {reply[:40]!r}")
         values = {n: int.from_bytes(data[8 * i : 8 * i + 8], "little") for n, i in _NUMBERS.items()}
         values[EFLAGS] = int.from_bytes(data[_EFLAGS_AT : _EFLAGS_AT + 4], "little")
-        return Registers(values, reply)
+        return values
 
     @contextmanager
     def patient(self) -> Iterator[None]:
