@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from gdbfpu.audit.finding import Severity
 from gdbfpu.audit.rule import Defect, Outcome, Scope, Unknown, rule
 from gdbfpu.audit.snapshot import CpuView, Snapshot
+from gdbfpu.fpu.registers import CR0_EM, CR4_OSXSAVE
 from gdbfpu.target import Answers
 from gdbfpu.xsave.area import EXTENDED_OFFSET, standard_spans
 from gdbfpu.xsave.features import SUPERVISOR, describe
 
 __all__ = ("msr",)
 
-_EM, _OSXSAVE = 1 << 2, 1 << 18  # of CR0 and CR4, Intel SDM volume 3, 2.5
 _LEAST = EXTENDED_OFFSET  # bytes of a standard image without extended components
 _INDEPENDENT = 1 << 8 | 1 << 15  # PT and LBR, which the kernel does not switch with FPU state
 
@@ -40,11 +40,11 @@ def msr(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
 
 def _checked(snapshot: Snapshot, told: Answers) -> Iterator[Outcome]:
     """Yield a defect for each register of the CPU that contradicts the kernel."""
-    if told.control["cr0"] & _EM:
+    if told.control["cr0"] & CR0_EM:
         yield _defect(snapshot, told, "CR0.EM is set", "each FPU instruction raises #NM")
     if snapshot.model.format == "fxsave":
         return
-    if not told.control["cr4"] & _OSXSAVE:
+    if not told.control["cr4"] & CR4_OSXSAVE:
         yield _defect(snapshot, told, "CR4.OSXSAVE is clear", "XSAVE raises #UD in the kernel")
         return
     mask = snapshot.model.xstate.mask

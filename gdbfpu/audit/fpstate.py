@@ -122,8 +122,9 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
     kernel, view = snapshot.model.kernel, cpu.view
     if not snapshot.mask & _DYNAMIC or not snapshot.has("xfd_state"):
         return
-    cached = read_u64(kernel.target, kernel.per_cpu("xfd_state", cpu.number))
-    yield from _xfd_itself(snapshot, cpu, cached)
+    place = kernel.per_cpu("xfd_state", cpu.number)
+    cached = read_u64(kernel.target, place)
+    yield from _xfd_itself(snapshot, cpu, cached, place)
     if view is None or not view.loaded or "fpstate.xfd" not in view.fields:
         return
     if cached != view.fields["fpstate.xfd"]:
@@ -131,13 +132,13 @@ def xfd1(snapshot: Snapshot, cpu: CpuView) -> Iterator[Outcome]:
             view.task,
             f"xfd_state of CPU {cpu.number} is {cached:#x}, but fpstate.xfd is "
             f"{view.fields['fpstate.xfd']:#x}",
-            kernel.per_cpu("xfd_state", cpu.number),
+            place,
             "the task gets #NM for a feature that it may use, or uses a feature without a buffer",
         )
 
 
-def _xfd_itself(snapshot: Snapshot, cpu: CpuView, cached: int) -> Iterator[Outcome]:
-    """Yield an outcome for IA32_XFD, whose cached value is `cached`."""
+def _xfd_itself(snapshot: Snapshot, cpu: CpuView, cached: int, place: int) -> Iterator[Outcome]:
+    """Yield an outcome for IA32_XFD, whose value is `cached` at the address `place`."""
     told = snapshot.told(cpu.number)
     value = told.control.get("ia32_xfd") if told is not None else None
     if value is None:
@@ -146,7 +147,7 @@ def _xfd_itself(snapshot: Snapshot, cpu: CpuView, cached: int) -> Iterator[Outco
         yield Defect(
             f"CPU {cpu.number}",
             f"IA32_XFD is {value:#x}, but xfd_state is {cached:#x}",
-            snapshot.model.kernel.per_cpu("xfd_state", cpu.number),
+            place,
             "the kernel skips a write that it needs: a task gets #NM for a feature that it may "
             "use, or uses a feature without a buffer",
         )

@@ -15,7 +15,7 @@ from gdbfpu.dbg.one_step import HeldCpu, LostKernel, held_cpu, unless_lost
 from gdbfpu.dbg.target import GdbTarget
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.fpu.registers import loaded
+from gdbfpu.fpu.registers import CR0_TS, CR4_OSXSAVE, own_task
 from gdbfpu.kernel.askable import ENTRY, find_askable
 from gdbfpu.kernel.kgdb import active_cpu
 from gdbfpu.probes.asking import Save
@@ -26,7 +26,6 @@ __all__ = ("CpuQuestions",)
 _EFER, _XSS, _XFD = 0xC0000080, 0xDA0, 0x1C4  # MSRs, Intel SDM volume 4
 _XSAVE_LEAF = 0xD  # of CPUID
 _HAS_XSS, _HAS_XFD = 1 << 3, 1 << 4  # CPUID.(0xD,1):EAX
-_CR0_TS, _CR4_OSXSAVE = 1 << 3, 1 << 18
 _LOW = (1 << 32) - 1
 _PIECE = 64  # bytes; what differs is put back in such pieces
 _NOT_LOADED = "the kernel says that the CPU does not have the registers of its task"
@@ -53,16 +52,15 @@ class CpuQuestions:
         """
         kernel = self.model.kernel
         number = active_cpu(kernel)
-        task = kernel.current_task(number)
-        mine = not kernel.task(task).kthread and loaded(self.model, task, number)
-        save = self._sites.save(self.model.format) if mine and image else None
+        task = own_task(self.model, number) if image else None
+        save = self._sites.save(self.model.format) if task is not None else None
         with held_cpu(self._target, kernel) as cpu:
             control = self._control(cpu)
             size = self._xsave_leaf(cpu, control)
             why, saved = _NOT_LOADED if save is None else "", b""
-            if save is not None and control["cr0"] & _CR0_TS:
+            if save is not None and control["cr0"] & CR0_TS:
                 why = _TS_SET
-            elif save is not None:
+            elif save is not None and task is not None:
                 saved = self._image(cpu, save, self.model.fpu_of(task))
         return Answers(number, control, size, saved, save.name if save and saved else "", why)
 
@@ -79,7 +77,7 @@ class CpuQuestions:
 
     def _xsave_leaf(self, cpu: HeldCpu, control: dict[str, int]) -> int:
         """Return CPUID.(0xD,0):EBX, 0 without XSAVE; add IA32_XSS and IA32_XFD to `control`."""
-        if not control["cr4"] & _CR4_OSXSAVE:
+        if not control["cr4"] & CR4_OSXSAVE:
             return 0
         site = self._sites.cpuid
         size = cpu.execute(site, {"rax": _XSAVE_LEAF, "rcx": 0})["rbx"] & _LOW

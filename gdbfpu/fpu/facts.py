@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gdbfpu.errors import GdbFpuError, MemoryFault, NoAnswer
 from gdbfpu.fpu.model import FpuModel
-from gdbfpu.fpu.registers import CR0_TS, Owner, answers, cr0_of, owner, ts_clash
+from gdbfpu.fpu.registers import CR0_EM, CR0_TS, Owner, answers, cr0_of, owner, ts_clash
 from gdbfpu.fpu.xstate import LAZY_COUNTERS
 from gdbfpu.kernel.cpuinfo import XSAVEC, XSAVEOPT, XSAVES, cpu_has
 from gdbfpu.kernel.tasks import Task
@@ -17,7 +17,6 @@ from gdbfpu.xsave import features
 
 __all__ = ("Fact", "facts")
 
-_CR0_EM = 2  # Intel SDM volume 3, 2.5
 _INSTRUCTIONS = (("XSAVES", XSAVES), ("XSAVEC", XSAVEC), ("XSAVEOPT", XSAVEOPT))  # best first
 
 
@@ -127,7 +126,7 @@ def _cpu(model: FpuModel, cpu: int) -> Iterator[Fact]:
         yield Fact(f"{name} kernel use", "yes" if taken else "no", variable)
     cr0 = cr0_of(model, cpu)
     if cr0 is not None:
-        value = f"TS {cr0 >> CR0_TS & 1}, EM {cr0 >> _CR0_EM & 1}"
+        value = f"TS {int(bool(cr0 & CR0_TS))}, EM {int(bool(cr0 & CR0_EM))}"
         told = answers(model, cpu)
         yield Fact(
             f"{name} CR0", value + _differs(model, cpu, cr0), "the CPU" if told else "the stub"

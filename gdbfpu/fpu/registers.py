@@ -11,19 +11,25 @@ from gdbfpu.xsave.area import Span, in_use, parse_header
 from gdbfpu.xsave.live import overlaid
 
 __all__ = (
+    "CR0_EM",
     "CR0_TS",
+    "CR4_OSXSAVE",
     "Owner",
     "answers",
     "cr0_of",
     "live_bytes",
     "loaded",
+    "own_task",
     "owner",
     "shown_registers",
     "ts_clash",
 )
 
-CR0_TS = 3
-"""The bit of CR0 with which an FPU instruction raises #NM (Intel SDM volume 3, 2.5)."""
+CR0_EM, CR0_TS = 1 << 2, 1 << 3
+"""In CR0: there is no x87 unit; an FPU instruction raises #NM (Intel SDM volume 3, 2.5)."""
+
+CR4_OSXSAVE = 1 << 18
+"""In CR4: the kernel has enabled XSAVE."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,16 @@ def loaded(model: FpuModel, task: int, cpu: int | None) -> bool:
     return model.live(task)
 
 
+def own_task(model: FpuModel, cpu: int) -> int | None:
+    """Return the address of the task_struct that CPU number `cpu` runs and has the registers of.
+
+    Returns None if it has not; a kernel thread has none. Raises MemoryFault.
+    """
+    task = model.kernel.task(model.kernel.current_task(cpu))
+    mine = not task.kthread and loaded(model, task.address, cpu)
+    return task.address if mine else None
+
+
 def shown_registers(model: FpuModel, cpu: int) -> dict[str, bytes]:
     """Return the FPU registers in CPU number `cpu`, empty if the stub shows none.
 
@@ -127,12 +143,11 @@ def ts_clash(model: FpuModel, cpu: int, cr0: int) -> str:
     With CR0.TS, no registers may count as loaded. Under lazy switching, TS is set unless a task's
     registers are loaded or kernel code uses the FPU. Raises MemoryFault.
     """
-    kernel = model.kernel
-    task = kernel.task(kernel.current_task(cpu))
-    mine = not task.kthread and loaded(model, task.address, cpu)
-    if mine and cr0 >> CR0_TS & 1:
-        return "CR0.TS is set, but the task's registers count as loaded"
-    if model.switching == "lazy" and not task.kthread and not mine and not cr0 >> CR0_TS & 1:
-        taken = model.kernel_use(cpu)[0]
-        return "" if taken else "CR0.TS is clear, but the task's registers do not count as loaded"
-    return ""
+    kernel, is_set = model.kernel, bool(cr0 & CR0_TS)
+    if own_task(model, cpu) is not None:
+        return "CR0.TS is set, but the task's registers count as loaded" if is_set else ""
+    if is_set or model.switching != "lazy" or model.kernel_use(cpu)[0]:
+        return ""
+    if kernel.task(kernel.current_task(cpu)).kthread:
+        return ""
+    return "CR0.TS is clear, but the task's registers do not count as loaded"
