@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-import gdb
-
 from gdbfpu.commands.fast_options import recording_of
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
 from gdbfpu.dbg.abandoned import clear_stub
@@ -14,6 +12,7 @@ from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
 from gdbfpu.dbg.terminal import hit_width, say, tell
+from gdbfpu.dbg.threads import selected_thread
 from gdbfpu.errors import CorruptState, GdbFpuError, MemoryFault
 from gdbfpu.kernel.tasks import Kernel
 from gdbfpu.probes import catalogue as probes
@@ -123,7 +122,7 @@ def _restored(session: Session) -> tuple[str, ...]:
     """Restore what a debugger that died has left in the kernel; return a line about each."""
     from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
 
-    if gdb.selected_thread() is None or not session.target.stub.runs:
+    if selected_thread() is None or not session.target.stub.runs:
         return ()
     target, kernel = session.target, session.model.kernel
     cleared = clear_stub(target, kernel, session)
