@@ -18,7 +18,6 @@ from gdbfpu.kernel.tasks import Kernel
 
 __all__ = ("clear_stub",)
 
-_MOST = 1000  # KGDB_MAX_BREAKPOINTS
 _AT_ONCE = 16  # rows of the list in a packet
 _INT3 = b"\xcc"
 
@@ -68,9 +67,9 @@ def _leave_breakpoints(target: GdbTarget, kernel: Kernel, host: Host) -> tuple[s
 
 def _places(target: GdbTarget, rows: Rows) -> Iterator[tuple[int, int]]:
     """Yield where breakpoints were, each with the address of its row; rows are used in order."""
-    for first in range(0, _MOST, _AT_ONCE):
+    for first in range(0, rows.rows, _AT_ONCE):
         start = rows.address + first * rows.size
-        data = target.read_memory(start, min(_AT_ONCE, _MOST - first) * rows.size)
+        data = target.read_memory(start, min(_AT_ONCE, rows.rows - first) * rows.size)
         for at in range(0, len(data), rows.size):
             place = int.from_bytes(data[at + rows.place :][:8], "little")
             if not place:

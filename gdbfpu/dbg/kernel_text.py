@@ -25,9 +25,13 @@ class Change(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """KGDB's list of breakpoints, kgdb_break: its address, and the values and places in a row."""
+    """KGDB's list of breakpoints, kgdb_break: its address, and the values and places in a row.
+
+    There are `rows`, of `size` bytes each.
+    """
 
     address: int
+    rows: int
     size: int
     place: int
     saved: int
@@ -107,9 +111,11 @@ def kgdb_rows() -> Rows:
             int(evaluate(name)).to_bytes(4, "little")
             for name in ("BP_POKE_BREAKPOINT", "BP_ACTIVE", "BP_REMOVED")
         )
+        size = int(evaluate("sizeof(::kgdb_break[0])"))
         return Rows(
             address=int(row) & (1 << 64) - 1,
-            size=int(evaluate("sizeof(::kgdb_break[0])")),
+            rows=int(evaluate("sizeof(::kgdb_break)")) // size,
+            size=size,
             place=fields["bpt_addr"],
             saved=fields["saved_instr"],
             type=fields["type"],
