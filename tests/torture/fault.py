@@ -58,6 +58,12 @@ class Scene:
         """Let the kernel run."""
         self.gdb.send("continue")
 
+    def ask(self, *commands: str) -> None:
+        """Stop the kernel for these commands of GDB, and let it run on."""
+        self.stop()
+        self.gdb.ask(*commands)
+        self.go_on()
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -63,33 +63,11 @@ def _interrupt(scene: Scene) -> None:
     assert len(found) == PRESSES, f"{len(found)} of {PRESSES} times, gdbfpu said `interrupted`"
 
 
-def _on_again(scene: Scene) -> None:
-    scene.stop()
-    scene.gdb.ask("fpu-trace on")
-    scene.go_on()
-
-
 def _other_file(scene: Scene) -> None:
     """GDB is given another program, and then the kernel's again."""
-    scene.stop()
-    scene.gdb.ask("file /bin/sh", "symbol-file /bin/sh")
-    scene.go_on()
+    scene.ask("file /bin/sh", "symbol-file /bin/sh")
     scene.wait_for_hits(3)
-    scene.stop()
-    scene.gdb.ask(f"file {scene.lab.kernel.vmlinux}")
-    scene.go_on()
-
-
-def _no_symbols(scene: Scene) -> None:
-    scene.stop()
-    scene.gdb.ask("symbol-file")
-    scene.go_on()
-
-
-def _clock_back(scene: Scene) -> None:
-    scene.stop()
-    scene.gdb.ask(BACK)
-    scene.go_on()
+    scene.ask(f"file {scene.lab.kernel.vmlinux}")
 
 
 FAULTS = (
@@ -98,8 +76,8 @@ FAULTS = (
     Fault("disk full", _full, "running", (ENDS.format("File too large"),), whole=False),
     Fault("directory removed", _remove, "running", (ENDS.format("it was removed"),), whole=False),
     Fault("^C", _interrupt, "running"),
-    Fault("a second `fpu-trace on`", _on_again, "running", (ON,)),
-    Fault("`symbol-file` of nothing", _no_symbols, "running"),
+    Fault("a second `fpu-trace on`", lambda scene: scene.ask("fpu-trace on"), "running", (ON,)),
+    Fault("`symbol-file` of nothing", lambda scene: scene.ask("symbol-file"), "running"),
     Fault("`file` of another program", _other_file, "running"),
-    Fault("GDB's clock set back", _clock_back, "running"),
+    Fault("GDB's clock set back", lambda scene: scene.ask(BACK), "running"),
 )
