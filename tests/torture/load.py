@@ -7,7 +7,6 @@ row and a thread, but not with the hits; the guest's heartbeat must go on.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import time
@@ -23,6 +22,7 @@ from tests.torture.debugger import Debugger
 from tests.torture.faults import KERNEL
 from tests.torture.lab import STUBS, Lab
 from tests.torture.row import Row
+from tests.vm.gdbrun import events
 
 __all__ = ("rows",)
 
@@ -123,8 +123,7 @@ def _differing(said: str, out: Path, hits: int) -> Iterator[str]:
     total = sum(announced.values())
     if total != hits or len(announced) != STORMS + 1:
         yield f"the programs announce {total} signals of {hits}"
-    lines = [json.loads(line) for line in out.read_bytes().splitlines()[1:]]
-    found = Counter((line["comm"], line["pid"]) for line in lines if "use_of" not in line)
+    found = Counter((hit["comm"], hit["pid"]) for hit in events(out)[1])
     for (name, pid), count in announced.items():
         if name == "forkexec":
             traced = sum(n for (comm, _), n in found.items() if comm == name)
