@@ -128,7 +128,7 @@ def test_both_stubs_show_the_same(
     commands = tracing(tmp_path, f"--comm {program}", asked, f'python wait_for("{end}")')
     with GdbRun(kernel, guest.kgdb, commands, tmp_path) as gdb:
         gdb.wait_for(READY)
-        guest.console.send(f"{program} 50 5 &\n")
+        guest.console.send(f"{program} 50 5\n")
         gdb.wait_for(ASKED)
         ((state, info),) = json.loads(told.read_text())
         shown, facts = json.loads(state), json.loads(info)
@@ -204,7 +204,7 @@ def test_the_audit_is_decided(guest: Machine, kernel: Kernel, program: str, tmp_
     )
     with GdbRun(kernel, guest.kgdb, tracing(tmp_path, f"--comm {program}", asked), tmp_path) as gdb:
         gdb.wait_for(READY)
-        guest.console.send(f"{program} 50 5 &\n")
+        guest.console.send(f"{program} 50 5\n")
         gdb.finish(WAIT)
     said = json.loads(out.read_text())[0]  # with lines of progress before the objects
     before, after, whole = (json.loads(text[text.index("{") :]) for text in said)
@@ -226,7 +226,7 @@ def test_text_and_variables_are_as_before(
     ask = f'python asked(2, "{tmp_path / "asked"}", "fpu-state --from-cpu --format json")'
     with GdbRun(kernel, guest.kgdb, tracing(tmp_path, f"--comm {program}", ask), tmp_path) as gdb:
         gdb.wait_for(READY)
-        guest.console.send(f"{program} 50 5 &\n")
+        guest.console.send(f"{program} 50 5\n")
         gdb.finish(WAIT)
     deadline = time.monotonic() + 20.0
     while guest.read_memory(symbols["kgdb_single_step"], 4) != bytes(4):
