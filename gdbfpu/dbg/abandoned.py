@@ -50,19 +50,20 @@ def _leave_breakpoints(target: GdbTarget, kernel: Kernel, host: Host) -> tuple[s
     """Let each CPU execute the instruction of the breakpoint that it has run into.
 
     KGDB has removed the breakpoints, but such a CPU is behind the INT3. That of the stopped CPU is
-    in `rip`. Of others, KGDB sees to it itself if it knows the breakpoints as removed ones.
+    in `rip`. Of others, KGDB sees to it itself if it knows the breakpoints as removed ones. Where
+    one CPU has run into a breakpoint, others may be on their way into KGDB: no variable shows them.
     """
     rows = kgdb_rows()
     places = dict(_places(target, rows))
-    rip, lines = target.register("rip") or 0, tuple[str, ...]()
-    if rip - 1 in places and target.read_memory(rip - 1, 1) != _INT3:
+    rip = target.register("rip") or 0
+    behind = rip - 1 in places and target.read_memory(rip - 1, 1) != _INT3
+    if behind:
         target.write_register("rip", rip - 1)
-        lines = ("set the stopped CPU back to the breakpoint that it had run into",)
-    if waiting_cpus(kernel):
+    if behind or waiting_cpus(kernel):
         for row in places.values():
             target.write_memory(row + rows.state, rows.removed)
         run_to_tick(target, host, kernel)
-    return lines
+    return ("set the stopped CPU back to the breakpoint that it had run into",) if behind else ()
 
 
 def _places(target: GdbTarget, rows: Rows) -> Iterator[tuple[int, int]]:
