@@ -191,7 +191,8 @@ def test_a_task_without_the_fpu_stays_without(
         assert cr0 == f"TS {int(lazy)}, EM 0"  # and no word of a contradiction
         assert task["live"] is False or not lazy
     (row,) = [row for row in json.loads(report.read_text())["tasks"] if row["comm"] == "intonly"]
-    assert row["uses_fpu"] is (False if lazy else row["uses_fpu"]) and row["uses_fpu"] is not True
+    # A lazy kernel's fpu__clear leaves it open: the task may be in a signal handler.
+    assert row["uses_fpu"] is not True
 
 
 def test_the_audit_is_decided(guest: Machine, kernel: Kernel, program: str, tmp_path: Path) -> None:
