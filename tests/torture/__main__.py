@@ -32,13 +32,15 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}")
-    done: list[Row] = []
+    done, began = list[Row](), time.monotonic()
     for name in options.parts or PARTS:
-        began = time.monotonic()
         for row in part(name)(10 if options.tenth else 1):
             done.append(row)
-            print(f"{row.what}: {row.times} times, {len(row.failures)} failed", file=sys.stderr)
-        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+            after = f"after {time.monotonic() - began:.0f} s"
+            print(
+                f"{row.what}: {row.times} times, {len(row.failures)} failed, {after}",
+                file=sys.stderr,
+            )
     print(table([(r.what, r.times, len(r.failures)) for r in done], ("what", "times", "failures")))
     for row in done:
         for failure in row.failures:
