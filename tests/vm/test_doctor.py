@@ -30,7 +30,7 @@ from tests.vm.wire import SerialWire
 TOO_LONG = "Remote 'g' packet reply is too long"
 DOCTOR = "pipe fpu-doctor --format json | cat > "
 WAITS = r"KGDB: Waiting for connection from remote gdb"
-LIMIT = 60
+LIMIT = 40
 Boot = Callable[..., Machine]
 
 
