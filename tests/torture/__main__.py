@@ -14,7 +14,7 @@ from importlib import import_module
 from gdbfpu.text.table import table
 from tests.torture.row import Part, Row
 
-PARTS = ("faults", "files", "load", "targets")
+PARTS = ("answers", "faults", "files", "load", "targets")
 """The modules of this folder with a part, each a function `rows`."""
 
 
