@@ -76,7 +76,7 @@ class Fault:
     gdbfpu says each of `says`, regular expressions of a line, exactly once. `bad_wire`: GDB is
     connected through a proxy that can misbehave. `options` are more of those of `fpu-trace on`.
     `whole`: the event file has every hit that gdbfpu counts. `forgiven` is in the line with which
-    GDB itself ends at such a fault, whatever runs in it.
+    GDB 13 ends at such a fault in its own event loop, without a frame of Python in its backtrace.
     """
 
     what: str
