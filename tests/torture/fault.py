@@ -41,10 +41,16 @@ class Scene:
 
     def wait_for_hits(self, more: int) -> None:
         """Wait until the event file has this many hits more."""
-        wanted, deadline = checks.hits_in(self.out) + more, time.monotonic() + HITS
+        assert self.hits_come(more, HITS), f"no hits come: {self.gdb.now()[-200:]!r}"
+
+    def hits_come(self, more: int, seconds: float) -> bool:
+        """Return whether the event file gets this many hits more in time."""
+        wanted, deadline = checks.hits_in(self.out) + more, time.monotonic() + seconds
         while checks.hits_in(self.out) < wanted:
-            assert time.monotonic() < deadline, f"no hits come: {self.gdb.now()[-200:]!r}"
+            if time.monotonic() > deadline:
+                return False
             time.sleep(0.03)
+        return True
 
     def pause(self, longest: float) -> None:
         """Wait for up to so many seconds, so that a fault comes at any moment of a hit."""

@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 
 from qemu.errors import MachineLost
-from tests.torture import checks
 from tests.torture.fault import Fault, Scene
 
 GONE = "fpu-trace: the kernel is gone; tracing is off$"
@@ -100,10 +99,8 @@ def _noise_kgdb(scene: Scene) -> None:
     Then GDB is of no use any more, and is killed.
     """
     assert scene.wire is not None
-    wanted, deadline = checks.hits_in(scene.out) + 2, time.monotonic() + NOISY
     scene.wire.noisy(scene.chance, NOISE)
-    while checks.hits_in(scene.out) < wanted and time.monotonic() < deadline:
-        time.sleep(0.03)
+    scene.hits_come(2, NOISY)
     scene.gdb.kill()
 
 
