@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import itertools
 import os
 import shlex
 import socket
+import threading
+from contextlib import suppress
 from typing import Any
 
 import pexpect
@@ -29,15 +32,27 @@ _TROUBLE = (
 _GLANCE = 0.05  # seconds to read what the console has to say now
 _AFTERMATH = 0.5  # seconds to go on reading after the kernel is in trouble
 _TAIL = 12  # lines of the console that an error shows
+_UNREAD = 1 << 20  # bytes that the guest can print before somebody waits for them
+_END = 10.0  # seconds for the thread to end
 
 
 class Console:
-    """The console on a connected stream socket; it takes the socket over."""
+    """The console on a connected stream socket; it takes the socket over.
+
+    A thread takes from the socket whatever the guest prints, at once. QEMU writes each byte by
+    itself, and some 280 of them fill a Unix socket: then the guest waits, 10 ms or more for each.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(None)
+        self._connection = connection
         self._log = io.StringIO()
+        read, write = os.pipe()
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _UNREAD)
+        self._thread = threading.Thread(target=self._carry, args=(write,), daemon=True)
+        self._thread.start()
         self._spawn = fdspawn(
-            connection.detach(),
+            read,
             timeout=None,
             maxread=1 << 16,
             encoding="utf-8",
@@ -83,12 +98,8 @@ class Console:
 
     def send(self, text: str) -> None:
         """Type `text` on the console."""
-        data = text.encode()
-        while data:
-            try:
-                data = data[os.write(self._spawn.child_fd, data) :]
-            except BrokenPipeError:
-                return  # QEMU has ended; the next wait says so, and how
+        with suppress(ConnectionError):  # QEMU has ended; the next wait says so, and how
+            self._connection.sendall(text.encode())
 
     def check(self) -> None:
         """Read what the console holds; raise MachineLost if the kernel is in trouble."""
@@ -96,24 +107,28 @@ class Console:
 
     def close(self) -> None:
         """Close the console; what was read from it stays."""
+        with suppress(OSError):  # QEMU has ended
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._spawn.close()
+        self._thread.join(_END)
+        self._connection.close()
+
+    def _carry(self, into: int) -> None:
+        """Carry what the guest prints to a pipe, until either end is closed."""
+        with open(into, "wb", buffering=0) as pipe, suppress(ConnectionError):
+            while data := self._connection.recv(1 << 16):
+                pipe.write(data)
 
     def _expect(self, patterns: list[str], timeout: float) -> object:
         wanted: list[Any] = [*patterns, _TROUBLE, pexpect.EOF, pexpect.TIMEOUT]
-        found = self._match(wanted, timeout)
+        found = wanted[self._spawn.expect(wanted, timeout=timeout)]
         if found is _TROUBLE:
             how = f"{self._spawn.after}".strip().removeprefix(PROMPT)
-            ended = self._match([pexpect.EOF, pexpect.TIMEOUT], _AFTERMATH) is pexpect.EOF
+            ended = self._spawn.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=_AFTERMATH) == 0
             raise MachineLost(f"the kernel says: {how}", self._tail(), ended=ended)
         if found is pexpect.EOF:
             raise MachineLost("QEMU closed the console", self._tail(), ended=True)
         return found
-
-    def _match(self, wanted: list[Any], timeout: float) -> object:
-        try:
-            return wanted[self._spawn.expect(wanted, timeout=timeout)]
-        except ConnectionResetError:
-            return pexpect.EOF  # QEMU was killed before it read what we typed
 
     def _tail(self) -> str:
         lines = self.log.replace("\r", "").rstrip().split("\n")
