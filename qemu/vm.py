@@ -28,8 +28,11 @@ _SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
 # KGDB reports a breakpoint that it cannot remove at the level `info`, so every level has to reach
 # the console (ignore_loglevel). The other options silence the mouse and the random number
 # generator, whose messages would appear in the middle of a command's output.
+# An emulated CPU but the first measures its delays ten thousand times too short, so that KGDB on it
+# does not wait for the others. `lpj` is right for a TSC of 2.5 GHz and CONFIG_HZ=250.
 _COMMAND_LINE = (
-    "console=ttyS0 kgdboc=ttyS1,115200 panic=-1 ignore_loglevel i8042.noaux random.trust_cpu=on"
+    "console=ttyS0 kgdboc=ttyS1,115200 panic=-1 ignore_loglevel i8042.noaux random.trust_cpu=on "
+    "lpj=10000000"
 )
 # A CPU that waits in KGDB spins. If it takes a core of the host from the CPU that it waits for, a
 # hit takes five times as long; on one thread, QEMU leaves a CPU that spins.

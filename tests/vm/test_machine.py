@@ -92,6 +92,13 @@ def test_runs_commands_on_two_cpus(machine, kernel, initrd):
     assert guest.alive()
 
 
+def test_each_cpu_waits_as_long_as_it_is_told_to(machine, initrd):
+    """KGDB's master counts its delays while it waits for the other CPUs."""
+    guest = machine(initrd)
+    speeds = set(guest.run("grep bogomips /proc/cpuinfo", 20).split("\n")) - {""}
+    assert len(speeds) == 1
+
+
 def test_long_commands_and_background_jobs(machine, initrd):
     guest = machine(initrd)
     assert guest.run("echo " + "x" * 600, 20) == "x" * 600 + "\n"
