@@ -32,11 +32,14 @@ _KEPT = {
     "arch/x86/boot/bzImage": "bzImage",
     ".config": ".config",
     "System.map": "System.map",
+    "lib/crc7.ko": "crc7.ko",
 }
 
 
 def build(entry: Entry, into: Path) -> None:
-    """Fill `into` with the entry's vmlinux, bzImage, .config and System.map; raise SetupError.
+    """Fill `into` with the entry's vmlinux, bzImage, .config, System.map and crc7.ko.
+
+    Raises SetupError.
 
     If the build fails, its whole log stays in the cache, and the error names the file.
     """
@@ -63,7 +66,7 @@ def _source(entry: Entry) -> str:
 
 
 def _make(entry: Entry, tree: Path, log: Path, progress: Progress) -> None:
-    """Configure the tree and build bzImage; raise SetupError."""
+    """Configure the tree and build bzImage and the modules; raise SetupError."""
     make, environment = _invocation(entry, tree)
 
     def run(what: str, *goals: str, steps: int = 0) -> None:
@@ -77,7 +80,7 @@ def _make(entry: Entry, tree: Path, log: Path, progress: Progress) -> None:
     _check_configuration(entry, tree)
     # Do not mix the output of recipes that run at the same time.
     jobs = (f"-j{os.cpu_count() or 1}", "--output-sync=target")
-    run("building", *jobs, "bzImage", steps=entry.steps)
+    run("building", *jobs, "bzImage", "modules", steps=entry.steps)
 
 
 def _invocation(entry: Entry, tree: Path) -> tuple[list[str], dict[str, str]]:

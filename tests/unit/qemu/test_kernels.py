@@ -42,7 +42,7 @@ def test_local_tarball_is_built_and_only_the_result_kept(entry, cache):
     assert (kernel.name, kernel.version) == ("tiny", "9.8.7")
     assert kernel.bzimage.read_bytes()[514:518] == b"HdrS"
     kept = {path.name for path in kernel.vmlinux.parent.iterdir()}
-    assert kept == {"vmlinux", "bzImage", ".config", "System.map"}
+    assert kept == {"vmlinux", "bzImage", ".config", "System.map", "crc7.ko"}
     config = (kernel.vmlinux.parent / ".config").read_text()
     assert config.endswith("CONFIG_TTY=y\nCONFIG_A=0x1\n")
     assert [path.name for path in (cache / "kernels").iterdir()] == [kernel.vmlinux.parent.name]
