@@ -20,6 +20,7 @@ from qemu.errors import HarnessError, MachineLost
 from qemu.gdbs import gdb_program
 from qemu.kernels import Kernel
 from qemu.vm import Machine
+from tests.vm.matrix import busy
 
 _BUSY = "while :; do :; done & while :; do :; done & while :; do :; done & sleep 0.2"
 
@@ -104,6 +105,18 @@ def test_long_commands_and_background_jobs(machine, initrd):
     assert guest.run("echo " + "x" * 600, 20) == "x" * 600 + "\n"
     assert guest.run("sleep 100 &", 20) == ""
     assert guest.run("jobs", 20).split() == ["[1]+", "Running", "sleep", "100"]
+
+
+def test_the_shell_outlives_its_background_jobs(machine, initrd):
+    """BusyBox takes their end for the end of its input, if it comes while the shell reads."""
+    guest = machine(initrd, parallel=True)
+    before = guest.run("echo $$", 20)
+    with busy(2):
+        for _ in range(10):
+            guest.console.send("sigstorm 5 & sigstorm 5 & sigstorm 5 &\n")
+            for _ in range(3):
+                guest.wait_console("signals=5 ok", 20)
+    assert guest.run("echo $$", 20) == before
 
 
 def test_options_reach_the_guest(machine, initrd):
