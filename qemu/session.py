@@ -15,10 +15,19 @@ from qemu.guest.image import demo_image
 from qemu.kernels import Kernel
 from qemu.vm import Machine
 
-__all__ = ("demo_machine", "gdb_command", "kernel_name")
+__all__ = ("demo_machine", "gdb_alone", "gdb_command", "kernel_name")
 
 _SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 _DESKTOP = 120.0  # seconds; Xorg is up and x11perf draws in about ten
+
+
+def gdb_alone(vmlinux: Path, *, batch: bool) -> list[str]:
+    """Return the command line of a GDB on `vmlinux` that finds `source gdbfpu`.
+
+    GDB reads no init file; its arguments have the line that `make install` would add to one.
+    """
+    argv = [gdb_program(), "-nx", "-q", *(["-batch"] if batch else []), str(vmlinux)]
+    return [*argv, "-ex", "set pagination off", "-ex", f"directory {_SCRIPTS}"]
 
 
 def gdb_command(
@@ -26,11 +35,9 @@ def gdb_command(
 ) -> list[str]:
     """Return the command line of a GDB on `vmlinux`, attached to `socket`, that runs `commands`.
 
-    GDB reads no init file; its arguments have the line that `make install` would add to one.
     `echo` shows each command after a prompt, as if somebody had typed it.
     """
-    argv = [gdb_program(), "-nx", "-q", *(["-batch"] if batch else []), str(vmlinux)]
-    argv += ["-ex", "set pagination off", "-ex", f"directory {_SCRIPTS}"]
+    argv = gdb_alone(vmlinux, batch=batch)
     for command in (f"target remote {socket}", *commands):
         if echo:
             argv += ["-ex", f"echo (gdb) {command}\\n"]

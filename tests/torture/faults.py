@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Faults while a trace is under way, each twenty times over each stub.
-
-Loading modules is not among them: kgdb-5.10 is built without (CONFIG_MODULES).
-"""
+"""Faults while a trace is under way, each twenty times over each stub."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ ON = "fpu-trace: tracing is on already: say `fpu-trace off` first$"
 INTERRUPTED = r"fpu-trace: interrupted: (\d+) hits, tracing is on$"
 ENDS = r"fpu-trace: \S+ ends before hit (\d+): {}; the trace goes on without this file$"
 PRESSES = 3  # of ^C, each at another moment
-HEARD = 2.0  # seconds for a ^C to stop the kernel, if it comes during a hit
+HEARD = 1.0  # seconds for a ^C to stop the kernel, if it comes during a hit
 # A limit on the size of GDB's files behaves like a disk that gets full.
 FULL = (
     "python import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
@@ -72,7 +72,7 @@ def _other_file(scene: Scene) -> None:
 
 FAULTS = (
     Fault("GDB killed", _kill, "kernel"),
-    Fault("GDB killed, fast trace", _kill, "kernel", options="--fast ring --rows 64"),
+    Fault("GDB killed, fast trace", _kill, "kernel", options="--fast ring --rows 16"),
     Fault("disk full", _full, "running", (ENDS.format("File too large"),), whole=False),
     Fault("directory removed", _remove, "running", (ENDS.format("it was removed"),), whole=False),
     Fault("^C", _interrupt, "running"),

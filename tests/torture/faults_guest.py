@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from tests.torture.fault import Fault, Scene
+from tests.torture.lab import MODULE
 
 GUEST = 120.0  # seconds for a command of the guest, while each signal stops it
 
@@ -16,6 +17,7 @@ HOTPLUG = (
     "cd /sys/devices/system/cpu/cpu1; for i in 0 1 0 1; do echo $i > online; usleep 20000; done; "
     "cat online; cd /"
 )
+LOAD = f"for i in 1 2 3; do insmod /{MODULE}; lsmod | grep -c crc7; rmmod crc7; done"
 CLOCK = "date -s '1999-01-01 00:00:00' > /dev/null; date +%Y"
 
 
@@ -28,6 +30,11 @@ def _hotplug(scene: Scene) -> None:
     assert said[-1:] == ["1"], f"the CPU did not come back: {said}"
 
 
+def _modules(scene: Scene) -> None:
+    said = scene.lab.machine.run(LOAD, GUEST)
+    assert said.split() == ["1"] * 3, f"the module was not loaded: {said!r}"
+
+
 def _clock_back(scene: Scene) -> None:
     said = scene.lab.machine.run(CLOCK, GUEST)
     assert "1999" in said, f"the clock was not set back: {said!r}"
@@ -36,5 +43,6 @@ def _clock_back(scene: Scene) -> None:
 FAULTS = (
     Fault("task exits at a hit", _exits, "running"),
     Fault("CPU offline, online", _hotplug, "running"),
+    Fault("modules loaded, unloaded", _modules, "running"),
     Fault("guest's clock set back", _clock_back, "running"),
 )

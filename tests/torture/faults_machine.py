@@ -17,7 +17,7 @@ GONE = "fpu-trace: the kernel is gone; tracing is off$"
 CRASH = "(usleep 300000; echo c > /proc/sysrq-trigger) &"
 REBOOT = 60.0  # seconds for the machine to boot again
 NOISE = 0.05  # a share of what passes, in pieces of a few bytes
-NOISY = 10.0  # seconds, in which there are some hundred packets
+NOISY = 5.0  # seconds, in which there are some hundred packets
 
 
 def _kill_qemu(scene: Scene) -> None:

@@ -3,23 +3,30 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from qemu.cache import cache_root
 from qemu.console import PROMPT
 from qemu.cpus import model_for
+from qemu.guest.cpio import write_initramfs
 from qemu.guest.image import test_image
 from qemu.kernels import Kernel
-from qemu.session import gdb_command
+from qemu.session import gdb_alone
 from qemu.vm import Machine
 from tests.torture.debugger import Debugger
 from tests.vm.oracle import symbols_of
 
-__all__ = ("STUBS", "Lab")
+__all__ = ("MODULE", "STUBS", "Lab")
 
 STUBS = ("kgdb", "gdbstub")
+MODULE = "crc7.ko"
+"""The module that is built with the kernel; it is in the guest's root directory."""
+
 BOOT = 120.0  # seconds; it takes about four
 ENTER = 2.0  # seconds for a kernel under load to run into a probe that is still in its text
 PRESSES, HEARD = 5, 4.0  # of ^C, and for how many seconds each may take
@@ -63,12 +70,22 @@ class Lab:
         """The machine, which is booted if there is none."""
         if self._machine is None:
             self._machine = machine = Machine(
-                self.kernel.bzimage, test_image(), cpu=model_for(self.kernel), smp=self._cpus
+                self.kernel.bzimage, self._image(), cpu=model_for(self.kernel), smp=self._cpus
             )
             machine.boot(PROMPT, BOOT)
             self._text = self.text()
             self.start_load()
         return self._machine
+
+    def _image(self) -> Path:
+        """Return the image of the tests with the kernel's module in its root directory."""
+        image, root = self.folder / "image", self.folder / "root"
+        if not image.exists():
+            root.mkdir()
+            shutil.copy(self.kernel.vmlinux.with_name(MODULE), root)
+            write_initramfs(root, image)
+            image.write_bytes(test_image().read_bytes() + image.read_bytes())
+        return image
 
     def start_load(self) -> None:
         """Start the programs that take signals all the time."""
@@ -104,22 +121,17 @@ class Lab:
         now, start = self.text(), self.symbols["_stext"]
         if now == self._text:
             return ""
-        places = [
-            f"{start + i:#x}"
-            for i, (a, b) in enumerate(zip(now, self._text, strict=True))
-            if a != b
-        ]
-        return f"{len(places)} bytes of the kernel's text differ, the first at {places[0]}"
+        both = zip(now, self._text, strict=True)
+        return f"the kernel's text differs at {start + [a == b for a, b in both].index(False):#x}"
 
-    def attach(self, socket: Path | None = None) -> Debugger:
-        """Stop the kernel, if it runs, and return a GDB on it that has read gdbfpu.
+    @contextmanager
+    def attach(self, socket: Path | None = None) -> Iterator[Debugger]:
+        """Yield a GDB that has read gdbfpu, attached to the kernel, which is stopped.
 
-        `socket` is of a proxy in front of the stub.
+        `socket` is of a proxy in front of the stub. A CPU in KGDB spins, so that GDB is ready
+        before the kernel enters it.
         """
-        if self.stub == "kgdb":
-            self._enter_kgdb()
-        place = socket or self.socket
-        argv = gdb_command(self.kernel.vmlinux, place, ("source gdbfpu",), batch=False)
+        argv = gdb_alone(self.kernel.vmlinux, batch=False)
         index = (
             "set python print-stack full",
             f"set index-cache directory {self.folder}/index",
@@ -127,7 +139,13 @@ class Lab:
         )
         for option in (*index, "set confirm off", "set width 0"):
             argv[3:3] = ["-iex", option]
-        return Debugger(argv, self.folder, self._environment)
+        with Debugger(argv, self.folder, self._environment) as gdb:
+            gdb.ask("source gdbfpu", "fpu-trace status")
+            place = socket or self.socket
+            if self.stub == "kgdb":
+                self._enter_kgdb()
+            gdb.ask(f"target remote {place}")
+            yield gdb
 
     def stop(self, gdb: Debugger) -> str:
         """Stop the kernel that runs for `gdb`; return what GDB printed since it ran.
@@ -148,7 +166,7 @@ class Lab:
         """Have the kernel enter KGDB. If a probe is left in its text, it does so by itself."""
         deadline = time.monotonic() + ENTER
         while not self._in_kgdb():
-            if not self.changed() or time.monotonic() > deadline:
+            if self.text() == self._text or time.monotonic() > deadline:
                 self.machine.break_in()
                 return
             time.sleep(0.05)
