@@ -178,4 +178,4 @@ def _hurt_memory(memory: bytearray, start: int, random: Random) -> None:
             number(memory, at + random.choice((0, 4)), random.choice((1, 4, 4)), random)
 
 
-TARGET = Target("dumps of kernels: kdump, flattened, ELF", 3_000, _seeds, _read, _hurt, 96 << 10)
+TARGET = Target("dumps of kernels: kdump, flattened, ELF", 5_000, _seeds, _read, _hurt, 96 << 10)
