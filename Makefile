@@ -8,12 +8,13 @@ PY := $(CACHE)/venv/bin/python
 # Empty: qemu/choice.py and qemu/cpus.py choose.
 export KERNEL ?=
 export CPU ?=
-export PYTHONDONTWRITEBYTECODE := 1
+# The checkout stays clean, and a GDB of the tests finds the code of its Python compiled.
+export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
 WITH_KERNEL = $(PY) -m qemu.ready
 
-# For tests that mostly wait for GDB, a browser or a terminal: two files of them at a time.
+# For tests that mostly wait for GDB, a browser, a terminal or a guest: two files at a time.
 PARALLEL = -n 2 --dist loadfile
 
 .PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels torture bench \
@@ -54,7 +55,7 @@ interact: setup
 
 test: setup
 	@$(PY) -m pytest $(PARALLEL) tests/unit tests/golden tests/pages tests/gdb
-	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
+	@$(WITH_KERNEL) $(PY) -m pytest $(PARALLEL) tests/vm
 	@$(PY) -m tests.gdb.suites --newest
 
 test-unit: setup
@@ -67,7 +68,7 @@ test-gdb: setup
 	$(PY) -m pytest $(PARALLEL) tests/gdb
 
 test-vm: setup
-	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
+	@$(WITH_KERNEL) $(PY) -m pytest $(PARALLEL) tests/vm
 
 test-gdbs: setup
 	@$(WITH_KERNEL) $(PY) -m tests.gdb.suites

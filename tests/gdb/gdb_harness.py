@@ -139,7 +139,7 @@ def start_plain(
 
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of a GDB, whose Python takes a warning for an error."""
-    return {**os.environ, **STRICT, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**os.environ, **STRICT, **more}
 
 
 def finish(process: subprocess.Popen[bytes]) -> Output:
