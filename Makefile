@@ -14,7 +14,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
 WITH_KERNEL = $(PY) -m qemu.ready
 
-# For tests that mostly wait for GDB, a browser, a terminal or a guest: two files at a time.
+# For tests that mostly wait for GDB, a browser or a terminal: two files of them at a time.
 PARALLEL = -n 2 --dist loadfile
 
 .PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels torture bench \
@@ -55,7 +55,7 @@ interact: setup
 
 test: setup
 	@$(PY) -m pytest $(PARALLEL) tests/unit tests/golden tests/pages tests/gdb
-	@$(WITH_KERNEL) $(PY) -m pytest $(PARALLEL) tests/vm
+	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
 	@$(PY) -m tests.gdb.suites --newest
 
 test-unit: setup
@@ -68,7 +68,7 @@ test-gdb: setup
 	$(PY) -m pytest $(PARALLEL) tests/gdb
 
 test-vm: setup
-	@$(WITH_KERNEL) $(PY) -m pytest $(PARALLEL) tests/vm
+	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
 
 test-gdbs: setup
 	@$(WITH_KERNEL) $(PY) -m tests.gdb.suites
