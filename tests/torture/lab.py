@@ -27,7 +27,7 @@ STUBS = ("kgdb", "gdbstub")
 MODULE = "crc7.ko"
 """The module that is built with the kernel; it is in the guest's root directory."""
 
-BOOT = 120.0  # seconds; it takes about four
+BOOT = 120.0  # seconds; it takes about two
 ENTER = 2.0  # seconds for a kernel under load to run into a probe that is still in its text
 PRESSES, HEARD = 5, 4.0  # of ^C, and for how many seconds each may take
 
