@@ -16,6 +16,7 @@ from tests.torture.fault import Fault, Scene
 GONE = "fpu-trace: the kernel is gone; tracing is off$"
 CRASH = "(usleep 300000; echo c > /proc/sysrq-trigger) &"
 REBOOT = 60.0  # seconds for the machine to boot again
+LAST = 0.5  # seconds for the other CPU's last hit, with which a ^C that nobody hears can cross
 NOISE = 0.05  # a share of what passes, in pieces of a few bytes
 NOISY = 5.0  # seconds, in which there are some hundred packets
 
@@ -41,6 +42,7 @@ def _panic_and_stay(scene: Scene) -> None:
     if scene.lab.stub == "gdbstub":
         with suppress(MachineLost):
             scene.lab.machine.wait_console("Kernel panic", 30.0)
+        time.sleep(LAST)
         scene.stop()
     else:
         scene.gdb.done()
