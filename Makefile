@@ -8,8 +8,8 @@ PY := $(CACHE)/venv/bin/python
 # Empty: qemu/choice.py and qemu/cpus.py choose.
 export KERNEL ?=
 export CPU ?=
-# The checkout stays clean, and a GDB of the tests finds the code of its Python compiled.
-export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
+# No folder of the sources gets a __pycache__, and a GDB of the tests finds its Python compiled.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
 
 # Chooses, makes and boots a kernel first, so that pytest's own output is of tests only.
 WITH_KERNEL = $(PY) -m qemu.ready

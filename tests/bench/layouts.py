@@ -124,7 +124,7 @@ class _Place:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         (folder / "gdbfpu").mkdir()
         (folder / "gdbfpu" / "venv").symlink_to(cache / "gdbfpu" / "venv")
-        left_out = ("PYTHONDONTWRITEBYTECODE", "GDBFPU_CACHE")
+        left_out = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "GDBFPU_CACHE")
         kept = {name: value for name, value in os.environ.items() if name not in left_out}
         self._environment = {**kept, "XDG_CACHE_HOME": str(folder)}
         self._gdb = [gdb_program(), "-nx", "-batch", "-iex", f"directory {self._home / 'scripts'}"]
