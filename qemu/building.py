@@ -14,7 +14,10 @@ from qemu.progress import Progress, run_long
 from qemu.sources import fetch, unpack_source
 from qemu.tarball import stated_version
 
-__all__ = ("build",)
+__all__ = ("MODULE", "build")
+
+MODULE = "crc7"
+"""The module that is built with each kernel, for a test to load; qemu/configs has it."""
 
 # A kernel records when, where and by whom it was built. Fix these, so that a source always gives
 # the same bytes.
@@ -32,12 +35,12 @@ _KEPT = {
     "arch/x86/boot/bzImage": "bzImage",
     ".config": ".config",
     "System.map": "System.map",
-    "lib/crc7.ko": "crc7.ko",
+    f"lib/{MODULE}.ko": f"{MODULE}.ko",
 }
 
 
 def build(entry: Entry, into: Path) -> None:
-    """Fill `into` with the entry's vmlinux, bzImage, .config, System.map and crc7.ko.
+    """Fill `into` with the entry's vmlinux, bzImage, .config, System.map and module.
 
     Raises SetupError.
 

@@ -47,7 +47,7 @@ def main() -> int:
             done.append(row)
             after = f"after {time.monotonic() - began:.0f} s"
             said = f"{row.what}: {row.times} times, {len(row.failures)} failed, {after}"
-            print(said, file=sys.stderr, flush=True)
+            print(said, file=sys.stderr)
         return done
 
     with ThreadPoolExecutor(len(LANES)) as pool:

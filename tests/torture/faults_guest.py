@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from qemu.building import MODULE
 from tests.torture.fault import Fault, Scene
-from tests.torture.lab import MODULE
 
 GUEST = 120.0  # seconds for a command of the guest, while each signal stops it
 
@@ -17,7 +17,7 @@ HOTPLUG = (
     "cd /sys/devices/system/cpu/cpu1; for i in 0 1 0 1; do echo $i > online; usleep 20000; done; "
     "cat online; cd /"
 )
-LOAD = f"for i in 1 2 3; do insmod /{MODULE}; lsmod | grep -c crc7; rmmod crc7; done"
+LOAD = f"for i in 1 2 3; do insmod /{MODULE}.ko; lsmod | grep -c {MODULE}; rmmod {MODULE}; done"
 CLOCK = "date -s '1999-01-01 00:00:00' > /dev/null; date +%Y"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qemu.building import MODULE
 from qemu.cache import cache_root
 from qemu.console import PROMPT
 from qemu.cpus import model_for
@@ -21,12 +22,9 @@ from qemu.vm import Machine
 from tests.torture.debugger import Debugger
 from tests.vm.oracle import symbols_of
 
-__all__ = ("MODULE", "STUBS", "Lab")
+__all__ = ("STUBS", "Lab")
 
 STUBS = ("kgdb", "gdbstub")
-MODULE = "crc7.ko"
-"""The module that is built with the kernel; it is in the guest's root directory."""
-
 BOOT = 120.0  # seconds; it takes about two
 ENTER = 2.0  # seconds for a kernel under load to run into a probe that is still in its text
 PRESSES, HEARD = 5, 4.0  # of ^C, and for how many seconds each may take
@@ -82,7 +80,7 @@ class Lab:
         image, root = self.folder / "image", self.folder / "root"
         if not image.exists():
             root.mkdir()
-            shutil.copy(self.kernel.vmlinux.with_name(MODULE), root)
+            shutil.copy(self.kernel.vmlinux.with_name(f"{MODULE}.ko"), root)
             write_initramfs(root, image)
             image.write_bytes(test_image().read_bytes() + image.read_bytes())
         return image
@@ -121,8 +119,12 @@ class Lab:
         now, start = self.text(), self.symbols["_stext"]
         if now == self._text:
             return ""
-        both = zip(now, self._text, strict=True)
-        return f"the kernel's text differs at {start + [a == b for a, b in both].index(False):#x}"
+        places = [
+            f"{start + i:#x}"
+            for i, (a, b) in enumerate(zip(now, self._text, strict=True))
+            if a != b
+        ]
+        return f"{len(places)} bytes of the kernel's text differ, the first at {places[0]}"
 
     @contextmanager
     def attach(self, socket: Path | None = None) -> Iterator[Debugger]:
@@ -141,10 +143,9 @@ class Lab:
             argv[3:3] = ["-iex", option]
         with Debugger(argv, self.folder, self._environment) as gdb:
             gdb.ask("source gdbfpu", "fpu-trace status")
-            place = socket or self.socket
             if self.stub == "kgdb":
                 self._enter_kgdb()
-            gdb.ask(f"target remote {place}")
+            gdb.ask(f"target remote {socket or self.socket}")
             yield gdb
 
     def stop(self, gdb: Debugger) -> str:
