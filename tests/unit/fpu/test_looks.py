@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import pytest
 from fake_kernel import (
     BLOCKED,
@@ -18,6 +16,7 @@ from fake_kernel import (
     golden_world,
     layouts_44,
 )
+from peak import peak
 
 from gdbfpu.fpu import model as fpu
 from gdbfpu.fpu.evidence import Answer, Basis, Evidence, Observation
@@ -170,10 +169,7 @@ def test_a_table_with_offsets_of_gigabytes_takes_no_memory(eager):
     eager.target.put_int(SYMBOLS["xstate_offsets"] + 8, 0xF0000000, 4)
     eager.target.fpu[1] = {"xmm3": b"\0" * 15 + b"\x01"}
     looks = looks_of(eager)
-    tracemalloc.start()
-    seen = looks.registers(task_of(looks, task), 1, 6)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    seen, most = peak(lambda: looks.registers(task_of(looks, task), 1, 6))
     assert seen.used == SSE
     assert most < 1 << 20
 

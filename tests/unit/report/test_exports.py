@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 import subprocess
 import sys
-import tracemalloc
 from html import unescape
 
 import jsonschema
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
 from markdown_it import MarkdownIt
+from peak import peak
 
 from gdbfpu.commands.export import export
 from gdbfpu.commands.export_options import FORMS, ExportOptions
@@ -164,14 +165,15 @@ def test_a_timeline_counts_again_when_it_knows_too_many_tasks(tmp_path, monkeypa
 def test_a_timeline_needs_no_more_memory_for_more_tasks(monkeypatch):
     monkeypatch.setattr(perfetto, "MAX_ROWS", 10)
     writer = perfetto.Perfetto(lambda line: None, Header("Linux", "lazy", "", ""))
-    tracemalloc.start()
-    for n in range(1, 3000):
-        facts = Facts(n, n, None, 1 << n % 64, True, None)
-        event = {"seq": n, "caller_pid": 1, "caller_comm": "gdb"}
-        writer.add(event, (Task(n, n, n, f"t{n}", False), (f"f{n}", "x" * 50), facts))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 200_000
+    numbers = itertools.count(1)
+
+    def write() -> None:
+        for n in itertools.islice(numbers, 3000):
+            facts = Facts(n, n, None, 1 << n % 64, True, None)
+            event = {"seq": n, "caller_pid": 1, "caller_comm": "gdb"}
+            writer.add(event, (Task(n, n, n, f"t{n}", False), (f"f{n}", "x" * 50), facts))
+
+    assert peak(write)[1] < 200_000
 
 
 def test_slices_of_one_path_tell_live_from_memory(tmp_path):
@@ -254,11 +256,10 @@ def test_markdown_leaves_a_reader_what_was_written(tmp_path):
 @pytest.mark.parametrize("form", FORMS)
 def test_memory_does_not_grow_with_the_file(tmp_path, form):
     file = written(tmp_path / "hits", *[{**HIT, "raw": "0" * 16_000}] * 1000, HIT)
-    tracemalloc.start()
-    assert export(ExportOptions(file=file, to=form, out=tmp_path / "out")) == 0
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 << 20
+    outs = iter((tmp_path / "first", tmp_path / "second"))
+    status, most = peak(lambda: export(ExportOptions(file=file, to=form, out=next(outs))))
+    assert status == 0
+    assert most < 4 << 20
 
 
 # --- the command line

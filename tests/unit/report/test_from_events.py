@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
+from peak import peak
 
 from gdbfpu.errors import UsageError
 from gdbfpu.fpu.evidence import Answer
@@ -515,12 +515,9 @@ def test_memory_does_not_grow_with_the_file(path):
     """16 MB of hits, and a line of 16 MB; the most that a line of MAX_LINE may take is 8 MB."""
     hit = {**HIT, "raw": "0" * 16_000}
     written(path, *[hit] * 1000, b"x" * (16 << 20), HIT)
-    tracemalloc.start()
-    found = report_of_file(path, lambda lines: None)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    found, most = peak(lambda: report_of_file(path, lambda lines: None))
     assert found.hits == 1001
-    assert peak < 4 << 20
+    assert most < 4 << 20
 
 
 # --- the command line

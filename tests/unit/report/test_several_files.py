@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from contextlib import ExitStack
 
 import pytest
 from event_files import HEADER, HIT, OTHER, SANITIZE, SIGFRAME, written
+from peak import peak
 
 from gdbfpu.commands.filter_options import FilterOptions, hit_filter
 from gdbfpu.report.event_filter import HitFilter
@@ -143,8 +143,6 @@ def test_long_names_are_not_kept(tmp_path):
     """16 MB of names that are cut when they are shown: none stays in memory."""
     long = ({**HIT, "backtrace": [f"{number}{'x' * 100_000}"]} for number in range(160))
     file = written(tmp_path / "f", *long)
-    tracemalloc.start()
-    assert report_of([file]).hits == 160
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 << 20
+    report, most = peak(lambda: report_of([file]))
+    assert report.hits == 160
+    assert most < 4 << 20
