@@ -16,6 +16,7 @@ import gdb
 
 from gdbfpu.dbg.language import in_c
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.terminal import run_kernel
 from gdbfpu.dbg.waiting import alarm, waiting
 from gdbfpu.errors import GdbFpuError, MemoryFault
 from gdbfpu.fast.loan import Lend, Loan
@@ -189,7 +190,7 @@ def _run(done: Callable[[], bool], what: str, limit: float | None = None) -> Non
         if left is not None and left <= 0:
             raise GdbFpuError(f"still waiting for {what} after {limit:.0f} s: the kernel is idle")
         with suppress(KeyboardInterrupt), waiting(what), alarm(left):
-            gdb.execute("continue", False, True)
+            run_kernel()
 
 
 @contextmanager

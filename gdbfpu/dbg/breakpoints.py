@@ -17,7 +17,7 @@ import gdb
 from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
-from gdbfpu.dbg.terminal import hit_width, tell
+from gdbfpu.dbg.terminal import hit_width, say, tell
 from gdbfpu.errors import UsageError
 from gdbfpu.kernel.tasks import Task
 from gdbfpu.probes.catalogue import Probe
@@ -77,7 +77,7 @@ class _Recorder(Point):
         lines = self._tracer.lines(entry, hit_width()) if entry else ()
         self._here.entry = None  # show the entry only once, even if a ^C makes this step run again
         if lines:
-            gdb.write("".join(f"{line}\n" for line in lines))
+            say("\n".join(lines))
             gdb.flush()
         return False
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import gdb
 
 from gdbfpu.dbg.scroll_area import ScrollArea
-from gdbfpu.dbg.terminal import hit_width, moves_cursor
+from gdbfpu.dbg.terminal import hit_width, moves_cursor, say
 from gdbfpu.dbg.tui_window import LAYOUT, shown_window, tui_is_on
 from gdbfpu.text.screen import Screen
 from gdbfpu.trace.entries import Caught
@@ -49,7 +49,7 @@ class _Log:
         return Screen(max(hit_width() - 1, 0)), 12
 
     def show(self, lines: Sequence[str]) -> None:
-        gdb.write("".join(f"{line}\n" for line in ("", *lines)))
+        say("\n".join(("", *lines)))
         gdb.flush()
 
     end = show

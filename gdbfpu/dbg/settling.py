@@ -10,6 +10,7 @@ import gdb
 from gdbfpu.dbg.interruptible import Step
 from gdbfpu.dbg.point import Host, Point
 from gdbfpu.dbg.target import GdbTarget
+from gdbfpu.dbg.terminal import run_kernel
 from gdbfpu.errors import GdbFpuError
 from gdbfpu.kernel.kgdb import waiting_cpus
 from gdbfpu.kernel.tasks import Kernel
@@ -67,7 +68,7 @@ def run_to_tick(target: GdbTarget, host: Host, kernel: Kernel) -> None:
             tick = _Tick(target, address, host, kernel)
             try:
                 for _ in range(_MOST_STOPS):  # a trap of a probe that is gone stops it, too
-                    gdb.execute("continue", False, True)
+                    run_kernel()
                     if tick.settled:
                         break
             finally:
@@ -84,7 +85,7 @@ def drain(kernel: Kernel) -> None:
         for _ in range(_MOST_DRAINED):
             if not waiting_cpus(kernel) or _panicked(kernel.target):
                 break
-            gdb.execute("continue", False, True)
+            run_kernel()
 
 
 def _panicked(memory: Memory) -> bool:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gdb
@@ -14,7 +16,9 @@ from gdbfpu.text.screen import Screen
 __all__ = (
     "hit_width",
     "moves_cursor",
+    "run_kernel",
     "say",
+    "say_now",
     "screen",
     "screen_limits",
     "screen_size",
@@ -23,9 +27,44 @@ __all__ = (
 )
 
 
+_held: list[list[str]] = []  # what was said while GDB's own words are dropped
+
+
+def run_kernel() -> None:
+    """Let the kernel run for gdbfpu itself until it stops; raise gdb.error, KeyboardInterrupt.
+
+    GDB's words about the stop are dropped. What gdbfpu says at hits meanwhile is shown afterwards:
+    GDB writes it into the same string.
+    """
+    with _holding():
+        gdb.execute("continue", False, True)
+
+
+@contextmanager
+def _holding() -> Iterator[None]:
+    _held.append([])
+    try:
+        yield
+    finally:
+        for text in _held.pop():
+            say(text)
+
+
 def say(text: str) -> None:
     """Print `text` and a newline."""
-    gdb.write(f"{text}\n")
+    if _held:
+        _held[-1].append(text)
+    else:
+        gdb.write(f"{text}\n")
+
+
+def say_now(text: str) -> None:
+    """Print `text` and a newline, on a terminal at once, even while `run_kernel` runs."""
+    if _held and moves_cursor():
+        os.write(1, f"{text}\n".encode())
+    else:
+        say(text)
+    gdb.flush()
 
 
 def tell(text: str) -> None:

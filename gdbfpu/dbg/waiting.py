@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import gdb
 
-from gdbfpu.dbg.terminal import say
+from gdbfpu.dbg.terminal import say, say_now
+from gdbfpu.dbg.tui_window import tui_is_on
 
 __all__ = ("alarm", "waiting")
 
@@ -39,8 +40,7 @@ def waiting(what: str) -> Iterator[None]:
 
     def tell() -> None:
         if not over.is_set():
-            say(f"fpu-trace: waiting for {what} ...")
-            gdb.flush()
+            (say if tui_is_on() else say_now)(f"fpu-trace: waiting for {what} ...")
 
     timer = threading.Timer(_AFTER, gdb.post_event, (tell,))
     timer.daemon = True

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gdb_harness import gdb, hit_lines, started
+from gdb_harness import gdb, hit_lines, started, trace
 from gdb_terminal import PROMPT, Terminal
 
 SMALL = {"screen": (24, 80)}
@@ -54,6 +54,27 @@ def test_settings_of_colour(terminal: Terminal, kernel44: Path, tmp_path: Path) 
     terminal(f"pipe fpu-report | cat > {piped}")
     assert "\x1b[" in piped.read_text()
     assert _widest(piped.read_text()) >= WIDE
+
+
+RUN = "python from gdbfpu.dbg.terminal import run_kernel as run; run()"
+
+
+def test_what_is_said_while_gdbfpu_runs_the_kernel(kernel44: Path) -> None:
+    """The lines of its hits, and why it stopped, but nothing of GDB's own."""
+    output = trace(kernel44, "fpu-trace on --limit 3", RUN)
+    *hits, last = output.parts[1].splitlines()
+    assert last == "fpu-trace: limit of 3 hits reached; tracing is off"
+    assert len(hit_lines("\n".join(hits))) == len(hits) == 3
+
+
+def test_waiting_is_said_at_once(terminal: Terminal) -> None:
+    """Not when the kernel has stopped: here a program ends after a minute."""
+    terminal("set startup-with-shell off", "file /bin/sleep", "starti 60", "source gdbfpu")
+    wait = "with __import__('gdbfpu.dbg.waiting').dbg.waiting.waiting('a task')"
+    terminal.gdb.sendline(RUN.replace("; run()", f'; exec("{wait}: run()")'))
+    terminal.gdb.expect_exact("fpu-trace: waiting for a task ...\r\n")
+    terminal.gdb.sendintr()
+    terminal.gdb.expect(PROMPT)
 
 
 def test_no_colour_in_batch_mode(kernel44: Path) -> None:

@@ -157,30 +157,33 @@ def _once(fault: Fault, scene: Scene) -> None:
         if fault.whole:
             scene.wait_for_hits(AFTER)
         scene.stop()
-    counted = None
-    if fault.leaves != "kernel":
-        counted = checks.counted(gdb)
-        _end(fault, scene)
+    counted = _end(fault, scene) if fault.leaves != "kernel" else None
     checks.output(gdb.output, fault.says, fault.forgiven)
     if fault.whole:
         checks.file(scene.out, counted, checks.shown(gdb.output))
 
 
-def _end(fault: Fault, scene: Scene) -> None:
-    """End the trace and GDB."""
+def _end(fault: Fault, scene: Scene) -> int:
+    """End the trace and GDB; return how many hits GDB has counted.
+
+    Over KGDB, the end of the trace takes the hits that other CPUs wait to report.
+    """
     lab, gdb = scene.lab, scene.gdb
     if fault.leaves in ("running", "prompt", "wreck"):
         off = gdb.ask("fpu-trace off")
         assert "fpu-trace: off; " in off, f"`fpu-trace off` says {off!r}"
+        counted = checks.counted(gdb)
         gdb.ask("detach")
         changed = lab.changed()
         assert not changed, f"after `fpu-trace off`, {changed}"
     else:
         gdb.ask("fpu-trace off")
+        counted = checks.counted(gdb)
     if fault.leaves in ("nothing", "wreck"):
         lab.lose()
     status = gdb.quit()
     assert status == 0, f"GDB ended with status {status}"
+    return counted
 
 
 def _kept(fault: Fault, lab: Lab, number: int, why: str, scenes: list[Scene]) -> Path:

@@ -72,8 +72,9 @@ def _loaded(lab: Lab, hits: int) -> Iterator[str]:
             ended.result()
         seconds, grown = time.monotonic() - began, _memory(gdb) - early
         lab.stop(gdb)
+        gdb.ask("fpu-trace off")
         counted = checks.counted(gdb)
-        gdb.ask("fpu-trace off", "detach")
+        gdb.ask("detach")
         checks.output(gdb.output, ())
         assert gdb.quit() == 0, "GDB did not quit with status 0"
     said = lab.machine.run("cat /tmp/said.*", 20.0)
