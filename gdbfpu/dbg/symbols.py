@@ -7,9 +7,12 @@ import functools
 
 import gdb
 
-from gdbfpu.dbg.language import in_c
+from gdbfpu.dbg.language import evaluate, in_c, names_symbol
 
-__all__ = ("linked_address", "name_around")
+__all__ = ("name_around", "symbol_address")
+
+
+_U64 = (1 << 64) - 1
 
 
 @functools.lru_cache(maxsize=4096)
@@ -29,7 +32,16 @@ def name_around(address: int) -> str:
     return shown.split()[0] if " in section " in shown else f"{address:#x}"
 
 
-def linked_address(name: str, address: int) -> int:
+def symbol_address(name: str) -> int | None:
+    """Return where the linker put the symbol `name`, or None if GDB knows no such symbol."""
+    try:
+        value = evaluate(f"(unsigned long)&::{name}") if names_symbol(name) else None
+    except gdb.error:
+        return None
+    return None if value is None else _linked_address(name, int(value) & _U64)
+
+
+def _linked_address(name: str, address: int) -> int:
     """Return where the linker put `name`, for which GDB has found `address`.
 
     A weak function that another one overrides stays in the kernel's text, without a symbol. DWARF

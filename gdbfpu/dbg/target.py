@@ -14,7 +14,7 @@ from gdb.unwinder import Unwinder, register_unwinder
 from gdbfpu.dbg.core_file import check, held_by_core
 from gdbfpu.dbg.fpu_registers import Monitor, vector_registers
 from gdbfpu.dbg.language import evaluate, evaluate_register, in_c
-from gdbfpu.dbg.symbols import linked_address
+from gdbfpu.dbg.symbols import symbol_address
 from gdbfpu.dbg.threads import selected_thread
 from gdbfpu.errors import CorruptState, MemoryFault, NoAnswer
 from gdbfpu.fpu.qemu_registers import UnknownDump
@@ -127,11 +127,7 @@ class GdbTarget:
     def symbol_address(self, name: str) -> int | None:
         """Return the address of symbol `name`, or None if the kernel has none."""
         if name not in self._addresses:
-            try:
-                value = evaluate(f"(unsigned long)&::{name}")
-                self._addresses[name] = linked_address(name, int(value) & _U64)
-            except gdb.error:
-                self._addresses[name] = None
+            self._addresses[name] = symbol_address(name)
         return self._addresses[name]
 
     def symbol_size(self, name: str) -> int:
