@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -24,6 +25,7 @@ QEMU = "qemu-system-x86_64"
 _KVM_BOOT = 10.0  # seconds for a boot with KVM; it takes two if KVM works
 _FIRST_LINE = 60.0  # seconds for the kernel's first line on the console: it takes one or two
 _DYING = 2.0  # seconds for QEMU to end after it closed the console
+_SAVE, _POLL = 60.0, 0.02  # seconds to save or load a machine, and between two questions
 _SYSRQ = 10.0  # seconds for the kernel to answer a SysRq key
 # KGDB reports a breakpoint that it cannot remove at the level `info`, so every level has to reach
 # the console (ignore_loglevel). The other options silence the mouse and the random number
@@ -49,8 +51,9 @@ class Machine:
     console on ttyS0, KGDB on ttyS1 and no wait after a panic; with `kaslr` the kernel may
     relocate itself. `kvm` asks for KVM; if the guest does not boot with KVM in time, it boots
     without. Emulated CPUs share a thread if the host has no core to spare; with `parallel` each
-    always has its own. A context manager: it leaves no process and no file, even if this process
-    is killed.
+    always has its own. With `saved`, a file that `save` of such a machine wrote, it goes on from
+    there, which takes a tenth of a boot. A context manager: it leaves no process and no file, even
+    if this process is killed.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Machine:
         kaslr: bool = False,
         kvm: bool = False,
         parallel: bool = False,
+        saved: Path | None = None,
     ) -> None:
         # One CPU per socket: a kernel without ACPI reads the firmware's MP table, which lists only
         # one core of each socket.
@@ -81,6 +85,9 @@ class Machine:
             self._arguments += ["-chardev", chardev]
         self._arguments += ["-serial", "chardev:console", "-serial", "chardev:kgdb"]
         self._arguments += ["-gdb", "chardev:gdb", "-mon", "chardev=qmp,mode=control"]
+        if saved is not None:
+            self._arguments += ["-incoming", f"exec:cat {shlex.quote(str(saved.resolve()))}"]
+        self._saved = saved
         spare = len(os.sched_getaffinity(0)) > smp
         self._emulator = _THREADS if parallel or spare else _ONE_THREAD
         self.accelerator = "kvm" if kvm else self._emulator
@@ -198,6 +205,21 @@ class Machine:
         file.unlink()
         return data
 
+    def save(self, file: Path) -> None:
+        """Write the machine's state to `file`, and let it run on; raise HarnessError."""
+        self.monitor.execute("stop")
+        self.monitor.execute("migrate", uri=f"exec:cat > {shlex.quote(str(file.resolve()))}")
+        self._becomes("query-migrate", "completed")
+        self.monitor.execute("cont")
+
+    def _becomes(self, question: str, *wanted: str) -> None:
+        """Ask QEMU until its status is one that is `wanted`; raise HarnessError."""
+        deadline = time.monotonic() + _SAVE
+        while (status := self.monitor.execute(question)["status"]) not in wanted:
+            if status == "failed" or time.monotonic() > deadline:
+                raise HarnessError(f"{question}: {status}")
+            time.sleep(_POLL)
+
     def close(self) -> None:
         """End the machine and remove its files; do nothing if it does not run."""
         if self._monitor is not None:
@@ -220,9 +242,13 @@ class Machine:
         self._console = console = Console(self._kept.connect("console.sock", deadline))
         try:
             self._monitor = Monitor(self._kept.connect("qmp.sock", deadline))
+            if self._saved is not None:
+                self._becomes("query-status", "prelaunch", "paused")
             self._monitor.execute("cont")
         except HarnessError as error:
             raise MachineLost(self._kept.ended(_DYING) or str(error)) from error
+        if self._saved is not None:
+            console.send("\n")  # the shell has printed its prompt before
         life = min(_FIRST_LINE, max(0.0, deadline - time.monotonic()))
         self._explained(lambda: console.wait_for_life(life))
         self.wait_console(until, max(0.0, deadline - time.monotonic()))

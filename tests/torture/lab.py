@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A machine under load over one of its stubs, booted anew only if a fault has ended it."""
+"""A machine under load over one of its stubs, started anew only if a fault has ended it."""
 
 from __future__ import annotations
 
@@ -65,13 +65,20 @@ class Lab:
 
     @property
     def machine(self) -> Machine:
-        """The machine, which is booted if there is none."""
+        """The machine, which is booted if there is none, or goes on from its first boot."""
         if self._machine is None:
+            saved = self.folder / "saved"
             self._machine = machine = Machine(
-                self.kernel.bzimage, self._image(), cpu=model_for(self.kernel), smp=self._cpus
+                self.kernel.bzimage,
+                self._image(),
+                cpu=model_for(self.kernel),
+                smp=self._cpus,
+                saved=saved if saved.exists() else None,
             )
             machine.boot(PROMPT, BOOT)
-            self._text = self.text()
+            if not saved.exists():
+                machine.save(saved)
+                self._text = self.text()
             self.start_load()
         return self._machine
 

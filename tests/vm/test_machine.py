@@ -107,6 +107,24 @@ def test_long_commands_and_background_jobs(machine, initrd):
     assert guest.run("jobs", 20).split() == ["[1]+", "Running", "sleep", "100"]
 
 
+def test_a_saved_machine_goes_on(machine, initrd, tmp_path):
+    """Twice, from the same moment; the machine that was saved runs on, too."""
+    first, saved = machine(initrd), tmp_path / "saved"
+    first.run("echo before > /when", 20)
+    first.save(saved)
+    first.run("echo after > /when", 20)
+    for _ in range(2):
+        guest = machine(initrd, saved=saved)
+        assert guest.run("cat /when; echo again > /when", 20) == "before\n"
+        assert "signals=3 ok" in guest.run("sigstorm 3", 20)
+    assert first.run("cat /when", 20) == "after\n"
+
+
+def test_a_machine_that_cannot_be_saved(machine, initrd, tmp_path):
+    with pytest.raises(HarnessError, match="query-migrate: failed"):
+        machine(initrd).save(tmp_path / "no directory" / "saved")
+
+
 def test_the_shell_outlives_its_background_jobs(machine, initrd):
     """BusyBox takes their end for the end of its input, if it comes while the shell reads."""
     guest = machine(initrd, parallel=True)
