@@ -16,11 +16,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from qemu.errors import HarnessError
-from qemu.kernels import Kernel, obtain
+from qemu.kernels import obtain
 from tests.torture import checks
 from tests.torture.debugger import Debugger
 from tests.torture.faults import KERNEL
-from tests.torture.lab import STUBS, Lab
+from tests.torture.lab import Lab
 from tests.torture.row import Row
 from tests.vm.gdbrun import events
 
@@ -28,34 +28,28 @@ __all__ = ("rows",)
 
 HITS = {"gdbstub": 50_000, "kgdb": 20_000}
 CPUS = 4
-STORMS = 3  # programs that send themselves signals as fast as they can
-FORKED = 10  # one of so many hits is of a task of its own, forked and executed
+STORMS = 4  # programs that send themselves signals as fast as they can
+FORKED = 100  # one of so many hits is of a task of its own, forked and executed
 SLOWEST = 5.0  # hits a second, at which the programs must have ended
+BEAT = 100  # ms between two beats
 SILENCE = 2000  # ms of the guest's time
 GROWTH = 16 << 10  # KiB of GDB's memory, from a tenth of the hits to the end
 _SAID = re.compile(r"guest: (\w+) pid=(\d+) .*?signals=(\d+) ok")
 
 
-def rows(divisor: int) -> Iterator[Row]:
-    """Trace the programs over both stubs at the same time."""
-    kernel = obtain(KERNEL)
-    with ThreadPoolExecutor(len(STUBS)) as pool:
-        done = [pool.submit(_row, stub, kernel, HITS[stub] // divisor) for stub in STUBS]
-        for each in done:
-            yield each.result()
-
-
-def _row(stub: str, kernel: Kernel, hits: int) -> Row:
+def rows(divisor: int, stub: str) -> Iterator[Row]:
+    """Trace the programs over `stub`."""
+    hits = HITS[stub] // divisor
     failures: list[str] = []
     with (
         tempfile.TemporaryDirectory(prefix="gdbfpu-") as folder,
-        Lab(kernel, stub, Path(folder), load="true", cpus=CPUS) as lab,
+        Lab(obtain(KERNEL), stub, Path(folder), load="true", cpus=CPUS) as lab,
     ):
         try:
             failures += _loaded(lab, hits)
         except (AssertionError, HarnessError, OSError) as error:
             failures.append(f"{error or type(error).__name__}".split("\n")[0])
-    return Row(f"hits under load, {stub}", hits, tuple(failures))
+    yield Row(f"hits under load, {stub}", hits, tuple(failures))
 
 
 def _loaded(lab: Lab, hits: int) -> Iterator[str]:
@@ -101,7 +95,7 @@ def _programs(hits: int) -> str:
         f'sigstorm {count} > /tmp/said.storm{n} & all="$all $!";' for n, count in enumerate(counts)
     )
     return (
-        f"heartbeat > /tmp/said.beat & beat=$!; all=; {storms} "
+        f"heartbeat 0 {BEAT} > /tmp/said.beat & beat=$!; all=; {storms} "
         f"forkexec {forked} 1 > /tmp/said.forked; wait $all; touch /tmp/end; wait $beat"
     )
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * heartbeat: sleeps 10 ms again and again, until there is a file /tmp/end, and takes no signal. Its
- * line has the longest time between two beats, by the guest's own clock (CLOCK_MONOTONIC):
+ * heartbeat: sleeps for the interval again and again, until there is a file /tmp/end, and takes no
+ * signal; a count is not regarded. Its line has the longest time between two beats, by the guest's
+ * own clock (CLOCK_MONOTONIC):
  * guest: heartbeat pid= beats= longest_ms= ok
  */
 #include "guest.h"
@@ -21,11 +22,11 @@ static unsigned long now_ms(void)
 
 int run(int argc, char **argv)
 {
-	struct timespec pause = milliseconds(DEFAULT_INTERVAL_MS);
+	struct request request = parse(argc, argv);
+	struct timespec pause = milliseconds(request.interval_ms);
 	unsigned long beats = 0, longest = 0, last = now_ms();
 	struct line line;
 
-	(void)argc, (void)argv;
 	while (syscall4(NR_access, (long)"/tmp/end", 0, 0, 0)) {
 		unsigned long now;
 
