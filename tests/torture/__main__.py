@@ -10,25 +10,29 @@ import argparse
 import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 from gdbfpu.text.table import table
-from tests.torture.row import Part, Row
+from tests.torture.row import Row
 
-LANES = (("faults", "load", "answers"), ("files", "targets"))
-"""The modules of this folder with a part, each a function `rows`; lanes run side by side.
+LANES: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (("faults", "gdbstub"),),
+    (("faults", "kgdb"), ("load", "kgdb"), ("answers",)),
+    (("load", "gdbstub"), ("files",), ("targets",)),
+)
+"""Lanes that run side by side: modules of this folder with a part, each a function `rows`, and for
+which stub. A quarter of the time of each is waiting, so that three lanes keep two cores busy."""
+PARTS = tuple(dict.fromkeys(name for lane in LANES for name, *_ in lane))
 
-Machines take the first lane's time, and mostly a core; of the second, more than half is waiting.
-"""
-PARTS = tuple(itertools.chain(*LANES))
 
+def rows(divisor: int, name: str, *stub: str) -> Iterator[Row]:
+    """Yield the rows of the part called `name`, over `stub` if it is one of machines.
 
-def part(name: str) -> Part:
-    """Return the part called `name`."""
-    rows: Part = import_module(f"tests.torture.{name}").rows
-    return rows
+    Everything is done as often as the part says, divided by `divisor`.
+    """
+    yield from import_module(f"tests.torture.{name}").rows(divisor, *stub)
 
 
 def main() -> int:
@@ -41,9 +45,10 @@ def main() -> int:
         parser.error(f"no part is called {', '.join(sorted(unknown))}")
     chosen, began = options.parts or PARTS, time.monotonic()
 
-    def run(lane: Sequence[str]) -> list[Row]:
+    def run(lane: Sequence[Sequence[str]]) -> list[Row]:
         done = []
-        for row in itertools.chain(*(part(name)(10 if options.tenth else 1) for name in lane)):
+        parts = (rows(10 if options.tenth else 1, *part) for part in lane if part[0] in chosen)
+        for row in itertools.chain(*parts):
             done.append(row)
             after = f"after {time.monotonic() - began:.0f} s"
             said = f"{row.what}: {row.times} times, {len(row.failures)} failed, {after}"
@@ -51,8 +56,7 @@ def main() -> int:
         return done
 
     with ThreadPoolExecutor(len(LANES)) as pool:
-        lanes = [[name for name in lane if name in chosen] for lane in LANES]
-        done = [*itertools.chain(*pool.map(run, lanes))]
+        done = [*itertools.chain(*pool.map(run, LANES))]
     print(table([(r.what, r.times, len(r.failures)) for r in done], ("what", "times", "failures")))
     for row in done:
         for failure in row.failures:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
-__all__ = ("Part", "Row")
+__all__ = ("Row",)
 
 
 class Row(NamedTuple):
@@ -15,7 +14,3 @@ class Row(NamedTuple):
     what: str
     times: int
     failures: tuple[str, ...] = ()
-
-
-Part = Callable[[int], Iterator[Row]]
-"""A part of the torture. It is called with 1, or with 10 to do everything a tenth as often."""
