@@ -17,7 +17,7 @@ WITH_KERNEL = $(PY) -m qemu.ready
 # For tests that mostly wait for GDB, a browser or a terminal: two files of them at a time.
 PARALLEL = -n 2 --dist loadfile
 
-.PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-gdbs test-kernels torture bench \
+.PHONY: help setup kernel demo interact test test-unit test-pages test-gdb test-vm test-newest test-gdbs test-kernels torture bench \
 	docs lint install uninstall clean
 
 help:
@@ -55,8 +55,7 @@ interact: setup
 
 test: setup
 	@$(PY) -m pytest $(PARALLEL) tests/unit tests/golden tests/pages tests/gdb
-	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
-	@$(PY) -m tests.gdb.suites --newest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-vm test-newest
 
 test-unit: setup
 	$(PY) -m pytest tests/unit tests/golden
@@ -69,6 +68,10 @@ test-gdb: setup
 
 test-vm: setup
 	@$(WITH_KERNEL) $(PY) -m pytest tests/vm
+
+# Beside test-vm, which leaves half a core.
+test-newest: setup
+	@nice $(PY) -m tests.gdb.suites --newest
 
 test-gdbs: setup
 	@$(WITH_KERNEL) $(PY) -m tests.gdb.suites

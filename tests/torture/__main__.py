@@ -18,8 +18,8 @@ from gdbfpu.text.table import table
 from tests.torture.row import Row
 
 LANES: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("faults", "gdbstub"),),
-    (("faults", "kgdb"), ("load", "kgdb"), ("answers",)),
+    (("faults", "gdbstub"), ("load", "kgdb"), ("answers",)),
+    (("faults", "kgdb"),),
     (("load", "gdbstub"), ("files",), ("targets",)),
 )
 """Lanes that run side by side: modules of this folder with a part, each a function `rows`, and for
