@@ -17,7 +17,8 @@ __all__ = ("counted", "file", "guest_runs", "hits_in", "left", "output", "restor
 CRASHES = ("Traceback", "Python Exception", "internal-error", "Fatal signal", "Error occurred")
 SIGNALS = 3  # of the program that shows that the guest runs
 GUEST = 60.0  # seconds for that program
-_SHOWN = re.compile(r"^ *(\d+) +(?:\d+|-) +\S", re.MULTILINE)  # how the line of a hit begins
+_PROMPTS = r"^(?:\(gdb\) )*"  # GDB prints one for each command that it reads
+_SHOWN = re.compile(rf"{_PROMPTS} *(\d+) +(?:\d+|-) +\S", re.MULTILINE)  # how a hit's line begins
 
 
 def hits_in(out: Path) -> int:
@@ -57,7 +58,7 @@ def left(lab: Lab, gdb: Debugger) -> None:
 def counted(gdb: Debugger) -> int:
     """Return how many hits GDB has counted."""
     said = gdb.ask("fpu-trace status")
-    found = re.search(r"^(?:\(gdb\) )*tracing is \w+; (\d+) hits? of", said, re.MULTILINE)
+    found = re.search(rf"{_PROMPTS}tracing is \w+; (\d+) hits? of", said, re.MULTILINE)
     assert found, f"`fpu-trace status` says {said!r}"
     return int(found[1])
 
