@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from gdbfpu.commands.fast_options import recording_of
 from gdbfpu.commands.trace_options import TraceClear, TraceOff, TraceOn, TraceProbes, TraceStatus
-from gdbfpu.dbg.abandoned import clear_stub
 from gdbfpu.dbg.live import Live
 from gdbfpu.dbg.planting import Plan
 from gdbfpu.dbg.session import Session
@@ -120,7 +119,9 @@ def trace_off(session: Session, _: TraceOff, _screen: Screen) -> None:
 
 def _restored(session: Session) -> tuple[str, ...]:
     """Restore what a debugger that died has left in the kernel; return a line about each."""
-    from gdbfpu.dbg.fast_begin import restore_kernel  # imports capstone, which is slow
+    # Both import capstone, which is slow.
+    from gdbfpu.dbg.abandoned import clear_stub
+    from gdbfpu.dbg.fast_begin import restore_kernel
 
     if selected_thread() is None or not session.target.stub.runs:
         return ()
