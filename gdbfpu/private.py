@@ -9,7 +9,7 @@ import stat
 from io import FileIO
 from pathlib import Path
 
-__all__ = ("make_private_folder", "new_private_file", "read_private")
+__all__ = ("make_private_folder", "new_private_file", "of_this_user", "read_private")
 
 _FILE, _FOLDER = 0o600, 0o700
 _OTHERS = 0o022  # the bits that let others write
@@ -24,6 +24,12 @@ def make_private_folder(folder: Path) -> None:
     """Create `folder`, and those above it that are missing, for this user alone; raise OSError."""
     for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
         missing.mkdir(_FOLDER, exist_ok=True)
+
+
+def of_this_user(file: int) -> bool:
+    """Return whether the open `file` belongs to this user or to root, or is no regular file."""
+    about = os.fstat(file)
+    return not stat.S_ISREG(about.st_mode) or about.st_uid in (0, os.geteuid())
 
 
 def read_private(path: Path, most: int) -> bytes | None:

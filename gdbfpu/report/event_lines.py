@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Callable
 
 from gdbfpu.errors import CorruptState, UsageError
+from gdbfpu.private import of_this_user
 from gdbfpu.text.printable import one_line
 from gdbfpu.trace.event_file import SCHEMA
 
@@ -125,12 +126,17 @@ class EventLines:
 
 @contextmanager
 def open_events(path: Path, progress: Callable[[int], None]) -> Iterator[EventLines]:
-    """Yield the lines of the event file `path`; raise UsageError if it cannot be read."""
+    """Yield the lines of the event file `path`.
+
+    Raises UsageError if it cannot be read or belongs to another user, who may change it meanwhile.
+    """
     try:
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read {one_line(str(path))}: {error.strerror}") from error
     with stream:
+        if not of_this_user(stream.fileno()):
+            raise UsageError(f"{one_line(str(path))} belongs to another user: read a copy of it")
         yield EventLines(stream, str(path), progress)
 
 

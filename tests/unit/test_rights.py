@@ -10,16 +10,20 @@ import ast
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from event_files import HEADER, HIT, written
 
+from gdbfpu.errors import UsageError
 from gdbfpu.fast.journal import find_journals, write_journal
 from gdbfpu.fast.loan import find_loans, write_loan
 from gdbfpu.layouts import cache
 from gdbfpu.layouts.types import Layouts, Member, StructLayout
 from gdbfpu.private import make_private_folder, new_private_file, read_private
+from gdbfpu.report.event_lines import open_events
 from gdbfpu.trace.event_file import EventWriter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,6 +236,25 @@ def test_another_users_cache_is_not_read(
     assert cache.load(QUESTION) is not None
     os.chown(file, stranger, stranger)
     assert cache.load(QUESTION) is None
+
+
+def test_another_users_event_file_is_not_read(tmp_path: Path, stranger: int) -> None:
+    """A copy is; so is a pipe, which nobody can change behind the reader."""
+    file = written(tmp_path / "events", HIT)
+    os.chown(file, stranger, stranger)
+    refused = pytest.raises(UsageError, match="belongs to another user: read a copy of it")
+    with refused, open_events(file, lambda lines: None):
+        pass
+    copy = shutil.copy(file, tmp_path / "copy")
+    with open_events(Path(copy), lambda lines: None) as lines:
+        assert lines.header.kernel == HEADER["kernel"]
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb") as pipe:
+        os.fchown(writing, stranger, stranger)
+        pipe.write(file.read_bytes())
+        pipe.flush()
+        with open_events(Path(f"/dev/fd/{reading}"), lambda lines: None) as lines:
+            assert lines.header.kernel == HEADER["kernel"]
 
 
 def test_another_users_journals_and_loans_are_not_read(tmp_path: Path, stranger: int) -> None:
