@@ -55,7 +55,7 @@ interact: setup
 
 test: setup
 	@$(PY) -m pytest $(PARALLEL) tests/unit tests/golden tests/pages tests/gdb
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-vm test-newest
+	@$(MAKE) --no-print-directory --jobs=2 test-vm test-newest
 
 test-unit: setup
 	$(PY) -m pytest tests/unit tests/golden
