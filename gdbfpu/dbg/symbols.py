@@ -11,7 +11,6 @@ from gdbfpu.dbg.language import evaluate, in_c, names_symbol
 
 __all__ = ("name_around", "symbol_address")
 
-
 _U64 = (1 << 64) - 1
 
 
@@ -34,11 +33,13 @@ def name_around(address: int) -> str:
 
 def symbol_address(name: str) -> int | None:
     """Return where the linker put the symbol `name`, or None if GDB knows no such symbol."""
-    try:
-        value = evaluate(f"(unsigned long)&::{name}") if names_symbol(name) else None
-    except gdb.error:
+    if not names_symbol(name):
         return None
-    return None if value is None else _linked_address(name, int(value) & _U64)
+    try:
+        value = evaluate(f"(unsigned long)&::{name}")
+    except gdb.error:  # it is a local variable
+        return None
+    return _linked_address(name, int(value) & _U64)
 
 
 def _linked_address(name: str, address: int) -> int:

@@ -168,8 +168,12 @@ def test_a_table_with_offsets_of_gigabytes_takes_no_memory(eager):
     task = saved_task(eager)
     eager.target.put_int(SYMBOLS["xstate_offsets"] + 8, 0xF0000000, 4)
     eager.target.fpu[1] = {"xmm3": b"\0" * 15 + b"\x01"}
-    looks = looks_of(eager)
-    seen, most = peak(lambda: looks.registers(task_of(looks, task), 1, 6))
+
+    def look():
+        looks = looks_of(eager)  # which has looked at no CPU yet
+        return looks.registers(task_of(looks, task), 1, 6)
+
+    seen, most = peak(look)
     assert seen.used == SSE
     assert most < 1 << 20
 
