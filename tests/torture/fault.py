@@ -169,16 +169,13 @@ def _end(fault: Fault, scene: Scene) -> int:
     Over KGDB, the end of the trace takes the hits that other CPUs wait to report.
     """
     lab, gdb = scene.lab, scene.gdb
+    off = gdb.ask("fpu-trace off")
+    counted = checks.counted(gdb)
     if fault.leaves in ("running", "prompt", "wreck"):
-        off = gdb.ask("fpu-trace off")
         assert "fpu-trace: off; " in off, f"`fpu-trace off` says {off!r}"
-        counted = checks.counted(gdb)
         gdb.ask("detach")
         changed = lab.changed()
         assert not changed, f"after `fpu-trace off`, {changed}"
-    else:
-        gdb.ask("fpu-trace off")
-        counted = checks.counted(gdb)
     if fault.leaves in ("nothing", "wreck"):
         lab.lose()
     status = gdb.quit()
